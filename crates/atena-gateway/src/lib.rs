@@ -1,0 +1,1 @@
+//! The gRPC gateway: who is calling, may they, read, log, answer.

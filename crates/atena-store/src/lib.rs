@@ -1,0 +1,1 @@
+//! The database of Atena: SQLite behind one Store; the only crate that knows SQL.

@@ -1,1 +1,37 @@
-//! The gRPC gateway: who is calling, may they, read, log, answer.
+//! The gateway: the hall of Atena where a call meets the rules, the database, the keys and the transfer log, and the only place
+//! where they meet.
+//!
+//! Every call goes the same way: *who* is calling ([`door`](self), the client certificate looked up in the registry), *may they*
+//! (the policy answers with a permit or a refusal), *read*, *filter*, *log*, *answer*. Nothing leaves before its transfer record is
+//! durable (invariant *log-before-release*), and a refusal is recorded like a release. One RPC is one file below `service/`.
+//!
+//! Deliberately absent: SQL (that is `atena-store`), rules about who may see what (`atena-policy`), keys (`atena-vault`), and
+//! checks of what a field may hold (`atena-domain`). Wire types stop in `convert`; `status.rs` is the only file that builds a gRPC status.
+//!
+//! ```
+//! let config = atena_gateway::Config::parse(atena_gateway::Config::default_text(), std::path::Path::new("/srv/atena")).unwrap();
+//! assert_eq!(config.policy_file, std::path::Path::new("/srv/atena/policy.toml"));
+//! assert_eq!(config.listen.port(), 50051);
+//! ```
+
+mod call;
+mod caller;
+mod catalog;
+mod clock;
+mod config;
+mod convert;
+mod cursor;
+mod door;
+mod error;
+mod gateway;
+mod hall;
+mod metrics;
+mod service;
+mod status;
+pub mod telemetry;
+mod transfer;
+mod transfer_filter;
+
+pub use catalog::field_catalog;
+pub use config::{Config, ConfigError, Limits, TelemetryConfig, TlsConfig};
+pub use gateway::{BoundGateway, Gateway, GatewayError};

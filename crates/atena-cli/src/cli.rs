@@ -1,0 +1,313 @@
+//! The command line. `--help` of each command says what it is for and shows an example.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::init::DEFAULT_MUNICIPALITY;
+
+/// Atena: address and linkage system of a municipality (宛名システム兼連携システム).
+///
+/// Business systems register their people under their own numbers (宛名番号), the pension system pushes its records, other systems
+/// pull what law and ordinance allow them, and auditors see who got what.
+///
+/// Start with `atena demo`, or make a gateway of your own with `atena init` and `atena serve`.
+///
+/// Exit codes: 0 all went well, 1 the command failed, 2 some items came back with errors while the others went on.
+#[derive(Parser)]
+#[command(name = "atena", version)]
+pub(crate) struct Cli {
+    /// Write results as JSON Lines instead of tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command for each thing a person does.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show everything at work with made-up people, and check the guarantees (デモ).
+    ///
+    /// Makes a home, starts a gateway, registers people from ten systems, pushes pension records, pulls them as resident tax and as
+    /// public assistance, shows who received which field, what was refused and what the auditor sees; then looks for every personal
+    /// number where none may be. Ends non-zero if a guarantee is broken.
+    #[command(after_help = "Example:\n  atena demo\n  atena demo --home ./demo --persons 5000")]
+    Demo(DemoArgs),
+    /// Make a home: settings, keys, certificates, release rules (初期設定).
+    ///
+    /// Writes atena.toml, policy.toml (移転のルールと接続システム台帳), keys.toml and a development certificate authority with one client
+    /// certificate for each system of the policy. Never overwrites.
+    #[command(after_help = "Example:\n  atena init --home /srv/atena --server-name atena.city.example")]
+    Init(InitArgs),
+    /// Run the gateway until SIGTERM or SIGINT (連携サーバーの起動).
+    ///
+    /// Prints `listening on ADDRESS` once it takes calls. When asked to stop it finishes the calls under way and exits with 0.
+    #[command(after_help = "Example:\n  atena serve --home /srv/atena")]
+    Serve(ServeArgs),
+    /// Register people under the calling system's own numbers (宛名の登録・付番).
+    ///
+    /// Reads people.csv (Japanese header row, UTF-8 or Shift_JIS) or JSON Lines. Each person gets a unified number (団体内統合宛名番号)
+    /// or is linked to one known already. Bad rows are listed with their line; the others go on.
+    #[command(after_help = "Example:\n  atena register --home /srv/atena --as resident-tax people.csv")]
+    Register(RegisterArgs),
+    /// Push records of one dataset, as its owner (国民年金情報の登録).
+    ///
+    /// Datasets: qualification 資格, payment 納付, exemption 免除, benefit 給付, welfare_pension 福祉年金. Sending a file again changes
+    /// nothing: what is stored already is UNCHANGED.
+    #[command(after_help = "Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv")]
+    Push(PushArgs),
+    /// Pull what the rules allow the calling system (移転の受領).
+    ///
+    /// Without a cursor file: everything. With one: everything since the last time; the file is written after each chunk is on disk.
+    /// Affair (事務) and datasets default to what the system is entitled to.
+    #[command(after_help = "Example:\n  atena pull --home /srv/atena --as resident-tax --out received --cursor-file tax.cursor")]
+    Pull(PullArgs),
+    /// Show what the calling system may have, for which affair and on which legal basis (移転のルール).
+    #[command(after_help = "Example:\n  atena entitlements --home /srv/atena --as public-assistance")]
+    Entitlements(CallArgs),
+    /// Look into the transfer log, as an auditor (情報提供等の記録).
+    ///
+    /// Filters are comparisons joined by AND: requested_time, system_id, direction, outcome, dataset, affair, rule_id, operator_id, reason,
+    /// method, person.
+    #[command(
+        after_help = "Examples:\n  atena transfers --home /srv/atena --filter 'outcome = \"REFUSED\"'\n  atena transfers --home /srv/atena --summary\n  \
+                            atena transfers --home /srv/atena --filter 'person = \"pension/000000000000019\"'"
+    )]
+    Transfers(TransfersArgs),
+    /// Look at release rules without a gateway (移転のルールの確認).
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Make sample files of made-up people and pension records (サンプルデータ).
+    ///
+    /// The same seed makes the same files, byte for byte. Nobody in them exists.
+    #[command(after_help = "Example:\n  atena sample --persons 10000 --seed 7 --out ./sample")]
+    Sample(SampleArgs),
+}
+
+/// `atena demo`.
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Keep everything in this new directory (default: a temporary one, removed at the end).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// People to make up.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) persons: u32,
+}
+
+/// `atena init`.
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// The new directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// 全国地方公共団体コード: 6 digits with check digit.
+    #[arg(long, value_name = "CODE", default_value = DEFAULT_MUNICIPALITY)]
+    pub(crate) municipality: String,
+    /// Names or addresses under which systems reach the gateway, beside localhost.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) server_name: Vec<String>,
+}
+
+/// `atena serve`.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Take calls here instead of the `listen` of atena.toml; port 0 takes any free port.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// What every call needs.
+#[derive(Args)]
+pub(crate) struct CallArgs {
+    /// The directory that `init` made (certificates and settings).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The calling system, e.g. pension, resident-tax.
+    #[arg(long = "as", value_name = "SYSTEM")]
+    pub(crate) system: String,
+    /// How to reach the gateway.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// How to reach the gateway, and for whom.
+#[derive(Args)]
+pub(crate) struct ReachArgs {
+    /// HOST:PORT of the gateway (default: the `listen` of atena.toml).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: Option<String>,
+    /// The person at the keyboard (操作者ID); recorded in the transfer log.
+    #[arg(long, value_name = "ID")]
+    pub(crate) operator: Option<String>,
+}
+
+/// How a file is written down.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// CSV with a header row.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// What is read and sent in bulk.
+#[derive(Args)]
+pub(crate) struct BulkArgs {
+    /// The file; `-` is stdin. `.jsonl` is JSON Lines, everything else CSV.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How the file is written down, where its name does not say it.
+    #[arg(long)]
+    pub(crate) format: Option<FileFormat>,
+    /// Items in one request; each request is one transaction.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) request_size: u16,
+}
+
+/// `atena register`.
+#[derive(Args)]
+pub(crate) struct RegisterArgs {
+    /// Who calls whom.
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// The people.
+    #[command(flatten)]
+    pub(crate) bulk: BulkArgs,
+}
+
+/// The datasets of the pension system.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum DatasetArg {
+    /// 資格.
+    Qualification,
+    /// 納付.
+    Payment,
+    /// 免除.
+    Exemption,
+    /// 給付.
+    Benefit,
+    /// 福祉年金.
+    WelfarePension,
+}
+
+/// `atena push`.
+#[derive(Args)]
+pub(crate) struct PushArgs {
+    /// Who calls whom.
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// The dataset that the file holds.
+    #[arg(long)]
+    pub(crate) dataset: DatasetArg,
+    /// The records.
+    #[command(flatten)]
+    pub(crate) bulk: BulkArgs,
+}
+
+/// `atena pull`.
+#[derive(Args)]
+pub(crate) struct PullArgs {
+    /// Who calls whom.
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// 事務 for which the records are needed (default: the only one that the system is entitled to).
+    #[arg(long)]
+    pub(crate) affair: Option<String>,
+    /// Datasets (default: all that the system is entitled to for the affair).
+    #[arg(long, num_args = 1..)]
+    pub(crate) dataset: Vec<DatasetArg>,
+    /// Go on from here, and keep the place for the next time.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cursor_file: Option<PathBuf>,
+    /// Directory for one file a dataset; `-` is stdout.
+    #[arg(long, value_name = "DIR", default_value = "-")]
+    pub(crate) out: PathBuf,
+    /// How records are written down.
+    #[arg(long, default_value = "csv")]
+    pub(crate) format: FileFormat,
+}
+
+/// `atena transfers`.
+#[derive(Args)]
+pub(crate) struct TransfersArgs {
+    /// The directory that `init` made (certificates and settings).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The auditing system.
+    #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
+    pub(crate) system: String,
+    /// How to reach the gateway.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+    /// Which transfers, e.g. 'system_id = "resident-tax" AND outcome = "RELEASED"'.
+    #[arg(long, default_value = "")]
+    pub(crate) filter: String,
+    /// At most so many, newest first.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Counts by day, system, dataset and outcome instead (月次点検).
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) summary: bool,
+    /// One transfer, whole.
+    #[arg(long, value_name = "UUID", conflicts_with = "filter")]
+    pub(crate) id: Option<String>,
+}
+
+/// `atena policy`.
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Show which system receives which field for which affair (権限表).
+    #[command(after_help = "Example:\n  atena policy matrix --home /srv/atena")]
+    Matrix {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
+    /// Check a policy file as `serve` would: every problem with its line.
+    #[command(after_help = "Example:\n  atena policy check policy.toml")]
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `atena sample`.
+#[derive(Args)]
+pub(crate) struct SampleArgs {
+    /// People to make up.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) persons: u32,
+    /// The same seed makes the same files.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Directory for the files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.has_subcommands()) {
+            assert!(command.get_after_help().is_some(), "{}", command.get_name());
+        }
+    }
+}

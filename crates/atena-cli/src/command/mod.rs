@@ -1,0 +1,71 @@
+//! One file for each command.
+
+mod entitlements;
+mod init;
+mod policy;
+mod pull;
+mod push;
+mod register;
+mod sample;
+mod serve;
+pub(crate) mod transfers;
+
+use crate::Finished;
+use crate::cli::{CallArgs, Command};
+use crate::client::{Caller, Client};
+use crate::error::CliError;
+use crate::home::Home;
+use crate::output::Output;
+use crate::upload::{RowOutcome, Tally};
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// Whatever stopped it.
+pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finished, CliError> {
+    match command {
+        Command::Demo(args) => crate::demo::run(&args, output).await,
+        Command::Init(args) => init::run(&args, output),
+        Command::Serve(args) => serve::run(&args, output).await,
+        Command::Register(args) => register::run(&args, output).await,
+        Command::Push(args) => push::run(&args, output).await,
+        Command::Pull(args) => pull::run(&args, output).await,
+        Command::Entitlements(args) => entitlements::run(&args, output).await,
+        Command::Transfers(args) => transfers::run(&args, output).await,
+        Command::Policy(command) => policy::run(&command, output),
+        Command::Sample(args) => sample::run(&args, output),
+    }
+}
+
+async fn connect(args: &CallArgs) -> Result<Client, CliError> {
+    let home = Home::existing(&args.home)?;
+    let (server, operator) = (args.reach.server.as_deref(), args.reach.operator.as_deref());
+    Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await
+}
+
+/// What to do with each row of an upload: count it, move the bar, and list it at once where programs read.
+fn counting<'a>(
+    tally: &'a mut Tally,
+    bar: &'a indicatif::ProgressBar,
+    output: &'a mut Output,
+) -> impl FnMut(RowOutcome) -> Result<(), CliError> + Send + use<'a> {
+    move |outcome| {
+        bar.inc(1);
+        if output.is_json()
+            && let RowOutcome::Bad(row) = &outcome
+        {
+            output.json_line(&row.to_json())?;
+        }
+        tally.count(outcome);
+        Ok(())
+    }
+}
+
+/// The end of an upload: counts, and the rows that came back.
+fn report(tally: &Tally, output: &mut Output) -> Result<Finished, CliError> {
+    if tally.bad_count() > 0 && !output.is_json() {
+        output.table(&tally.bad_table())?;
+    }
+    output.table(&tally.table())?;
+    Ok(if tally.bad_count() == 0 { Finished::Clean } else { Finished::SomeItemsFailed })
+}

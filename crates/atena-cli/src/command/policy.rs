@@ -1,0 +1,73 @@
+//! `atena policy matrix` and `atena policy check`: the rules without a gateway.
+
+use std::fs;
+use std::path::Path;
+
+use atena_gateway::field_catalog;
+use atena_policy::Policy;
+use serde_json::json;
+
+use crate::Finished;
+use crate::cli::PolicyCommand;
+use crate::error::CliError;
+use crate::home::Home;
+use crate::init::japanese_day;
+use crate::output::Output;
+
+/// Shows or checks rules.
+pub(super) fn run(command: &PolicyCommand, output: &mut Output) -> Result<Finished, CliError> {
+    match command {
+        PolicyCommand::Matrix { home } => matrix(&Home::existing(home)?, output),
+        PolicyCommand::Check { file } => check(file, output),
+    }
+}
+
+fn matrix(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
+    let (catalog, today) = (field_catalog(), japanese_day());
+    let policy = compile(&home.policy())?;
+    let matrix = policy.matrix(&catalog, today);
+    if !output.is_json() {
+        output.line(matrix.to_text().trim_end())?;
+        return Ok(Finished::Clean);
+    }
+    for row in matrix.rows() {
+        let rule = match &row.verdict {
+            atena_policy::Verdict::Released { rule } => Some(rule.clone()),
+            atena_policy::Verdict::Denied => None,
+        };
+        output.json_line(&json!({
+            "system": row.system.as_str(),
+            "affair": row.affair.as_str(),
+            "dataset": row.dataset.as_str(),
+            "field": row.field,
+            "released": rule.is_some(),
+            "rule": rule,
+        }))?;
+    }
+    Ok(Finished::Clean)
+}
+
+fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
+    let policy = compile(file)?;
+    let proof = policy.prove(&field_catalog(), japanese_day()).map_err(|found| CliError::Rows(found.to_string()))?;
+    let hash: String = policy.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    if output.is_json() {
+        output.json_line(&json!({
+            "file": file, "cases": proof.cases, "released": proof.released, "policy_hash": hash,
+        }))?;
+    } else {
+        output.line(&format!(
+            "{} is sound: {} systems, {} cases proved, {} of them released\npolicy {hash}",
+            file.display(),
+            policy.systems().count(),
+            proof.cases,
+            proof.released,
+        ))?;
+    }
+    Ok(Finished::Clean)
+}
+
+fn compile(file: &Path) -> Result<Policy, CliError> {
+    let text = fs::read_to_string(file).map_err(CliError::file("read", file))?;
+    Ok(Policy::compile(&text, &field_catalog(), japanese_day())?)
+}

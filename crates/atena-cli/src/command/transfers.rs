@@ -1,0 +1,175 @@
+//! `atena transfers`.
+
+use atena_proto::v1::{
+    GetTransferRequest, ListTransfersRequest, SummarizeTransfersRequest, SummarizeTransfersResponse, Transfer,
+};
+use serde_json::{Value, json};
+
+use crate::Finished;
+use crate::cli::TransfersArgs;
+use crate::client::{Caller, Client};
+use crate::error::CliError;
+use crate::home::Home;
+use crate::output::Output;
+use crate::table::Table;
+use crate::terms;
+
+/// Transfers in one page.
+const PAGE_SIZE: u32 = 1_000;
+
+/// Shows transfers, one transfer, or counts.
+pub(super) async fn run(args: &TransfersArgs, output: &mut Output) -> Result<Finished, CliError> {
+    let home = Home::existing(&args.home)?;
+    let (server, operator) = (args.reach.server.as_deref(), args.reach.operator.as_deref());
+    let client = Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await?;
+    if let Some(id) = &args.id {
+        let request = client.request(GetTransferRequest { transfer_id: id.clone() });
+        let answer = client.transfer_log().get_transfer(request).await?.into_inner();
+        let transfer = answer.transfer.ok_or(CliError::Answer("no transfer"))?;
+        if output.is_json() { output.json_line(&whole(&transfer))? } else { output.table(&sheet(&transfer))? }
+    } else if args.summary {
+        let request = client.request(SummarizeTransfersRequest { filter: args.filter.clone() });
+        output.table(&summary(&client.transfer_log().summarize_transfers(request).await?.into_inner()))?;
+    } else {
+        let transfers = list(&client, &args.filter, args.limit).await?;
+        if output.is_json() {
+            for transfer in &transfers {
+                output.json_line(&whole(transfer))?;
+            }
+        } else {
+            output.table(&overview(&transfers))?;
+        }
+    }
+    Ok(Finished::Clean)
+}
+
+/// Up to `limit` transfers, newest first.
+///
+/// # Errors
+/// The call fails.
+pub(crate) async fn list(client: &Client, filter: &str, limit: usize) -> Result<Vec<Transfer>, CliError> {
+    let mut found: Vec<Transfer> = Vec::new();
+    let mut page_token = String::new();
+    while found.len() < limit {
+        let wanted = u32::try_from(limit - found.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
+        let request = ListTransfersRequest { filter: filter.to_owned(), page_size: wanted, page_token };
+        let page = client.transfer_log().list_transfers(client.request(request)).await?.into_inner();
+        found.extend(page.transfers);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// One line a transfer.
+pub(crate) fn overview(transfers: &[Transfer]) -> Table {
+    let mut table = Table::new(&[
+        ("time", "提供日時"),
+        ("system", "システム"),
+        ("division", "部署"),
+        ("affair", "事務"),
+        ("rule", "ルール"),
+        ("basis", "法令上の根拠"),
+        ("dataset", "情報"),
+        ("fields", "項目数"),
+        ("records", "件数"),
+        ("outcome", "結果"),
+        ("sha256", "SHA-256"),
+        ("transfer_id", "transfer id"),
+    ]);
+    for transfer in transfers {
+        let outcome = terms::transfer_outcome(transfer.outcome());
+        let outcome = format!("{} {outcome}", terms::outcome_japanese(outcome));
+        table.row([
+            terms::japanese_time(transfer).into(),
+            transfer.system_id.as_str().into(),
+            transfer.division.as_str().into(),
+            transfer.affair.as_str().into(),
+            transfer.rule_id.as_str().into(),
+            transfer.legal_basis.replace("; ", "\n").into(),
+            terms::dataset_japanese(transfer.dataset()).into(),
+            transfer.fields.len().into(),
+            transfer.record_count.into(),
+            if transfer.reason.is_empty() { outcome } else { format!("{outcome}\n{}", transfer.reason) }.into(),
+            transfer.content_sha256.get(..12).unwrap_or_default().into(),
+            transfer.transfer_id.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// Counts by day, system, direction, dataset and outcome.
+pub(crate) fn summary(answer: &SummarizeTransfersResponse) -> Table {
+    let mut table = Table::new(&[
+        ("day", "日"),
+        ("system", "システム"),
+        ("direction", "方向"),
+        ("dataset", "情報"),
+        ("outcome", "結果"),
+        ("transfers", "回数"),
+        ("records", "件数"),
+    ]);
+    for one in &answer.summaries {
+        let outcome = terms::transfer_outcome(one.outcome());
+        table.row([
+            one.day.as_str().into(),
+            one.system_id.as_str().into(),
+            terms::direction(one.direction()).into(),
+            terms::dataset_japanese(one.dataset()).into(),
+            format!("{} {outcome}", terms::outcome_japanese(outcome)).into(),
+            one.transfers.into(),
+            one.records.into(),
+        ]);
+    }
+    table
+}
+
+/// One transfer as a sheet of names and values.
+fn sheet(transfer: &Transfer) -> Table {
+    let mut table = Table::new(&[("name", "name"), ("value", "value")]);
+    if let Value::Object(fields) = whole(transfer) {
+        for (name, value) in fields {
+            let value = match value {
+                Value::Array(values) if name == "records" => {
+                    values.iter().map(|one| format!("{} r{}", one["record_key"], one["revision"])).collect()
+                }
+                other => other,
+            };
+            table.row([name.into(), value]);
+        }
+    }
+    table
+}
+
+/// Everything that the log says of a transfer.
+fn whole(transfer: &Transfer) -> Value {
+    let time = |time: &Option<prost_types::Timestamp>| time.as_ref().map(ToString::to_string);
+    let records = transfer.records.iter().map(|row| json!({ "record_key": row.record_key, "revision": row.revision }));
+    json!({
+        "transfer_id": transfer.transfer_id,
+        "requested_time": time(&transfer.requested_time),
+        "provided_time": time(&transfer.provided_time),
+        "direction": terms::direction(transfer.direction()),
+        "outcome": terms::transfer_outcome(transfer.outcome()),
+        "reason": transfer.reason,
+        "system_id": transfer.system_id,
+        "division": transfer.division,
+        "operator_id": transfer.operator_id,
+        "affair": transfer.affair,
+        "rule_id": transfer.rule_id,
+        "rule_version": transfer.rule_version,
+        "legal_basis": transfer.legal_basis,
+        "dataset": terms::dataset_id(transfer.dataset()),
+        "fields": transfer.fields,
+        "local_address_number": transfer.local_address_number,
+        "records": records.collect::<Vec<_>>(),
+        "record_count": transfer.record_count,
+        "content_sha256": transfer.content_sha256,
+        "method": transfer.method,
+        "request_id": transfer.request_id,
+        "policy_hash": transfer.policy_hash,
+    })
+}

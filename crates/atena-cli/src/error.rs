@@ -1,0 +1,139 @@
+//! Why a command failed, in words that say what to do. No error holds personal data.
+
+use std::path::PathBuf;
+
+use atena_gateway::telemetry::TelemetryError;
+use atena_gateway::{ConfigError, GatewayError};
+use atena_policy::PolicyError;
+use atena_vault::VaultError;
+
+use crate::sample::SampleError;
+use crate::status::CallFailure;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// `init` never overwrites.
+    #[error("{} is not empty; init never overwrites: name a new directory, or move this one away yourself", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file or directory can't be used.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried: "read", "write", …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The directory was not made by `init`.
+    #[error("{} holds no atena.toml; make it first: atena init --home {}", home.display(), home.display())]
+    NoHome {
+        /// The directory.
+        home: PathBuf,
+    },
+    /// The system has no client certificate here.
+    #[error("no client certificate for system `{system}` in {}; there is one for: {known}", folder.display())]
+    NoCertificate {
+        /// As given to `--as`.
+        system: String,
+        /// Where certificates lie.
+        folder: PathBuf,
+        /// The systems that have one.
+        known: String,
+    },
+    /// An identifier on the command line is malformed.
+    #[error("{what} is malformed: {reason}")]
+    Malformed {
+        /// Which argument.
+        what: &'static str,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The gateway.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The release rules.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] VaultError),
+    /// Logs and traces.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// A certificate can't be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A PEM file holds nothing of the kind.
+    #[error("{} is not a PEM file of the kind expected: {source}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// Certificate and key don't fit each other.
+    #[error("the client certificate can't be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// No connection.
+    #[error("cannot connect to {server}: {cause}; is the gateway running there (atena serve), and is this its home?")]
+    Connect {
+        /// Address of the gateway.
+        server: String,
+        /// The innermost cause.
+        cause: String,
+    },
+    /// The gateway refused the call or could not answer it.
+    #[error("{0}")]
+    Call(#[from] CallFailure),
+    /// The gateway's answer breaks the contract.
+    #[error("the gateway's answer breaks the contract: {0}")]
+    Answer(&'static str),
+    /// What was read from a file can't be written or what was received can't be read.
+    #[error("{0}")]
+    Rows(String),
+    /// Sample data can't be made.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// stdout is closed or full.
+    #[error("cannot write the result: {0}")]
+    Output(#[source] std::io::Error),
+    /// The program can't start its threads.
+    #[error("cannot start: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The gateway that `demo` started did not come up, or ended badly.
+    #[error("the gateway {problem}; its log is {}", log.display())]
+    Child {
+        /// What happened.
+        problem: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// `demo` found a guarantee broken.
+    #[error("{broken} of the guarantees above do not hold")]
+    Guarantees {
+        /// How many.
+        broken: usize,
+    },
+}
+
+impl CliError {
+    /// For `map_err`: what could not be done with which file.
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+}
+
+impl From<tonic::Status> for CliError {
+    fn from(status: tonic::Status) -> Self {
+        Self::Call(CallFailure::from(&status))
+    }
+}

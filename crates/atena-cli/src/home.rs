@@ -1,0 +1,116 @@
+//! The directory of one gateway, and what lies where in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::CliError;
+
+/// The directory that `atena init` makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    root: PathBuf,
+}
+
+// === impl Home ===
+
+impl Home {
+    /// The directory at `root`, whether it exists or not.
+    pub(crate) fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A directory that `init` made.
+    ///
+    /// # Errors
+    /// [`CliError::NoHome`] when there are no settings in it.
+    pub(crate) fn existing(root: &Path) -> Result<Self, CliError> {
+        let home = Self::at(root);
+        if home.config().is_file() { Ok(home) } else { Err(CliError::NoHome { home: home.root }) }
+    }
+
+    /// The directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Settings.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.root.join("atena.toml")
+    }
+
+    /// Release rules and registry of systems.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.root.join("policy.toml")
+    }
+
+    /// Keys, mode 0600.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.root.join("keys.toml")
+    }
+
+    /// Certificates.
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.root.join("pki")
+    }
+
+    /// Certificates of the systems.
+    pub(crate) fn systems(&self) -> PathBuf {
+        self.pki().join("systems")
+    }
+
+    /// The authority's certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.pki().join("ca.crt")
+    }
+
+    /// Client certificate and private key of one system.
+    ///
+    /// # Errors
+    /// [`CliError::NoCertificate`] when it has none; the text names those that have.
+    pub(crate) fn client_certificate(&self, system: &str) -> Result<(PathBuf, PathBuf), CliError> {
+        let folder = self.systems();
+        let certificates = self.systems_with_certificate()?;
+        if !certificates.iter().any(|known| known == system) {
+            return Err(CliError::NoCertificate { system: system.to_owned(), folder, known: certificates.join(", ") });
+        }
+        Ok((folder.join(format!("{system}.crt")), folder.join(format!("{system}.key"))))
+    }
+
+    fn systems_with_certificate(&self) -> Result<Vec<String>, CliError> {
+        let folder = self.systems();
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(CliError::file("read", &folder))? {
+            let name = entry.map_err(CliError::file("read", &folder))?.file_name();
+            if let Some(system) = name.to_str().and_then(|name| name.strip_suffix(".crt")) {
+                found.push(system.to_owned());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_settings_is_refused_with_the_command_that_makes_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Home::existing(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("atena init --home"), "{error}");
+    }
+
+    #[test]
+    fn a_system_without_certificate_is_told_which_systems_have_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        fs::create_dir_all(home.systems()).unwrap();
+        for file in ["pension.crt", "pension.key", "auditor.crt"] {
+            fs::write(home.systems().join(file), "").unwrap();
+        }
+        let error = home.client_certificate("pensions").unwrap_err().to_string();
+        assert!(error.contains("auditor, pension"), "{error}");
+        assert!(home.client_certificate("pension").unwrap().1.ends_with("pension.key"));
+    }
+}

@@ -1,0 +1,296 @@
+//! One call from its first to its last step, in a task of its own: tonic drops a handler when its client goes away, and the
+//! transfer record must not go with it.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use atena_domain::OperatorId;
+use atena_store::{Direction, TransferRecord};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::caller::{self, Caller};
+use crate::clock;
+use crate::door::Peer;
+use crate::error::{CallError, Reason};
+use crate::hall::Hall;
+use crate::transfer;
+
+/// What a method is called in the transfer log, and which way data goes in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    pub(crate) direction: Direction,
+}
+
+/// One call under way: who, when, and whether anybody still waits for the answer.
+pub(crate) struct Call {
+    pub(crate) hall: Arc<Hall>,
+    pub(crate) method: Method,
+    pub(crate) caller: Caller,
+    pub(crate) operator: Option<OperatorId>,
+    pub(crate) requested_at: Timestamp,
+    request_id: OnceLock<String>,
+    gone: CancellationToken,
+    deadline: Instant,
+}
+
+/// The answers of a streaming call on their way out.
+pub(crate) struct Answers<A> {
+    sender: mpsc::Sender<Result<A, Status>>,
+    deadline: Instant,
+}
+
+/// What a streaming handler answers with.
+pub(crate) type AnswerStream<A> = ReceiverStream<Result<A, Status>>;
+
+/// Answers of a stream that may wait for a slow client.
+const ANSWERS_WAITING_MAX: usize = 2;
+
+/// Runs a unary call: identifies the caller, runs `run` in its own task, and records the call if `run` failed without doing so.
+pub(crate) async fn unary<Q, A, F>(
+    hall: &Arc<Hall>,
+    method: Method,
+    request: Request<Q>,
+    run: impl FnOnce(Arc<Call>, Q) -> F,
+) -> Result<Response<A>, Status>
+where
+    A: Send + 'static,
+    F: Future<Output = Result<A, CallError>> + Send + 'static,
+{
+    let timeout = hall.limits.call_timeout();
+    let (call, message) = begin(hall, method, request, timeout).await?;
+    let still_here = call.gone.clone().drop_guard();
+    let deadline = call.deadline;
+    let span = tracing::info_span!("call", method = method.name, system_id = call.caller.system_id.as_str());
+    let work = run(Arc::clone(&call), message);
+    let task = tokio::spawn(async move { settle(&call, work.await).await }.instrument(span));
+    let result = match tokio::time::timeout_at(deadline, task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(CallError::new(Reason::Internal, "the call failed; tell the operator")),
+        Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),
+    };
+    if result.is_ok() {
+        still_here.disarm();
+    }
+    Ok(Response::new(result?))
+}
+
+/// Runs a streaming call likewise; its answers are bounded, so a slow client slows the work instead of filling memory.
+pub(crate) async fn stream<Q, A, F>(
+    hall: &Arc<Hall>,
+    method: Method,
+    request: Request<Q>,
+    run: impl FnOnce(Arc<Call>, Q, Answers<A>) -> F,
+) -> Result<Response<AnswerStream<A>>, Status>
+where
+    A: Send + 'static,
+    F: Future<Output = Result<(), CallError>> + Send + 'static,
+{
+    let timeout = hall.limits.stream_timeout();
+    let (call, message) = begin(hall, method, request, timeout).await?;
+    let (sender, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
+    let last_word = sender.clone();
+    let span = tracing::info_span!("call", method = method.name, system_id = call.caller.system_id.as_str());
+    let work = run(Arc::clone(&call), message, Answers { sender, deadline: call.deadline });
+    tokio::spawn(
+        async move {
+            if let Err(error) = settle(&call, work.await).await {
+                // Nobody listens any more if this fails; the log has it.
+                let _ = last_word.send(Err(error.into())).await;
+            }
+        }
+        .instrument(span),
+    );
+    Ok(Response::new(ReceiverStream::new(receiver)))
+}
+
+/// Step 1, who: a caller that is in no registry is refused, and the refusal recorded.
+async fn begin<Q>(
+    hall: &Arc<Hall>,
+    method: Method,
+    request: Request<Q>,
+    timeout: Duration,
+) -> Result<(Arc<Call>, Q), Status> {
+    let requested_at = clock::now();
+    let deadline = Instant::now() + timeout.min(callers_timeout(request.metadata()).unwrap_or(timeout));
+    let peer = request.extensions().get::<Peer>().cloned();
+    let known = caller::identify(&hall.policy, peer.as_ref())
+        .and_then(|caller| Ok((caller, caller::operator(request.metadata())?)));
+    match known {
+        Ok((caller, operator)) => {
+            let call = Call {
+                hall: Arc::clone(hall),
+                method,
+                caller,
+                operator,
+                requested_at,
+                request_id: OnceLock::new(),
+                gone: CancellationToken::new(),
+                deadline,
+            };
+            Ok((Arc::new(call), request.into_inner()))
+        }
+        Err(error) => {
+            hall.metrics.refusal("unknown", method.name, error.reason.as_str());
+            let record = transfer::refused_at_the_door(hall, method, peer.as_ref(), requested_at, &error);
+            let hall = Arc::clone(hall);
+            // In a task of its own for the same reason as any other call.
+            let logged = tokio::spawn(async move { append(&hall, &[record]).await }).await;
+            match logged {
+                Ok(Ok(())) => Err(error.into()),
+                Ok(Err(unlogged)) => Err(unlogged.into()),
+                Err(_) => Err(CallError::new(Reason::Internal, "the call failed; tell the operator").into()),
+            }
+        }
+    }
+}
+
+/// Counts the call, and records a failure that recorded nothing itself.
+async fn settle<A>(call: &Call, result: Result<A, CallError>) -> Result<A, CallError> {
+    let method = call.method.name;
+    let error = match result {
+        Ok(answer) => {
+            call.hall.metrics.call(method, "OK");
+            return Ok(answer);
+        }
+        Err(error) => error,
+    };
+    call.hall.metrics.call(method, error.reason.as_str());
+    call.hall.metrics.refusal(call.caller.system_id.as_str(), method, error.reason.as_str());
+    tracing::info!(reason = error.reason.as_str(), "call refused");
+    if error.recorded {
+        return Err(error);
+    }
+    append(&call.hall, &[call.failure(&error)]).await?;
+    Err(error)
+}
+
+/// Makes transfer records durable, all or none.
+pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<(), CallError> {
+    let started = Instant::now();
+    let work = async {
+        let mut transaction = hall.store.begin_write("append_transfers").await?;
+        transaction.append_transfers(records).await?;
+        transaction.commit().await
+    };
+    work.instrument(tracing::info_span!("log", transfers = records.len()))
+        .await
+        .map_err(|error| CallError::log_unavailable(&error))?;
+    hall.metrics.log_commit(started.elapsed());
+    Ok(())
+}
+
+/// The caller's own deadline (`grpc-timeout`: at most 8 digits and a unit, gRPC over HTTP/2).
+fn callers_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount * 3600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+// === impl Call ===
+
+impl Call {
+    /// Keeps the caller's request id for the transfer log.
+    ///
+    /// It must be a UUID, so that nothing else can be written into the log through it (number-confinement).
+    pub(crate) fn keep_request_id(&self, text: &str) -> Result<(), CallError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let id = Uuid::parse_str(text).map_err(|_| CallError::field("request_id", "must be a UUID or empty"))?;
+        self.request_id.get_or_init(|| id.to_string());
+        Ok(())
+    }
+
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.get().map(String::as_str)
+    }
+
+    /// Why nobody waits for the answer any more, if that is so.
+    pub(crate) fn ended(&self) -> Option<CallError> {
+        if Instant::now() >= self.deadline {
+            Some(CallError::new(Reason::CallTimedOut, "the deadline passed"))
+        } else if self.gone.is_cancelled() {
+            Some(CallError::new(Reason::CallCancelled, "the caller went away"))
+        } else {
+            None
+        }
+    }
+
+    /// Makes the records of a release durable (log-before-release). If nobody waits for the answer any more they are recorded
+    /// as cancelled or timed out, and the error says so: the answer must not be sent.
+    pub(crate) async fn log_release(&self, mut records: Vec<TransferRecord>) -> Result<(), CallError> {
+        let ended = self.ended();
+        if let Some(error) = &ended {
+            for record in &mut records {
+                transfer::not_sent(record, error.reason);
+            }
+        }
+        append(&self.hall, &records).await?;
+        match ended {
+            Some(error) => Err(CallError { recorded: true, ..error }),
+            None => Ok(()),
+        }
+    }
+
+    /// Records a refusal and hands the error back, marked as recorded.
+    pub(crate) async fn refuse(&self, error: CallError, mut records: Vec<TransferRecord>) -> CallError {
+        for record in &mut records {
+            transfer::refuse(record, error.reason);
+        }
+        match append(&self.hall, &records).await {
+            Ok(()) => CallError { recorded: true, ..error },
+            Err(unlogged) => unlogged,
+        }
+    }
+}
+
+// === impl Answers ===
+
+impl<A> Answers<A> {
+    /// Waits until the client has room for one more answer, so that nothing is logged as released that can't be sent soon.
+    pub(crate) async fn room(&self) -> Result<mpsc::Permit<'_, Result<A, Status>>, CallError> {
+        match tokio::time::timeout_at(self.deadline, self.sender.reserve()).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) => Err(CallError::new(Reason::CallCancelled, "the caller went away")),
+            Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_deadline_is_read_as_the_protocol_says() {
+        let read = |text: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            callers_timeout(&metadata)
+        };
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "S", "1", "123456789S", "-1S", "1x"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The settings of a gateway, parsed once from `atena.toml`; nothing reads the environment later.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Settings of one gateway. Paths are absolute once loaded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it takes calls.
+    pub listen: SocketAddr,
+    /// `sqlite:FILE`; a relative file is relative to the settings.
+    pub database_url: String,
+    /// The release rules.
+    pub policy_file: PathBuf,
+    /// The keys.
+    pub keys_file: PathBuf,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// Limits on everything that can grow.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Logs, traces and metrics.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+}
+
+/// Certificates of the door, PEM files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authority of the client certificates.
+    pub client_ca: PathBuf,
+}
+
+/// Limits, each with a unit in its name and a default that suits one town hall.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open connections in all.
+    pub connections_max: usize,
+    /// Open connections of one certificate identity.
+    pub connections_per_system_max: usize,
+    /// TLS handshakes under way.
+    pub handshakes_max: usize,
+    /// Time for a TLS handshake.
+    pub handshake_timeout_s: u64,
+    /// Time until the first byte after the handshake.
+    pub first_byte_timeout_s: u64,
+    /// HTTP/2 streams of one connection.
+    pub streams_per_connection_max: u32,
+    /// Calls of one connection under way.
+    pub calls_per_connection_max: usize,
+    /// Bytes of request headers and metadata.
+    pub header_bytes_max: u32,
+    /// Bytes of one request message.
+    pub message_bytes_max: usize,
+    /// Time for a unary call; a shorter `grpc-timeout` of the caller counts.
+    pub call_timeout_s: u64,
+    /// Time for a streaming call.
+    pub stream_timeout_s: u64,
+    /// HTTP/2 PING interval.
+    pub keepalive_interval_s: u64,
+    /// Time for the answer to a PING.
+    pub keepalive_timeout_s: u64,
+    /// Age at which a connection is asked to go; calls under way finish.
+    pub connection_age_max_s: u64,
+    /// Time for calls under way after a stop was asked for.
+    pub drain_timeout_s: u64,
+}
+
+/// Logs to stderr and, if an endpoint is set, traces and metrics by OTLP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// OTLP/gRPC endpoint, e.g. `http://127.0.0.1:4317`; empty for none.
+    pub otlp_endpoint: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why settings were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind; the text names the line.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        message: String,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Loads a settings file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it can't be read or says something unknown.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder).map_err(|error| match error {
+            ConfigError::Malformed { message, .. } => ConfigError::Malformed { path: path.to_owned(), message },
+            unreadable @ ConfigError::Unreadable { .. } => unreadable,
+        })
+    }
+
+    /// Parses settings whose relative paths are below `folder`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`].
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Malformed { path: folder.join("atena.toml"), message: error.to_string() })?;
+        for path in [
+            &mut config.policy_file,
+            &mut config.keys_file,
+            &mut config.tls.certificate,
+            &mut config.tls.key,
+            &mut config.tls.client_ca,
+        ] {
+            *path = folder.join(&*path);
+        }
+        if let Some(file) = config.database_url.strip_prefix("sqlite:")
+            && !file.starts_with('/')
+        {
+            config.database_url = format!("sqlite:{}", folder.join(file).display());
+        }
+        Ok(config)
+    }
+
+    /// The commented default settings: what `atena init` writes.
+    #[must_use]
+    pub fn default_text() -> &'static str {
+        include_str!("../../../deploy/atena.toml")
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            connections_per_system_max: 64,
+            handshakes_max: 128,
+            handshake_timeout_s: 5,
+            first_byte_timeout_s: 10,
+            streams_per_connection_max: 64,
+            calls_per_connection_max: 32,
+            header_bytes_max: 8192,
+            message_bytes_max: 4 * 1024 * 1024,
+            call_timeout_s: 30,
+            stream_timeout_s: 3600,
+            keepalive_interval_s: 30,
+            keepalive_timeout_s: 10,
+            connection_age_max_s: 3600,
+            drain_timeout_s: 20,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn call_timeout(&self) -> Duration {
+        Duration::from_secs(self.call_timeout_s)
+    }
+
+    pub(crate) fn stream_timeout(&self) -> Duration {
+        Duration::from_secs(self.stream_timeout_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_file_states_the_defaults() {
+        let config = Config::parse(Config::default_text(), Path::new("/x")).unwrap();
+        assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
+        assert_eq!(config.database_url, "sqlite:/x/atena.db");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let text = Config::default_text().replace("handshakes_max", "handshake_max");
+        let error = Config::parse(&text, Path::new("/x")).unwrap_err().to_string();
+        assert!(error.contains("line") && error.contains("handshake_max"), "{error}");
+    }
+}

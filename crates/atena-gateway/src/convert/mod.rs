@@ -1,0 +1,57 @@
+//! Wire types stop here: what comes in becomes domain values once, and domain values become wire types once.
+
+pub(crate) mod dataset;
+pub(crate) mod pension;
+pub(crate) mod person;
+
+use std::fmt::Write as _;
+
+use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
+use jiff::Timestamp;
+
+use crate::error::{CallError, FieldProblem};
+
+/// Lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A time of the contract.
+pub(crate) fn wire_time(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// The row that a sealed record belongs to, for its associated data: a ciphertext moved elsewhere does not open.
+pub(crate) fn record_row(dataset: Dataset, key: &RecordKey, revision: u64) -> Vec<u8> {
+    format!("{}/{}/{revision}", dataset.as_str(), key.as_str()).into_bytes()
+}
+
+/// The row that a sealed view belongs to.
+pub(crate) fn view_row(system: &SystemId, local: &LocalAddressNumber, revision: u64) -> Vec<u8> {
+    format!("{}/{}/{revision}", system.as_str(), local.as_str()).into_bytes()
+}
+
+/// The row that a sealed personal number belongs to.
+pub(crate) fn personal_number_row(person: &UnifiedAddressNumber, sequence: u32) -> Vec<u8> {
+    format!("{}/{sequence}", person.as_str()).into_bytes()
+}
+
+/// Violations that the domain found, below a path of the contract.
+pub(crate) fn problems(prefix: &str, violations: Vec<atena_domain::Violation>) -> Vec<FieldProblem> {
+    violations
+        .into_iter()
+        .map(|violation| FieldProblem {
+            field: if violation.field.is_empty() { prefix.to_owned() } else { format!("{prefix}.{}", violation.field) },
+            description: violation.text.into(),
+        })
+        .collect()
+}
+
+/// The error of an item with these problems, if there are any.
+pub(crate) fn all_right(problems: Vec<FieldProblem>) -> Result<(), CallError> {
+    if problems.is_empty() { Ok(()) } else { Err(CallError::fields(problems)) }
+}

@@ -1,0 +1,131 @@
+//! Where a pull goes on: sealed, so that it tells a consumer nothing (not even how much changed elsewhere), and of one length.
+
+use atena_domain::LocalAddressNumber;
+use atena_policy::ReleasePermit;
+use sha2::{Digest, Sha256};
+
+use crate::call::Call;
+use crate::error::{CallError, Reason};
+
+/// Version byte of the sealed content.
+const VERSION: u8 = 1;
+
+/// Bytes of the sealed content: version, rules, kind, two sequences, a local number with its length.
+const LENGTH: usize = 1 + 32 + 1 + 8 + 8 + 1 + 15;
+
+/// Namespace of the two functions.
+pub(crate) struct Cursor;
+
+/// A place in a consumer's feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// In a full pull that began at change `as_of`: after this person.
+    Full { as_of: u64, after: Option<LocalAddressNumber> },
+    /// In the changes after `since`: after the change `after`.
+    Changes { since: u64, after: u64 },
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    /// Seals a position for the caller and the rules under which it was made.
+    pub(crate) fn seal(call: &Call, position: &Position, permits: &[ReleasePermit]) -> Result<Vec<u8>, CallError> {
+        Ok(call.hall.vault.seal_cursor(&call.caller.system_id, &encode(position, &rules_digest(permits)))?)
+    }
+
+    /// Opens a cursor that was sealed for this caller; another caller's is refused like garbage.
+    pub(crate) fn open(call: &Call, sealed: &[u8], permits: &[ReleasePermit]) -> Result<Position, CallError> {
+        let unknown = || CallError::field("cursor", "is not a cursor that your system was given for these datasets");
+        let content = call.hall.vault.open_cursor(&call.caller.system_id, sealed).map_err(|_| unknown())?;
+        let (rules, position) = decode(&content).ok_or_else(unknown)?;
+        if rules != rules_digest(permits) {
+            return Err(CallError::new(
+                Reason::RuleChanged,
+                "the rules or the datasets asked for changed since this cursor was made; pull in full (without cursor)",
+            ));
+        }
+        Ok(position)
+    }
+}
+
+/// What the caller may have decides what "changed" means: a cursor is good only under the rules it was made under.
+fn rules_digest(permits: &[ReleasePermit]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for permit in permits {
+        for text in [permit.dataset().as_str(), permit.affair().as_str(), permit.rule_id()] {
+            hash.update(text.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(permit.rule_version().to_be_bytes());
+        for field in permit.field_names().iter() {
+            hash.update(field.as_bytes());
+            hash.update([0]);
+        }
+    }
+    hash.finalize().into()
+}
+
+fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
+    let (kind, first, second, local) = match position {
+        Position::Full { as_of, after } => (0, *as_of, 0, after.as_ref().map_or("", LocalAddressNumber::as_str)),
+        Position::Changes { since, after } => (1, *since, *after, ""),
+    };
+    let mut bytes = Vec::with_capacity(LENGTH);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(rules);
+    bytes.push(kind);
+    bytes.extend_from_slice(&first.to_be_bytes());
+    bytes.extend_from_slice(&second.to_be_bytes());
+    // A local number has at most 15 characters.
+    bytes.push(u8::try_from(local.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(local.as_bytes());
+    bytes.resize(LENGTH, 0);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
+    let (&version, rest) = bytes.split_first()?;
+    if version != VERSION || bytes.len() != LENGTH {
+        return None;
+    }
+    let (rules, rest) = rest.split_first_chunk::<32>()?;
+    let (&kind, rest) = rest.split_first()?;
+    let (first, rest) = rest.split_first_chunk::<8>()?;
+    let (second, rest) = rest.split_first_chunk::<8>()?;
+    let (&length, rest) = rest.split_first()?;
+    let local = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
+    let first = u64::from_be_bytes(*first);
+    let position = match kind {
+        0 if local.is_empty() => Position::Full { as_of: first, after: None },
+        0 => Position::Full { as_of: first, after: Some(LocalAddressNumber::parse(local).ok()?) },
+        1 => Position::Changes { since: first, after: u64::from_be_bytes(*second) },
+        _ => return None,
+    };
+    Some((*rules, position))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_position_comes_back_and_all_cursors_have_one_length() {
+        let local = LocalAddressNumber::parse("000000000000019").unwrap();
+        for position in [
+            Position::Full { as_of: 7, after: None },
+            Position::Full { as_of: u64::MAX, after: Some(local) },
+            Position::Changes { since: 3, after: 9 },
+        ] {
+            let bytes = encode(&position, &[9; 32]);
+            assert_eq!(bytes.len(), LENGTH);
+            assert_eq!(decode(&bytes), Some(([9; 32], position)));
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_no_position() {
+        for bytes in [&[][..], &[1; LENGTH - 1], &[2; LENGTH], &[1; LENGTH + 1]] {
+            assert_eq!(decode(bytes), None);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The hall: what every call needs, put together once at start.
+
+use atena_policy::Policy;
+use atena_store::Store;
+use atena_vault::Vault;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::config::Limits;
+use crate::metrics::Metrics;
+
+/// Rules, database, keys, limits and counters of one municipality.
+pub(crate) struct Hall {
+    pub(crate) policy: Policy,
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+}
+
+// === impl Hall ===
+
+impl Hall {
+    /// Today in Japan, for the validity of rules and legal bases.
+    pub(crate) fn today(&self) -> jiff::civil::Date {
+        clock::japanese_day(clock::now())
+    }
+
+    /// A new transfer id (UUID version 7: ids sort by time).
+    pub(crate) fn transfer_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

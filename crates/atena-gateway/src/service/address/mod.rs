@@ -1,0 +1,71 @@
+//! AddressService: people, their numbers, and which local number each system uses for them.
+
+mod get_person;
+mod plan;
+mod register;
+mod register_person;
+mod register_persons;
+mod replace_personal_number;
+mod resolve_numbers;
+
+use std::sync::Arc;
+
+use atena_proto::v1;
+use atena_proto::v1::address_service_server::AddressService;
+use atena_store::Direction;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::call::{self, AnswerStream, Method};
+use crate::hall::Hall;
+
+/// The service.
+pub(crate) struct Address {
+    pub(crate) hall: Arc<Hall>,
+}
+
+const REGISTER_PERSON: Method = Method { name: "AddressService/RegisterPerson", direction: Direction::Inbound };
+const REGISTER_PERSONS: Method = Method { name: "AddressService/RegisterPersons", direction: Direction::Inbound };
+const GET_PERSON: Method = Method { name: "AddressService/GetPerson", direction: Direction::Outbound };
+const RESOLVE_NUMBERS: Method = Method { name: "AddressService/ResolveNumbers", direction: Direction::Outbound };
+const REPLACE_PERSONAL_NUMBER: Method =
+    Method { name: "AddressService/ReplacePersonalNumber", direction: Direction::Inbound };
+
+#[tonic::async_trait]
+impl AddressService for Address {
+    type RegisterPersonsStream = AnswerStream<v1::RegisterPersonsResponse>;
+
+    async fn register_person(
+        &self,
+        request: Request<v1::RegisterPersonRequest>,
+    ) -> Result<Response<v1::RegisterPersonResponse>, Status> {
+        call::unary(&self.hall, REGISTER_PERSON, request, register_person::run).await
+    }
+
+    async fn register_persons(
+        &self,
+        request: Request<Streaming<v1::RegisterPersonsRequest>>,
+    ) -> Result<Response<Self::RegisterPersonsStream>, Status> {
+        call::stream(&self.hall, REGISTER_PERSONS, request, register_persons::run).await
+    }
+
+    async fn get_person(
+        &self,
+        request: Request<v1::GetPersonRequest>,
+    ) -> Result<Response<v1::GetPersonResponse>, Status> {
+        call::unary(&self.hall, GET_PERSON, request, get_person::run).await
+    }
+
+    async fn resolve_numbers(
+        &self,
+        request: Request<v1::ResolveNumbersRequest>,
+    ) -> Result<Response<v1::ResolveNumbersResponse>, Status> {
+        call::unary(&self.hall, RESOLVE_NUMBERS, request, resolve_numbers::run).await
+    }
+
+    async fn replace_personal_number(
+        &self,
+        request: Request<v1::ReplacePersonalNumberRequest>,
+    ) -> Result<Response<v1::ReplacePersonalNumberResponse>, Status> {
+        call::unary(&self.hall, REPLACE_PERSONAL_NUMBER, request, replace_personal_number::run).await
+    }
+}

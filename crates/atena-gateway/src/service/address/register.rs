@@ -1,0 +1,411 @@
+//! Registers a chunk of people in one transaction: what `RegisterPerson` and `RegisterPersons` share.
+
+use std::collections::{HashMap, HashSet};
+
+use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_policy::RegistrationPermit;
+use atena_proto::v1;
+use atena_store::{
+    NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, Outcome, ReviewKind, TransferRecord, ViewHead,
+    WriteTransaction,
+};
+use atena_vault::{PersonKey, PersonalNumber, SealContext};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::plan::{Index, Known, Numbers, PersonRef, Plan};
+use crate::call::Call;
+use crate::convert::person::{Registration, parse_registration};
+use crate::convert::{personal_number_row, view_row};
+use crate::error::{CallError, Reason};
+use crate::transfer::{Subject, refuse, sha256};
+
+/// What became of one registration.
+pub(super) struct Registered {
+    pub(super) local: Option<LocalAddressNumber>,
+    pub(super) result: Result<Success, CallError>,
+    pub(super) transfer_id: Uuid,
+}
+
+/// A registration that went through.
+pub(super) struct Success {
+    pub(super) outcome: v1::RegistrationOutcome,
+    pub(super) unified: Option<UnifiedAddressNumber>,
+    pub(super) review_case: Option<Uuid>,
+}
+
+/// A registration that passed every check of its own.
+struct Candidate {
+    position: usize,
+    registration: Registration,
+    index: Option<Index>,
+}
+
+/// What has to be written for the chunk.
+#[derive(Default)]
+struct Writes {
+    people: Vec<NewPerson>,
+    numbers: Vec<NewPersonalNumber>,
+    links: Vec<NewLink>,
+    views: Vec<NewView>,
+}
+
+/// Registers everything in `items` that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
+pub(super) async fn register(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Vec<Registered>, CallError> {
+    let permit = call.hall.policy.authorize_registration(&call.caller.system_id, call.hall.today())?;
+    let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
+    let mut candidates = Vec::new();
+    let mut records = Vec::new();
+    for (position, item) in items.into_iter().enumerate() {
+        let local = LocalAddressNumber::parse(&item.local_address_number).ok();
+        match parse_registration(item, &permit, may_migrate(call)) {
+            Ok(registration) => {
+                let index = match (&registration.personal_number, permit.personal_number()) {
+                    (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit).as_bytes()),
+                    _ => None,
+                };
+                candidates.push(Candidate { position, registration, index });
+                done.push(None);
+            }
+            Err(error) => {
+                let record = refusal(call, &permit, local.clone(), error.reason);
+                done.push(Some(Registered { local, result: Err(error), transfer_id: record.transfer_id }));
+                records.push(record);
+            }
+        }
+    }
+
+    let mut transaction = call.hall.store.begin_write("register_people").await?;
+    let work = write(call, &permit, &mut transaction, candidates, &mut done, &mut records);
+    work.instrument(tracing::info_span!("register")).await?;
+    let log = async {
+        transaction.append_transfers(&records).await?;
+        transaction.commit().await
+    };
+    log.instrument(tracing::info_span!("log", transfers = records.len()))
+        .await
+        .map_err(|error| CallError::log_unavailable(&error))?;
+    call.hall.metrics.records(
+        u64::try_from(records.len()).unwrap_or(u64::MAX),
+        call.caller.system_id.as_str(),
+        Dataset::Person.as_str(),
+        "inbound",
+    );
+    // Every place was filled by the checks or by `write`.
+    Ok(done.into_iter().flatten().collect())
+}
+
+fn may_migrate(call: &Call) -> bool {
+    call.hall.policy.system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number())
+}
+
+async fn write(
+    call: &Call,
+    permit: &RegistrationPermit,
+    transaction: &mut WriteTransaction,
+    candidates: Vec<Candidate>,
+    done: &mut [Option<Registered>],
+    records: &mut Vec<TransferRecord>,
+) -> Result<(), CallError> {
+    let mut known = look_up(call, transaction, &candidates).await?;
+    let mut planned = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let numbers = Numbers {
+            local: candidate.registration.local_address_number.clone(),
+            index: candidate.index,
+            new_without_personal_number: candidate.registration.new_without_personal_number,
+            migrated: candidate.registration.migrated.clone(),
+        };
+        match known.plan(&numbers) {
+            Ok(plan) => planned.push((candidate, plan)),
+            Err(error) => {
+                let local = Some(candidate.registration.local_address_number);
+                let record = refusal(call, permit, local.clone(), error.reason);
+                if let Some(place) = done.get_mut(candidate.position) {
+                    *place = Some(Registered { local, result: Err(error), transfer_id: record.transfer_id });
+                }
+                records.push(record);
+            }
+        }
+    }
+
+    let new_people = number_new_people(transaction, &planned).await?;
+    let mut keys = unwrap_keys(call, transaction, &planned).await?;
+    let mut writes = Writes::default();
+    for (unified, migrated) in &new_people {
+        let (key, wrapped) = call.hall.vault.new_person_key(unified)?;
+        keys.insert(unified.clone(), key);
+        writes.people.push(NewPerson {
+            unified_address_number: unified.clone(),
+            wrapped_key: wrapped,
+            migrated: *migrated,
+        });
+    }
+    let locals: Vec<_> =
+        planned.iter().map(|(candidate, _)| candidate.registration.local_address_number.clone()).collect();
+    let mut heads = transaction.views(&call.caller.system_id, &locals).await?;
+
+    for (candidate, plan) in planned {
+        let position = candidate.position;
+        let local = candidate.registration.local_address_number.clone();
+        let digest = sha256(&candidate.registration.content);
+        let success = match &plan {
+            Plan::Issue(person) | Plan::Link(person) | Plan::Update { person, .. } => {
+                let unified = resolve(person, &new_people)?;
+                let key = key_of(&keys, &unified)?;
+                let changed = keep_view(call, key, &candidate.registration, &mut heads, &mut writes)?;
+                let outcome = match &plan {
+                    Plan::Issue(_) => v1::RegistrationOutcome::Issued,
+                    Plan::Link(_) => v1::RegistrationOutcome::Linked,
+                    Plan::Update { attach, .. } if *attach || changed => v1::RegistrationOutcome::Updated,
+                    _ => v1::RegistrationOutcome::Unchanged,
+                };
+                let takes_number = matches!(&plan, Plan::Issue(_) | Plan::Update { attach: true, .. });
+                if let (true, Some(number), Some(index)) =
+                    (takes_number, &candidate.registration.personal_number, candidate.index)
+                {
+                    writes.numbers.push(seal_number(key, &unified, 1, number, index)?);
+                }
+                if !matches!(&plan, Plan::Update { .. }) {
+                    writes.links.push(NewLink {
+                        system_id: call.caller.system_id.clone(),
+                        local_address_number: local.clone(),
+                        unified_address_number: unified.clone(),
+                    });
+                }
+                Success { outcome, unified: Some(unified), review_case: None }
+            }
+            Plan::SecondLocalNumber { person } => {
+                let unified = resolve(person, &new_people)?;
+                open_case(call, transaction, ReviewKind::SecondLocalNumber, &candidate.registration, unified, None).await?
+            }
+            Plan::MaybeOnePerson { person, other } => {
+                let unified = resolve(person, &new_people)?;
+                let other = Some(resolve(other, &new_people)?);
+                open_case(call, transaction, ReviewKind::MaybeOnePerson, &candidate.registration, unified, other).await?
+            }
+        };
+        let mut record = inbound(call, permit, Some(local.clone()));
+        record.unified_address_number = success.unified.clone();
+        if success.review_case.is_some() {
+            record.reason = Some("REVIEW_REQUIRED".to_owned());
+        }
+        record.outcome = Outcome::Received;
+        record.content_sha256 = Some(digest);
+        if let Some(place) = done.get_mut(position) {
+            *place = Some(Registered { local: Some(local), result: Ok(success), transfer_id: record.transfer_id });
+        }
+        records.push(record);
+    }
+    transaction.insert_people(&writes.people).await?;
+    transaction.insert_personal_numbers(&writes.numbers).await?;
+    transaction.insert_links(&writes.links).await?;
+    transaction.insert_views(&writes.views).await?;
+    Ok(())
+}
+
+/// What the database knows about the numbers of this chunk.
+async fn look_up(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    candidates: &[Candidate],
+) -> Result<Known, CallError> {
+    let system = &call.caller.system_id;
+    let locals: Vec<_> =
+        candidates.iter().map(|candidate| candidate.registration.local_address_number.clone()).collect();
+    let indices: Vec<Index> = candidates.iter().filter_map(|candidate| candidate.index).collect();
+    let by_local = transaction.links_by_local(system, &locals).await?;
+    let by_index = transaction.people_by_index(&indices).await?;
+    let people: HashSet<_> = by_local.values().chain(by_index.values()).cloned().collect();
+    let people: Vec<_> = people.into_iter().collect();
+    let local_of = transaction.links_by_unified(system, &people).await?;
+    let numbered = transaction.current_number_index(&people).await?;
+    let mut taken = HashSet::new();
+    for migrated in candidates.iter().filter_map(|candidate| candidate.registration.migrated.as_ref()) {
+        if transaction.unified_number_exists(migrated).await? {
+            taken.insert(migrated.clone());
+        }
+    }
+    Ok(Known {
+        by_local: by_local.into_iter().map(|(local, person)| (local, PersonRef::Known(person))).collect(),
+        local_of: local_of.into_iter().map(|(person, local)| (PersonRef::Known(person), local)).collect(),
+        by_index: by_index.into_iter().map(|(index, person)| (index, PersonRef::Known(person))).collect(),
+        numbered: numbered.into_keys().map(PersonRef::Known).collect(),
+        taken,
+        new_people: 0,
+    })
+}
+
+/// The unified numbers of the chunk's new people, in order, each with whether it was migrated.
+async fn number_new_people(
+    transaction: &mut WriteTransaction,
+    planned: &[(Candidate, Plan)],
+) -> Result<Vec<(UnifiedAddressNumber, bool)>, CallError> {
+    let migrated: Vec<Option<UnifiedAddressNumber>> = planned
+        .iter()
+        .filter(|(_, plan)| matches!(plan, Plan::Issue(_)))
+        .map(|(candidate, _)| candidate.registration.migrated.clone())
+        .collect();
+    let wanted = migrated.iter().filter(|number| number.is_none()).count();
+    // Numbers that came in by migration within this very chunk must not be issued to somebody else of it.
+    let mut reserved: HashSet<_> = migrated.iter().flatten().cloned().collect();
+    let mut issued = Vec::with_capacity(wanted);
+    while issued.len() < wanted {
+        let missing = u32::try_from(wanted - issued.len()).unwrap_or(u32::MAX);
+        let more = transaction.issue_unified_numbers(missing).await?;
+        issued.extend(more.into_iter().filter(|number| reserved.insert(number.clone())));
+    }
+    let mut issued = issued.into_iter();
+    migrated
+        .into_iter()
+        .map(|migrated| match migrated {
+            Some(number) => Ok((number, true)),
+            None => issued.next().map(|number| (number, false)).ok_or_else(inconsistent),
+        })
+        .collect()
+}
+
+async fn unwrap_keys(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    planned: &[(Candidate, Plan)],
+) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, CallError> {
+    let people: HashSet<_> = planned
+        .iter()
+        .filter_map(|(_, plan)| match plan {
+            Plan::Link(PersonRef::Known(person)) | Plan::Update { person: PersonRef::Known(person), .. } => {
+                Some(person.clone())
+            }
+            _ => None,
+        })
+        .collect();
+    let people: Vec<_> = people.into_iter().collect();
+    let mut keys = HashMap::with_capacity(people.len());
+    for (person, wrapped) in transaction.person_keys(&people).await? {
+        let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
+        keys.insert(person, key);
+    }
+    Ok(keys)
+}
+
+fn resolve(
+    person: &PersonRef,
+    new_people: &[(UnifiedAddressNumber, bool)],
+) -> Result<UnifiedAddressNumber, CallError> {
+    match person {
+        PersonRef::Known(unified) => Ok(unified.clone()),
+        PersonRef::New(position) => new_people.get(*position).map(|(unified, _)| unified.clone()).ok_or_else(inconsistent),
+    }
+}
+
+fn key_of<'a>(
+    keys: &'a HashMap<UnifiedAddressNumber, PersonKey>,
+    unified: &UnifiedAddressNumber,
+) -> Result<&'a PersonKey, CallError> {
+    keys.get(unified).ok_or_else(inconsistent)
+}
+
+fn inconsistent() -> CallError {
+    tracing::error!("a person of this chunk has neither a number nor a key");
+    CallError::new(Reason::Internal, "the registration could not be completed; nothing was changed; tell the operator")
+}
+
+/// Keeps the caller's view as a new revision, unless it is what is kept already. Tells whether it changed.
+fn keep_view(
+    call: &Call,
+    key: &PersonKey,
+    registration: &Registration,
+    heads: &mut HashMap<LocalAddressNumber, ViewHead>,
+    writes: &mut Writes,
+) -> Result<bool, CallError> {
+    let local = &registration.local_address_number;
+    let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
+    let revision = match heads.get(local) {
+        Some(head) if head.content_mac == content_mac => return Ok(false),
+        Some(head) => head.revision + 1,
+        None => 1,
+    };
+    let row = view_row(&call.caller.system_id, local, revision);
+    let context = SealContext { table: "person_view", column: "sealed", row: &row };
+    writes.views.push(NewView {
+        system_id: call.caller.system_id.clone(),
+        local_address_number: local.clone(),
+        revision,
+        sealed: key.seal(&context, &registration.content)?,
+        content_mac,
+        protected: registration.protected,
+        stored_at: call.requested_at,
+    });
+    heads.insert(local.clone(), ViewHead { revision, content_mac });
+    Ok(true)
+}
+
+/// Seals a personal number as the `sequence`-th of a person.
+pub(super) fn seal_number(
+    key: &PersonKey,
+    unified: &UnifiedAddressNumber,
+    sequence: u32,
+    number: &PersonalNumber,
+    blind_index: Index,
+) -> Result<NewPersonalNumber, CallError> {
+    let row = personal_number_row(unified, sequence);
+    let context = SealContext { table: "personal_number", column: "sealed", row: &row };
+    Ok(NewPersonalNumber {
+        unified_address_number: unified.clone(),
+        blind_index,
+        sequence,
+        sealed: key.seal_personal_number(number, &context)?,
+        effective_date: None,
+    })
+}
+
+/// Opens a case for a person to decide. The registration is kept sealed under the municipality's own key: it belongs to nobody yet.
+async fn open_case(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    kind: ReviewKind,
+    registration: &Registration,
+    unified_address_number: UnifiedAddressNumber,
+    other_unified_address_number: Option<UnifiedAddressNumber>,
+) -> Result<Success, CallError> {
+    let local = &registration.local_address_number;
+    let row = [call.caller.system_id.as_str(), local.as_str()].join("/");
+    let context = SealContext { table: "review_case", column: "sealed", row: row.as_bytes() };
+    let identity = [row.as_str(), unified_address_number.as_str(), other_unified_address_number.as_ref().map_or("", UnifiedAddressNumber::as_str)]
+        .join("/");
+    let mut content = identity.into_bytes();
+    content.extend_from_slice(&registration.content);
+    let case = transaction
+        .open_review_case(NewReviewCase {
+            kind,
+            system_id: call.caller.system_id.clone(),
+            local_address_number: local.clone(),
+            unified_address_number,
+            other_unified_address_number,
+            sealed: call.hall.vault.municipal_key()?.seal(&context, &registration.content)?,
+            content_mac: call.hall.vault.content_mac("review_case", &content),
+            created_at: call.requested_at,
+        })
+        .await?;
+    Ok(Success { outcome: v1::RegistrationOutcome::ReviewRequired, unified: None, review_case: Some(case) })
+}
+
+/// The record of a registration, an outcome still to be set.
+pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
+    let subject = Subject { local_address_number: local, unified_address_number: None };
+    let mut record = call.transfer(Some(Dataset::Person), &subject);
+    record.affair = Some(permit.affair().as_str().to_owned());
+    record.legal_basis = Some(permit.basis().to_owned());
+    record
+}
+
+fn refusal(
+    call: &Call,
+    permit: &RegistrationPermit,
+    local: Option<LocalAddressNumber>,
+    reason: Reason,
+) -> TransferRecord {
+    let mut record = inbound(call, permit, local);
+    refuse(&mut record, reason);
+    record
+}

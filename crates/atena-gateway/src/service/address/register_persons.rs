@@ -1,0 +1,58 @@
+//! RegisterPersons: chunks of people; one answer for each chunk, once everything good in it is durable.
+
+use std::sync::Arc;
+
+use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
+use atena_proto::v1;
+use tonic::Streaming;
+
+use super::register::{Registered, register};
+use crate::call::{Answers, Call};
+use crate::error::{CallError, Reason};
+use crate::service::record::next_chunk;
+
+/// People in one chunk.
+const PEOPLE_MAX: usize = 1000;
+
+pub(crate) async fn run(
+    call: Arc<Call>,
+    mut chunks: Streaming<v1::RegisterPersonsRequest>,
+    answers: Answers<v1::RegisterPersonsResponse>,
+) -> Result<(), CallError> {
+    while let Some(chunk) = next_chunk(&mut chunks).await? {
+        call.keep_request_id(&chunk.request_id)?;
+        if chunk.registrations.len() > PEOPLE_MAX {
+            return Err(CallError::new(Reason::TooManyPersons, "send at most 1,000 registrations in a chunk"));
+        }
+        let room = answers.room().await?;
+        let registered = register(&call, chunk.registrations).await?;
+        let results = registered.into_iter().enumerate().map(|(index, one)| result(&call, index, one)).collect();
+        room.send(Ok(v1::RegisterPersonsResponse { results }));
+    }
+    Ok(())
+}
+
+/// What the caller is told of one registration. The unified number only goes to systems whose entry says so (own-number-only).
+pub(super) fn result(call: &Call, index: usize, registered: Registered) -> v1::RegistrationResult {
+    let mut told = v1::RegistrationResult {
+        local_address_number: registered.local.as_ref().map(LocalAddressNumber::as_str).unwrap_or_default().to_owned(),
+        transfer_id: registered.transfer_id.to_string(),
+        ..v1::RegistrationResult::default()
+    };
+    match registered.result {
+        Ok(success) => {
+            told.set_outcome(success.outcome);
+            told.review_case_id = success.review_case.map(|id| id.to_string()).unwrap_or_default();
+            told.unified_address_number = unified_for(call, success.unified.as_ref());
+        }
+        Err(error) => told.error = Some(error.into_item(index)),
+    }
+    told
+}
+
+/// The unified number as this caller may see it: empty unless its registry entry allows it.
+pub(super) fn unified_for(call: &Call, unified: Option<&UnifiedAddressNumber>) -> String {
+    let allowed =
+        call.hall.policy.system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number());
+    unified.filter(|_| allowed).map(UnifiedAddressNumber::as_str).unwrap_or_default().to_owned()
+}

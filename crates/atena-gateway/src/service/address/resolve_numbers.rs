@@ -1,0 +1,69 @@
+//! ResolveNumbers: between the caller's own local numbers and unified numbers, for systems whose entry allows it.
+
+use std::sync::Arc;
+
+use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_proto::v1;
+use atena_store::Outcome;
+
+use crate::call::Call;
+use crate::error::{CallError, Reason};
+use crate::transfer::Subject;
+
+/// Numbers in one call.
+const NUMBERS_MAX: usize = 1000;
+
+pub(crate) async fn run(
+    call: Arc<Call>,
+    request: v1::ResolveNumbersRequest,
+) -> Result<v1::ResolveNumbersResponse, CallError> {
+    call.keep_request_id(&request.request_id)?;
+    let hall = &call.hall;
+    let system = &call.caller.system_id;
+    hall.policy.authorize_resolve(system, hall.today())?;
+    if request.local_address_numbers.len() + request.unified_address_numbers.len() > NUMBERS_MAX {
+        return Err(CallError::new(Reason::TooManyPersons, "name at most 1,000 numbers in one call"));
+    }
+    let locals: Vec<_> = request.local_address_numbers.iter().map(|text| LocalAddressNumber::parse(text)).collect();
+    let unified: Vec<_> =
+        request.unified_address_numbers.iter().map(|text| UnifiedAddressNumber::parse_migrated(text)).collect();
+    let known_locals: Vec<_> = locals.iter().flatten().cloned().collect();
+    let known_unified: Vec<_> = unified.iter().flatten().cloned().collect();
+    let by_local = hall.store.links_by_local(system, &known_locals).await?;
+    let by_unified = hall.store.links_by_unified(system, &known_unified).await?;
+
+    let from_local = locals.iter().map(|local| match local {
+        Ok(local) => by_local.get(local).map(|unified| (local.clone(), unified.clone())).ok_or_else(CallError::not_linked),
+        Err(_) => Err(CallError::field("local_address_numbers", "must be 1 to 15 letters or digits, and not exactly 12 digits")),
+    });
+    let from_unified = unified.iter().map(|unified| match unified {
+        Ok(unified) => {
+            by_unified.get(unified).map(|local| (local.clone(), unified.clone())).ok_or_else(CallError::not_linked)
+        }
+        Err(_) => Err(CallError::field("unified_address_numbers", "must be 15 digits")),
+    });
+    let mut answer = v1::ResolveNumbersResponse::default();
+    let mut transfers = Vec::new();
+    for (index, pair) in from_local.chain(from_unified).enumerate() {
+        match pair {
+            Ok((local, unified)) => {
+                let subject = Subject {
+                    local_address_number: Some(local.clone()),
+                    unified_address_number: Some(unified.clone()),
+                };
+                let mut transfer = call.transfer(Some(Dataset::Person), &subject);
+                transfer.outcome = Outcome::Released;
+                transfer.fields = Arc::from(["unified_address_number".to_owned()]);
+                answer.numbers.push(v1::ResolvedNumber {
+                    local_address_number: local.as_str().to_owned(),
+                    unified_address_number: unified.as_str().to_owned(),
+                    transfer_id: transfer.transfer_id.to_string(),
+                });
+                transfers.push(transfer);
+            }
+            Err(error) => answer.errors.push(error.into_item(index)),
+        }
+    }
+    call.log_release(transfers).await?;
+    Ok(answer)
+}

@@ -1,0 +1,94 @@
+//! LinkageService: consumers pull what the rules in force allow them.
+
+mod deliver;
+mod get_records;
+mod list_entitlements;
+mod pull_records;
+
+use std::sync::Arc;
+
+use atena_domain::{Affair, Dataset};
+use atena_policy::ReleasePermit;
+use atena_proto::v1;
+use atena_proto::v1::linkage_service_server::LinkageService;
+use atena_store::Direction;
+use tonic::{Request, Response, Status};
+
+use crate::call::{self, AnswerStream, Call, Method};
+use crate::convert::dataset::parse_pension_datasets;
+use crate::error::{CallError, Reason};
+use crate::hall::Hall;
+use crate::transfer::Subject;
+
+/// The service.
+pub(crate) struct Linkage {
+    pub(crate) hall: Arc<Hall>,
+}
+
+/// What a pull was allowed: its datasets with a permit each, in the order asked for.
+struct Allowed {
+    datasets: Vec<Dataset>,
+    permits: Vec<ReleasePermit>,
+}
+
+const GET_RECORDS: Method = Method { name: "LinkageService/GetRecords", direction: Direction::Outbound };
+const PULL_RECORDS: Method = Method { name: "LinkageService/PullRecords", direction: Direction::Outbound };
+const LIST_ENTITLEMENTS: Method = Method { name: "LinkageService/ListEntitlements", direction: Direction::Outbound };
+
+/// Step 2, may they: a permit for every dataset, or the call is refused as a whole and recorded once for each subject and dataset.
+async fn may_they(call: &Call, affair: &str, datasets: &[i32], subjects: &[Subject]) -> Result<Allowed, CallError> {
+    let datasets = parse_pension_datasets(datasets)?;
+    let decision = tracing::info_span!("may").in_scope(|| {
+        let affair = Affair::parse(affair)
+            .map_err(|_| CallError::new(Reason::UnknownAffair, "name the affair (事務); ListEntitlements names those of your system"))?;
+        let today = call.hall.today();
+        datasets
+            .iter()
+            .map(|dataset| Ok(call.hall.policy.authorize_release(&call.caller.system_id, &affair, *dataset, today)?))
+            .collect::<Result<Vec<_>, CallError>>()
+    });
+    match decision {
+        Ok(permits) => Ok(Allowed { datasets, permits }),
+        Err(error) => {
+            let records = subjects
+                .iter()
+                .flat_map(|subject| datasets.iter().map(move |dataset| call.transfer(Some(*dataset), subject)))
+                .map(|mut record| {
+                    // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
+                    record.affair = Affair::parse(affair)
+                        .ok()
+                        .filter(|affair| call.hall.policy.knows_affair(affair))
+                        .map(|affair| affair.as_str().to_owned());
+                    record
+                })
+                .collect();
+            Err(call.refuse(error, records).await)
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LinkageService for Linkage {
+    type PullRecordsStream = AnswerStream<v1::PullRecordsResponse>;
+
+    async fn get_records(
+        &self,
+        request: Request<v1::GetRecordsRequest>,
+    ) -> Result<Response<v1::GetRecordsResponse>, Status> {
+        call::unary(&self.hall, GET_RECORDS, request, get_records::run).await
+    }
+
+    async fn pull_records(
+        &self,
+        request: Request<v1::PullRecordsRequest>,
+    ) -> Result<Response<Self::PullRecordsStream>, Status> {
+        call::stream(&self.hall, PULL_RECORDS, request, pull_records::run).await
+    }
+
+    async fn list_entitlements(
+        &self,
+        request: Request<v1::ListEntitlementsRequest>,
+    ) -> Result<Response<v1::ListEntitlementsResponse>, Status> {
+        call::unary(&self.hall, LIST_ENTITLEMENTS, request, list_entitlements::run).await
+    }
+}

@@ -1,0 +1,267 @@
+//! PullRecords: everything, or everything that changed since a cursor, in chunks; each chunk is logged before it leaves.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_policy::ReleasePermit;
+use atena_proto::v1;
+use atena_store::{Change, StoredRecord};
+use tracing::Instrument;
+
+use super::deliver::{Packer, Parcel};
+use super::{Allowed, may_they};
+use crate::call::{Answers, Call};
+use crate::cursor::{Cursor, Position};
+use crate::error::CallError;
+use crate::transfer::Subject;
+
+/// Records in a chunk unless the caller says otherwise, and at most.
+const PAGE_DEFAULT: u32 = 256;
+const PAGE_MAX: u32 = 1000;
+
+/// People read at once in a full pull.
+const PEOPLE_AT_ONCE: u32 = 256;
+
+/// Changes read at once.
+const CHANGES_AT_ONCE: u32 = 512;
+
+pub(crate) async fn run(
+    call: Arc<Call>,
+    request: v1::PullRecordsRequest,
+    answers: Answers<v1::PullRecordsResponse>,
+) -> Result<(), CallError> {
+    call.keep_request_id(&request.request_id)?;
+    let allowed = may_they(&call, &request.affair, &request.datasets, &[Subject::default()]).await?;
+    let page_size = match request.page_size {
+        0 => PAGE_DEFAULT,
+        size @ 1..=PAGE_MAX => size,
+        _ => return Err(CallError::field("page_size", "must be 0 to 1000")),
+    };
+    let position = if request.cursor.is_empty() {
+        Position::Full { as_of: call.hall.store.last_change_sequence().await?, after: None }
+    } else {
+        Cursor::open(&call, &request.cursor, &allowed.permits)?
+    };
+    let page = usize::try_from(page_size).unwrap_or(usize::MAX);
+    let pull = Pull { call: &call, allowed: &allowed, page, answers: &answers, chunk: Chunk::default() };
+    pull.run(position).await
+}
+
+/// One pull under way.
+struct Pull<'a> {
+    call: &'a Call,
+    allowed: &'a Allowed,
+    page: usize,
+    answers: &'a Answers<v1::PullRecordsResponse>,
+    chunk: Chunk,
+}
+
+/// Deliveries that wait to be logged and sent together.
+#[derive(Default)]
+struct Chunk {
+    parcels: Vec<Parcel>,
+    records: usize,
+}
+
+/// Changed records of one delivery, in the order in which they first changed.
+type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<StoredRecord>)>;
+
+// === impl Pull ===
+
+impl Pull<'_> {
+    async fn run(mut self, position: Position) -> Result<(), CallError> {
+        let done = match position {
+            Position::Full { as_of, after } => self.everything(as_of, after).await?,
+            Position::Changes { since, after } => self.changes(since, after).await?,
+        };
+        self.send(Position::Changes { since: done, after: done }, true).await
+    }
+
+    /// A full pull: the caller's people in the order of their local numbers.
+    async fn everything(&mut self, as_of: u64, mut after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
+        let store = &self.call.hall.store;
+        loop {
+            let people = store
+                .linked_people_after(&self.call.caller.system_id, after.as_ref(), PEOPLE_AT_ONCE)
+                .instrument(tracing::info_span!("which_people"))
+                .await?;
+            let Some((last, _)) = people.last() else {
+                return Ok(as_of);
+            };
+            let last = last.clone();
+            let unified: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
+            let (packer, mut by_person) = self.read(&unified).await?;
+            for (local, person) in people {
+                for (dataset, records) in by_person.remove(&person).unwrap_or_default() {
+                    self.pack(&packer, &local, &person, dataset, &records)?;
+                }
+                if self.chunk.records >= self.page {
+                    self.send(Position::Full { as_of, after: Some(local) }, false).await?;
+                }
+            }
+            after = Some(last.clone());
+            if self.chunk.records > 0 {
+                self.send(Position::Full { as_of, after: Some(last) }, false).await?;
+            }
+        }
+    }
+
+    /// What changed after `since`, from the change `after` on. A change that touched only fields the caller may not have is no
+    /// change to the caller: it is not delivered, and no chunk, count or size tells of it.
+    async fn changes(&mut self, since: u64, mut after: u64) -> Result<u64, CallError> {
+        let store = &self.call.hall.store;
+        let until = store.last_change_sequence().await?;
+        loop {
+            let changes = store
+                .changes(&self.allowed.permits, since, after, until, CHANGES_AT_ONCE)
+                .instrument(tracing::info_span!("read"))
+                .await?;
+            let Some(last) = changes.last().map(Change::sequence) else {
+                return Ok(until);
+            };
+            after = last;
+            let linked: Vec<_> = changes
+                .iter()
+                .filter_map(|change| match change {
+                    Change::Linked { unified_address_number, .. } => Some(unified_address_number.clone()),
+                    Change::Record { .. } => None,
+                })
+                .collect();
+            let people: HashSet<_> = changes.iter().map(Change::unified_address_number).cloned().collect();
+            let people: Vec<_> = people.into_iter().collect();
+            let packer = Packer::new(self.call, &people).await?;
+            let mut new_links = self.read(&linked).await?.1;
+            let before = self.before(&changes, since).await?;
+
+            let mut gathered: Gathered = Vec::new();
+            for change in changes {
+                match change {
+                    Change::Linked { local_address_number, unified_address_number, .. } => {
+                        for (dataset, records) in new_links.remove(&unified_address_number).unwrap_or_default() {
+                            let to = (local_address_number.clone(), unified_address_number.clone(), dataset);
+                            gathered.push((to, records));
+                        }
+                    }
+                    Change::Record { local_address_number, stored, .. } => {
+                        if self.visible(&packer, &stored, before.get(&(stored.dataset, stored.record_key.clone())))? {
+                            let to = (local_address_number, stored.unified_address_number.clone(), stored.dataset);
+                            match gathered.iter_mut().find(|(place, _)| *place == to) {
+                                Some((_, records)) => records.push(stored),
+                                None => gathered.push((to, vec![stored])),
+                            }
+                        }
+                    }
+                }
+            }
+            for ((local, person, dataset), records) in gathered {
+                self.pack(&packer, &local, &person, dataset, &records)?;
+            }
+            if self.chunk.records >= self.page {
+                self.send(Position::Changes { since, after }, false).await?;
+            }
+        }
+    }
+
+    /// The revisions that the caller could have had at `since`.
+    async fn before(
+        &self,
+        changes: &[Change],
+        since: u64,
+    ) -> Result<HashMap<(Dataset, atena_domain::RecordKey), StoredRecord>, CallError> {
+        let keys: Vec<_> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Record { stored, .. } => Some((stored.dataset, stored.record_key.clone())),
+                Change::Linked { .. } => None,
+            })
+            .collect();
+        Ok(self.call.hall.store.revisions_as_of(&self.allowed.permits, &keys, since).await?)
+    }
+
+    /// Whether the caller can see a difference between what it could have had before and what is there now.
+    fn visible(&self, packer: &Packer<'_>, now: &StoredRecord, before: Option<&StoredRecord>) -> Result<bool, CallError> {
+        let Some(permit) = self.permit(now.dataset) else {
+            return Ok(false);
+        };
+        Ok(match before {
+            None => !now.deleted,
+            Some(before) if before.deleted || now.deleted => before.deleted != now.deleted,
+            Some(before) => packer.filtered(permit, before)? != packer.filtered(permit, now)?,
+        })
+    }
+
+    /// Current records of people, by person and dataset.
+    async fn read(
+        &self,
+        people: &[UnifiedAddressNumber],
+    ) -> Result<(Packer<'_>, HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>), CallError> {
+        let work = async {
+            let packer = Packer::new(self.call, people).await?;
+            let records = self.call.hall.store.current_records(&self.allowed.permits, people).await?;
+            let mut by_person: HashMap<_, Vec<(Dataset, Vec<StoredRecord>)>> = HashMap::with_capacity(people.len());
+            for record in records {
+                let of_person = by_person.entry(record.unified_address_number.clone()).or_default();
+                match of_person.last_mut() {
+                    Some((dataset, records)) if *dataset == record.dataset => records.push(record),
+                    _ => of_person.push((record.dataset, vec![record])),
+                }
+            }
+            Ok((packer, by_person))
+        };
+        work.instrument(tracing::info_span!("read")).await
+    }
+
+    fn pack(
+        &mut self,
+        packer: &Packer<'_>,
+        local: &LocalAddressNumber,
+        person: &UnifiedAddressNumber,
+        dataset: Dataset,
+        records: &[StoredRecord],
+    ) -> Result<(), CallError> {
+        let Some(permit) = self.permit(dataset) else {
+            return Ok(());
+        };
+        self.chunk.parcels.push(packer.pack(permit, local, person, records)?);
+        self.chunk.records += records.len();
+        Ok(())
+    }
+
+    fn permit(&self, dataset: Dataset) -> Option<&ReleasePermit> {
+        let position = self.allowed.datasets.iter().position(|allowed| *allowed == dataset)?;
+        self.allowed.permits.get(position)
+    }
+
+    /// Logs the chunk, then sends it. Room is made first, so that nothing is logged that the client won't take.
+    async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
+        let chunk = std::mem::take(&mut self.chunk);
+        let (deliveries, transfers): (Vec<_>, Vec<_>) =
+            chunk.parcels.into_iter().map(|parcel| (parcel.delivery, parcel.transfer)).unzip();
+        let room = match self.answers.room().await {
+            Ok(room) => room,
+            Err(error) => return Err(self.cancelled(error).await),
+        };
+        if !transfers.is_empty() {
+            self.call.log_release(transfers).await?;
+        }
+        let next_cursor = Cursor::seal(self.call, &next, &self.allowed.permits)?;
+        room.send(Ok(v1::PullRecordsResponse { deliveries, next_cursor, complete }));
+        Ok(())
+    }
+
+    /// Records for every dataset that the rest of the pull was cancelled or timed out.
+    async fn cancelled(&self, error: CallError) -> CallError {
+        let reason = error.reason;
+        let mut records: Vec<_> =
+            self.allowed.permits.iter().map(|permit| self.call.release(permit, &Subject::default())).collect();
+        for record in &mut records {
+            crate::transfer::not_sent(record, reason);
+        }
+        match crate::call::append(&self.call.hall, &records).await {
+            Ok(()) => CallError { recorded: true, ..error },
+            Err(unlogged) => unlogged,
+        }
+    }
+}
+

@@ -1,0 +1,47 @@
+//! RecordService: the owner of a dataset pushes what it knows.
+
+mod get_push_status;
+mod push_records;
+
+use std::sync::Arc;
+
+use atena_proto::v1;
+use atena_proto::v1::record_service_server::RecordService;
+use atena_store::Direction;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::call::{self, AnswerStream, Method};
+use crate::error::CallError;
+use crate::hall::Hall;
+
+/// The service.
+pub(crate) struct Record {
+    pub(crate) hall: Arc<Hall>,
+}
+
+const PUSH_RECORDS: Method = Method { name: "RecordService/PushRecords", direction: Direction::Inbound };
+const GET_PUSH_STATUS: Method = Method { name: "RecordService/GetPushStatus", direction: Direction::Inbound };
+
+/// The next chunk of a caller's stream; `None` at its end. A stream that breaks off is an error, and recorded as one.
+pub(crate) async fn next_chunk<T>(chunks: &mut Streaming<T>) -> Result<Option<T>, CallError> {
+    chunks.message().await.map_err(|status| CallError::from_inbound(&status))
+}
+
+#[tonic::async_trait]
+impl RecordService for Record {
+    type PushRecordsStream = AnswerStream<v1::PushRecordsResponse>;
+
+    async fn push_records(
+        &self,
+        request: Request<Streaming<v1::PushRecordsRequest>>,
+    ) -> Result<Response<Self::PushRecordsStream>, Status> {
+        call::stream(&self.hall, PUSH_RECORDS, request, push_records::run).await
+    }
+
+    async fn get_push_status(
+        &self,
+        request: Request<v1::GetPushStatusRequest>,
+    ) -> Result<Response<v1::GetPushStatusResponse>, Status> {
+        call::unary(&self.hall, GET_PUSH_STATUS, request, get_push_status::run).await
+    }
+}

@@ -1,0 +1,121 @@
+//! The one place that turns reasons into gRPC status (and into the errors of single items).
+
+use std::time::Duration;
+
+use atena_proto::v1;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
+
+use crate::error::{CallError, Reason};
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "atena.v1";
+
+/// When a caller should try again after the database or the log was away.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        let mut details = ErrorDetails::with_error_info(error.reason.as_str(), DOMAIN, []);
+        for problem in &error.problems {
+            details.add_bad_request_violation(problem.field.as_str(), problem.description.as_ref());
+        }
+        let code = code(error.reason);
+        match code {
+            Code::Unavailable => {
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
+            Code::FailedPrecondition => {
+                details.set_precondition_failure(vec![PreconditionViolation::new(
+                    error.reason.as_str(),
+                    "",
+                    error.message.as_ref(),
+                )]);
+            }
+            _ => {}
+        }
+        Self::with_error_details(code, error.message, details)
+    }
+}
+
+impl CallError {
+    /// The error of the item at `index` of a batch.
+    pub(crate) fn into_item(self, index: usize) -> v1::ItemError {
+        v1::ItemError {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            reason: self.reason.as_str().to_owned(),
+            message: self.message.into_owned(),
+            violations: self
+                .problems
+                .into_iter()
+                .map(|problem| v1::FieldViolation { field: problem.field, description: problem.description.into_owned() })
+                .collect(),
+        }
+    }
+
+    /// What a caller's own stream ended with, as far as it says something that we can act on: too large, or not this contract.
+    pub(crate) fn from_inbound(status: &Status) -> Self {
+        match status.code() {
+            Code::OutOfRange | Code::ResourceExhausted => {
+                Self::new(Reason::MessageTooLarge, "a message is larger than the gateway takes; send smaller chunks")
+            }
+            Code::Cancelled => Self::new(Reason::CallCancelled, "the caller went away"),
+            Code::DeadlineExceeded => Self::new(Reason::CallTimedOut, "the deadline passed"),
+            _ => Self::new(Reason::InvalidField, "a message is not in the form of the contract (is every text UTF-8?)"),
+        }
+    }
+
+    /// What reading the caller's stream ended with when it was only a lost connection.
+    pub(crate) fn is_lost_connection(status: &Status) -> bool {
+        std::error::Error::source(status).is_some() || status.code() == Code::Cancelled || status.code() == Code::Unknown
+    }
+}
+
+/// Every reason has exactly one code.
+fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::CallerUnknown | Reason::CallerRevoked => Code::Unauthenticated,
+        Reason::NotDatasetOwner
+        | Reason::ReleaseNotPermitted
+        | Reason::PersonalNumberNotPermitted
+        | Reason::RoleRequired => Code::PermissionDenied,
+        Reason::InvalidPersonalNumber
+        | Reason::InvalidField
+        | Reason::UnknownDataset
+        | Reason::UnknownAffair
+        | Reason::TooManyPersons => Code::InvalidArgument,
+        Reason::LocalNumberNotLinked | Reason::TransferNotFound => Code::NotFound,
+        Reason::LocalNumberConflict | Reason::PersonalNumberConflict | Reason::RevisionConflict => Code::AlreadyExists,
+        Reason::StaleRevision | Reason::RuleChanged => Code::FailedPrecondition,
+        Reason::LogUnavailable | Reason::StoreUnavailable => Code::Unavailable,
+        Reason::MessageTooLarge => Code::ResourceExhausted,
+        Reason::CallCancelled => Code::Cancelled,
+        Reason::CallTimedOut => Code::DeadlineExceeded,
+        Reason::Internal => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_its_stable_reason() {
+        let status = Status::from(CallError::new(Reason::ReleaseNotPermitted, "no"));
+        assert_eq!(status.code(), Code::PermissionDenied);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("RELEASE_NOT_PERMITTED", DOMAIN));
+    }
+
+    #[test]
+    fn all_violations_are_told_at_once() {
+        let error = CallError::fields(vec![
+            crate::error::FieldProblem { field: "a".into(), description: "x".into() },
+            crate::error::FieldProblem { field: "b".into(), description: "y".into() },
+        ]);
+        let details = Status::from(error).get_error_details();
+        let fields: Vec<&FieldViolation> = details.bad_request().unwrap().field_violations.iter().collect();
+        assert_eq!(fields.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the transfer log is told: one record for one person, one dataset, one call.
+
+use std::sync::Arc;
+
+use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_policy::ReleasePermit;
+use atena_store::{Outcome, TransferRecord};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::call::{Call, Method};
+use crate::clock;
+use crate::door::Peer;
+use crate::error::{CallError, Reason};
+use crate::hall::Hall;
+
+/// Whom a transfer is about, as far as the gateway knows.
+#[derive(Clone, Default)]
+pub(crate) struct Subject {
+    pub(crate) local_address_number: Option<LocalAddressNumber>,
+    pub(crate) unified_address_number: Option<UnifiedAddressNumber>,
+}
+
+/// SHA-256 of bytes as sent or stored.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Turns the record of a release into the record of an answer that nobody waited for.
+pub(crate) fn not_sent(record: &mut TransferRecord, reason: Reason) {
+    record.outcome = match reason {
+        Reason::CallTimedOut => Outcome::TimedOut,
+        _ => Outcome::Cancelled,
+    };
+    record.reason = Some(reason.as_str().to_owned());
+    record.records.clear();
+    record.content_sha256 = None;
+}
+
+/// Turns a record into that of a refusal.
+pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
+    record.outcome = Outcome::Refused;
+    record.reason = Some(reason.as_str().to_owned());
+}
+
+/// The record of a caller that is in no registry, or revoked. Its URI is kept only where the municipality's own authority vouched for it.
+pub(crate) fn refused_at_the_door(
+    hall: &Hall,
+    method: Method,
+    peer: Option<&Peer>,
+    requested_at: Timestamp,
+    error: &CallError,
+) -> TransferRecord {
+    let mut record = blank(hall, method, requested_at);
+    record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").to_owned();
+    refuse(&mut record, error.reason);
+    record
+}
+
+fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord {
+    TransferRecord {
+        transfer_id: hall.transfer_id(),
+        requested_at,
+        provided_at: clock::now(),
+        direction: method.direction,
+        outcome: Outcome::Refused,
+        reason: None,
+        system_id: String::new(),
+        division: None,
+        operator_id: None,
+        affair: None,
+        rule_id: None,
+        rule_version: 0,
+        legal_basis: None,
+        dataset: None,
+        fields: Arc::from([]),
+        local_address_number: None,
+        unified_address_number: None,
+        records: Vec::new(),
+        content_sha256: None,
+        method: method.name.into(),
+        request_id: None,
+        policy_hash: hall.policy.hash(),
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// A record of this call about `subject`, an outcome still to be set.
+    pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: &Subject) -> TransferRecord {
+        let mut record = blank(&self.hall, self.method, self.requested_at);
+        record.system_id = self.caller.system_id.as_str().to_owned();
+        record.division = Some(self.caller.division.clone());
+        record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().to_owned());
+        record.dataset = dataset;
+        record.local_address_number = subject.local_address_number.as_ref().map(|number| number.as_str().to_owned());
+        record.unified_address_number = subject.unified_address_number.clone();
+        record.request_id = self.request_id().map(str::to_owned);
+        record
+    }
+
+    /// A record of what `permit` released.
+    pub(crate) fn release(&self, permit: &ReleasePermit, subject: &Subject) -> TransferRecord {
+        let mut record = self.transfer(Some(permit.dataset()), subject);
+        record.outcome = Outcome::Released;
+        record.affair = Some(permit.affair().as_str().to_owned());
+        record.rule_id = Some(permit.rule_id().to_owned());
+        record.rule_version = permit.rule_version();
+        record.legal_basis = Some(permit.basis().to_owned());
+        record.fields = permit.field_names();
+        record
+    }
+
+    /// The record of a call that failed as a whole.
+    pub(crate) fn failure(&self, error: &CallError) -> TransferRecord {
+        let mut record = self.transfer(None, &Subject::default());
+        record.outcome = match error.reason {
+            Reason::CallCancelled => Outcome::Cancelled,
+            Reason::CallTimedOut => Outcome::TimedOut,
+            Reason::Internal | Reason::StoreUnavailable | Reason::LogUnavailable => Outcome::Failed,
+            _ => Outcome::Refused,
+        };
+        record.reason = Some(error.reason.as_str().to_owned());
+        record
+    }
+}

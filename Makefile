@@ -1,0 +1,60 @@
+# Atena. `make demo` and `make test` need a Rust toolchain and a C compiler; the rest of this file says what it needs.
+
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := target/venv
+TOOLS := target/tools
+ATENA := target/debug/atena
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## Build the program `atena`
+	$(CARGO) build --locked -p atena-cli
+
+demo: build ## Show the whole system at work on 1,000 synthetic people
+	$(ATENA) demo
+
+test: test-rust test-python ## Run every test
+
+test-rust: ## Run the Rust tests: unit, property and black-box
+	$(CARGO) test --locked --workspace
+
+test-python: build $(VENV)/installed ## Run the client written in Python against the real program
+	ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q tests/python
+
+$(VENV)/installed: tests/python/requirements.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'The Python client tests need Python 3.10 or newer with venv (Debian: apt-get install python3-venv).' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	@touch $@
+
+check: fmt lint docs proto-lint deny ## Check format, lints, documents, contract and licences
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+proto-lint:
+	@if command -v npm >/dev/null; then \
+		test -x $(TOOLS)/node_modules/.bin/buf || npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0; \
+		$(TOOLS)/node_modules/.bin/buf lint && echo 'buf lint: the contract is in order'; \
+	else echo 'buf lint left out: it is installed with npm, which is not here.'; fi
+
+deny:
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
+	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
+
+golden: build ## Write the golden files anew; look at the difference before you commit it
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test program
+
+clean: ## Remove what was built
+	$(CARGO) clean

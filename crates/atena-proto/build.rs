@@ -23,19 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
     let files = proto_files(&root.join("atena/v1"))?;
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(&files)?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let with_options = compiler.encode_file_descriptor_set();
     let descriptors = compiler.file_descriptor_set();
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("atena.v1.descriptors.bin"), &with_options)?;
-    fs::write(
-        out.join("catalog.rs"),
-        catalog(&DescriptorPool::decode(with_options.as_slice())?)?,
-    )?;
+    fs::write(out.join("catalog.rs"), catalog(&DescriptorPool::decode(with_options.as_slice())?)?)?;
 
     // number-confinement: what can't be formatted can't be logged. (Enums keep their Debug: they are names.)
     let messages: Vec<String> = descriptors
@@ -47,10 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     tonic_prost_build::configure()
         // Released bodies stay the filtered bytes they are: the same wire form, decoded by nobody on the way.
-        .extern_path(
-            ".atena.v1.ReleasedRecord",
-            "crate::released::ReleasedRecord",
-        )
+        .extern_path(".atena.v1.ReleasedRecord", "crate::released::ReleasedRecord")
         .skip_debug(messages)
         .compile_fds(descriptors)?;
     Ok(())
@@ -60,10 +51,7 @@ fn proto_files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "proto")
-        {
+        if path.extension().is_some_and(|extension| extension == "proto") {
             files.push(path);
         }
     }
@@ -91,37 +79,23 @@ fn leaves(
     numbers: &[u32],
     source: &mut String,
 ) -> Result<(), Box<dyn Error>> {
-    let option = pool
-        .get_extension_by_name("atena.v1.sensitivity")
-        .ok_or("no sensitivity option")?;
+    let option = pool.get_extension_by_name("atena.v1.sensitivity").ok_or("no sensitivity option")?;
     for field in message.fields() {
-        let path = if path.is_empty() {
-            field.name().to_owned()
-        } else {
-            format!("{path}.{}", field.name())
-        };
+        let path = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
         let numbers = [numbers, &[field.number()]].concat();
         if let Kind::Message(inner) = field.kind() {
             leaves(pool, &inner, &path, &numbers, source)?;
             continue;
         }
         let options = field.options();
-        let number = options
-            .get_extension(&option)
-            .as_enum_number()
-            .unwrap_or_default();
+        let number = options.get_extension(&option).as_enum_number().unwrap_or_default();
         let sensitivity = match number {
             1 => "PersonalNumber",
             2 => "Identifying",
             3 => "Pension",
             4 => "System",
             _ => {
-                return Err(format!(
-                    "{}.{} has no sensitivity",
-                    message.full_name(),
-                    field.name()
-                )
-                .into());
+                return Err(format!("{}.{} has no sensitivity", message.full_name(), field.name()).into());
             }
         };
         writeln!(

@@ -28,8 +28,7 @@ pub mod v1 {
 }
 
 /// The contract as a serialized `google.protobuf.FileDescriptorSet`, imports included: what server reflection answers with.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/atena.v1.descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/atena.v1.descriptors.bin"));
 
 /// One leaf field of a dataset.
 #[derive(Clone, Copy)]
@@ -43,5 +42,4 @@ pub struct FieldEntry {
 }
 
 /// Every leaf field of every dataset, in the order of the contract, generated from the `(atena.v1.sensitivity)` options.
-pub const DATASET_FIELDS: &[(Dataset, &[FieldEntry])] =
-    include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
+pub const DATASET_FIELDS: &[(Dataset, &[FieldEntry])] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));

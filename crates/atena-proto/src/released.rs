@@ -96,11 +96,7 @@ mod tests {
             .flat_map(|file| &file.message_type)
             .find(|message| message.name() == "ReleasedRecord")
             .unwrap();
-        let mut contract: Vec<(i32, &str)> = message
-            .field
-            .iter()
-            .map(|field| (field.number(), field.name()))
-            .collect();
+        let mut contract: Vec<(i32, &str)> = message.field.iter().map(|field| (field.number(), field.name())).collect();
         contract.sort_unstable();
         assert_eq!(
             contract,
@@ -117,24 +113,12 @@ mod tests {
 
     #[test]
     fn a_body_reads_as_the_message_of_its_dataset() {
-        let payment = crate::v1::Payment {
-            fiscal_year: 2025,
-            ..Default::default()
-        };
-        let body =
-            ReleasedBody::new(Dataset::Payment, Bytes::from(payment.encode_to_vec())).unwrap();
-        let record = ReleasedRecord {
-            record_id: "r".into(),
-            body: Some(body),
-        };
+        let payment = crate::v1::Payment { fiscal_year: 2025, ..Default::default() };
+        let body = ReleasedBody::new(Dataset::Payment, Bytes::from(payment.encode_to_vec())).unwrap();
+        let record = ReleasedRecord { record_id: "r".into(), body: Some(body) };
         let again = ReleasedRecord::decode(record.encode_to_vec().as_slice()).unwrap();
         let body = again.body.unwrap();
         assert_eq!(body.dataset(), Dataset::Payment);
-        assert_eq!(
-            crate::v1::Payment::decode(body.bytes().as_ref())
-                .unwrap()
-                .fiscal_year,
-            2025
-        );
+        assert_eq!(crate::v1::Payment::decode(body.bytes().as_ref()).unwrap().fiscal_year, 2025);
     }
 }

@@ -19,6 +19,7 @@ mod init;
 mod output;
 mod pki;
 mod progress;
+mod received;
 mod rows;
 mod sample;
 mod status;

@@ -151,7 +151,7 @@ mod tests {
         .build()
         .unwrap();
         let certificate = CertificateDer::from_pem_file(home.pki().join(certificate)).unwrap();
-        let seconds = at.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+        let seconds = jiff::tz::Offset::UTC.to_timestamp(at.at(0, 0, 0, 0)).unwrap().as_second();
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.unsigned_abs()));
         verifier.verify_client_cert(&certificate, &[], now).map(|_| ())
     }

@@ -103,14 +103,15 @@ impl Gateway {
             Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
         };
         let today = clock::japanese_day(clock::now());
-        let policy = match Policy::compile(&text, &field_catalog(), today) {
+        let catalog = field_catalog();
+        let policy = match Policy::compile(&text, &catalog, today) {
             Ok(policy) => policy,
             Err(source) => return Err(GatewayError::PolicyRefused { path, source }),
         };
         let vault = Vault::open(&config.keys_file, policy.municipality_code())?;
         let tls = door::server_config(&config.tls)?;
         let store = Store::open(&config.database_url, policy.municipality_code().clone()).await?;
-        let hall = Hall { policy, store, vault, limits: config.limits, metrics: Metrics::new() };
+        let hall = Hall { policy, catalog, store, vault, limits: config.limits, metrics: Metrics::new() };
         Ok(Self { hall: Arc::new(hall), tls })
     }
 

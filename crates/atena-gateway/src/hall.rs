@@ -1,6 +1,9 @@
 //! The hall: what every call needs, put together once at start.
 
-use atena_policy::Policy;
+use std::sync::Arc;
+
+use atena_domain::Dataset;
+use atena_policy::{FieldCatalog, Policy};
 use atena_store::Store;
 use atena_vault::Vault;
 use uuid::Uuid;
@@ -12,6 +15,7 @@ use crate::metrics::Metrics;
 /// Rules, database, keys, limits and counters of one municipality.
 pub(crate) struct Hall {
     pub(crate) policy: Policy,
+    pub(crate) catalog: FieldCatalog,
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) limits: Limits,
@@ -29,5 +33,10 @@ impl Hall {
     /// A new transfer id (UUID version 7: ids sort by time).
     pub(crate) fn transfer_id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+
+    /// The paths of every field of a dataset: what a push replaces.
+    pub(crate) fn fields_of(&self, dataset: Dataset) -> Arc<[String]> {
+        self.catalog.fields(dataset).iter().map(|field| field.path.clone()).collect()
     }
 }

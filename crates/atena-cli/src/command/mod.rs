@@ -3,7 +3,7 @@
 mod entitlements;
 mod init;
 mod policy;
-mod pull;
+pub(crate) mod pull;
 mod push;
 mod register;
 mod sample;

@@ -15,7 +15,8 @@ use crate::output::Output;
 pub(super) async fn run(args: &ServeArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
-    let _telemetry = telemetry::init(&config.telemetry)?;
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    let _telemetry = telemetry::init(&config.telemetry, &filter)?;
     let listen = args.listen.unwrap_or(config.listen);
     // Before anything is open: a signal that comes early must drain as well.
     let stop = stop_signal()?;

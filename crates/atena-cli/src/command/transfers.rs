@@ -68,37 +68,35 @@ pub(crate) async fn list(client: &Client, filter: &str, limit: usize) -> Result<
 pub(crate) fn overview(transfers: &[Transfer]) -> Table {
     let mut table = Table::new(&[
         ("time", "提供日時"),
-        ("system", "システム"),
-        ("division", "部署"),
-        ("affair", "事務"),
-        ("rule", "ルール"),
+        ("system", "システム・部署"),
+        ("affair", "事務・ルール"),
         ("basis", "法令上の根拠"),
         ("dataset", "情報"),
         ("fields", "項目数"),
         ("records", "件数"),
         ("outcome", "結果"),
-        ("sha256", "SHA-256"),
-        ("transfer_id", "transfer id"),
+        ("sha256", "SHA-256 / transfer id"),
     ]);
     for transfer in transfers {
         let outcome = terms::transfer_outcome(transfer.outcome());
-        let outcome = format!("{} {outcome}", terms::outcome_japanese(outcome));
         table.row([
             terms::japanese_time(transfer).into(),
-            transfer.system_id.as_str().into(),
-            transfer.division.as_str().into(),
-            transfer.affair.as_str().into(),
-            transfer.rule_id.as_str().into(),
+            lines([&transfer.system_id, &transfer.division]),
+            lines([&transfer.affair, &transfer.rule_id]),
             transfer.legal_basis.replace("; ", "\n").into(),
             terms::dataset_japanese(transfer.dataset()).into(),
             transfer.fields.len().into(),
             transfer.record_count.into(),
-            if transfer.reason.is_empty() { outcome } else { format!("{outcome}\n{}", transfer.reason) }.into(),
-            transfer.content_sha256.get(..12).unwrap_or_default().into(),
-            transfer.transfer_id.as_str().into(),
+            lines([&format!("{} {outcome}", terms::outcome_japanese(outcome)), &transfer.reason]),
+            lines([transfer.content_sha256.get(..16).unwrap_or_default(), &transfer.transfer_id]),
         ]);
     }
     table
+}
+
+/// What is there of two texts, one below the other.
+fn lines(texts: [&str; 2]) -> Value {
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().into()
 }
 
 /// Counts by day, system, direction, dataset and outcome.
@@ -134,7 +132,7 @@ fn sheet(transfer: &Transfer) -> Table {
         for (name, value) in fields {
             let value = match value {
                 Value::Array(values) if name == "records" => {
-                    values.iter().map(|one| format!("{} r{}", one["record_key"], one["revision"])).collect()
+                    values.iter().map(|one| format!("{} r{}", one["record_key"].as_str().unwrap_or_default(), one["revision"])).collect()
                 }
                 other => other,
             };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber};
-use atena_policy::PushPermit;
+use atena_policy::{PushPermit, Role};
 use atena_proto::v1;
 use atena_store::{NewRevision, Outcome, RecordHead, TransferRecord, WriteTransaction};
 use atena_vault::{PersonKey, SealContext};
@@ -29,7 +29,8 @@ pub(crate) async fn run(
     mut chunks: Streaming<v1::PushRecordsRequest>,
     answers: Answers<v1::PushRecordsResponse>,
 ) -> Result<(), CallError> {
-    if !call.hall.policy.owns_a_dataset(&call.caller.system_id) {
+    let system = call.hall.policy.system(&call.caller.system_id);
+    if !system.is_some_and(|system| system.has_role(Role::DatasetOwner)) {
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
     while let Some(chunk) = next_chunk(&mut chunks).await? {
@@ -247,7 +248,7 @@ fn transfers(
             if let Some(permit) = item.place.dataset.and_then(|dataset| permits.get(&dataset)) {
                 transfer.affair = Some(permit.affair().as_str().to_owned());
                 transfer.legal_basis = Some(permit.basis().to_owned());
-                transfer.fields = permit.field_names();
+                transfer.fields = call.hall.fields_of(permit.dataset());
             }
             (transfer, Sha256::new())
         });

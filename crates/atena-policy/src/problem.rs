@@ -1,0 +1,131 @@
+//! What is wrong with a policy: everything at once, each with its line.
+
+use std::fmt;
+
+use crate::proof::Counterexample;
+use crate::system::Role;
+
+/// A policy that can't be loaded, with all of its problems in the order of the file.
+///
+/// Errors of TOML's own grammar, missing and unknown keys stop the reading, so they come one at a time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct PolicyError {
+    problems: Vec<Problem>,
+}
+
+/// One problem and where it is. Displays as `policy.toml:31: …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line of the file, from 1; 1 where the problem is of the file as a whole.
+    pub line: u32,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What can be wrong with a policy. `place` says where in words, e.g. `rule "transfer-1"`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are the words of the message above them")]
+pub enum Reason {
+    /// Not TOML, an unknown key, a missing key or a value of the wrong kind.
+    #[error("{0}")]
+    Format(String),
+    /// A value breaks the rule of its key.
+    #[error("{place}: {key} {rule}")]
+    InvalidValue { place: String, key: &'static str, rule: &'static str },
+    /// The same thing is defined or named twice.
+    #[error("{place} is there twice")]
+    Duplicate { place: String },
+    /// No such dataset in the contract.
+    #[error("{place} names dataset {dataset:?} which does not exist")]
+    UnknownDataset { place: String, dataset: String },
+    /// No such field in the dataset. There are no wildcards.
+    #[error("{place} names field {field:?} which dataset {dataset:?} does not have")]
+    UnknownField { place: String, field: String, dataset: String },
+    /// No such entry in the registry.
+    #[error("{place} names system {system:?} which is not registered")]
+    UnknownSystem { place: String, system: String },
+    /// No such role.
+    #[error("{place} has role {role:?} which does not exist; there are dataset_owner, consumer, auditor and address_administrator")]
+    UnknownRole { place: String, role: String },
+    /// A system lacks the role that the place needs.
+    #[error("{place} names system {system:?} which lacks role {role}")]
+    MissingRole { place: String, system: String, role: Role },
+    /// A dataset owner without a dataset.
+    #[error("system {system:?} has role dataset_owner and owns no dataset")]
+    OwnsNothing { system: String },
+    /// A pension dataset that nobody may push.
+    #[error("dataset {dataset:?} has no owner")]
+    NoOwner { dataset: &'static str },
+    /// Dataset `person` belongs to nobody.
+    #[error("dataset \"person\" has no owner: every registered system registers its own view")]
+    PersonOwned,
+    /// Nothing may happen without a legal basis.
+    #[error("{place} has no legal basis")]
+    NoBasis { place: String },
+    /// Every legal basis has ended.
+    #[error("{place}: every legal basis has ended")]
+    BasisEnded { place: String },
+    /// The rule itself has ended.
+    #[error("{place} has ended; remove it, or make a new version")]
+    RuleEnded { place: String },
+    /// Ends before it begins.
+    #[error("{place}: valid_to is before valid_from")]
+    EndsBeforeItBegins { place: String },
+    /// A rule that releases nothing.
+    #[error("{place} releases nothing")]
+    EmptyRelease { place: String },
+    /// A rule that would release a personal number to a system without a legal basis for it (*number-confinement*).
+    #[error("{place} releases {field:?} to system {system:?} which has no legal basis in force to use personal numbers")]
+    PersonalNumberWithoutBasis { place: String, system: String, field: String },
+    /// A rule that would release to a revoked system.
+    #[error("{place} releases to system {system:?} which is revoked")]
+    ReleaseToRevoked { place: String, system: String },
+    /// Two rules for the same thing at the same time: which one would the log name?
+    #[error("{place} and {other} both release dataset {dataset:?} to system {system:?} for affair {affair:?} at the same time")]
+    Overlap { place: String, other: String, system: String, affair: String, dataset: &'static str },
+    /// An auditor that could audit itself, or that could see what auditors must not see (separation of duties, 職務分離).
+    #[error("system {system:?} is an auditor and may have no other role, personal number or unified number")]
+    AuditorWithOtherDuties { system: String },
+    /// The compiled decisions do not do what the rules say.
+    #[error("{0}")]
+    NotProved(Counterexample),
+}
+
+/// Line of a byte offset, from 1.
+pub(crate) fn line_of(text: &str, offset: usize) -> u32 {
+    let newlines = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    u32::try_from(newlines).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+// === impl PolicyError ===
+
+impl PolicyError {
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.line);
+        Self { problems }
+    }
+
+    /// All problems, in the order of the file; never empty.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("\n")?;
+            }
+            problem.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "policy.toml:{}: {}", self.line, self.reason)
+    }
+}

@@ -63,7 +63,9 @@ pub(crate) enum Command {
     ///
     /// Without a cursor file: everything. With one: everything since the last time; the file is written after each chunk is on disk.
     /// Affair (事務) and datasets default to what the system is entitled to.
-    #[command(after_help = "Example:\n  atena pull --home /srv/atena --as resident-tax --out received --cursor-file tax.cursor")]
+    #[command(
+        after_help = "Example:\n  atena pull --home /srv/atena --as resident-tax --out received --cursor-file tax.cursor"
+    )]
     Pull(PullArgs),
     /// Show what the calling system may have, for which affair and on which legal basis (移転のルール).
     #[command(after_help = "Example:\n  atena entitlements --home /srv/atena --as public-assistance")]

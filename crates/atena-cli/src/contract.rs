@@ -69,8 +69,8 @@ impl Contract {
             .pool
             .get_message_by_name(&format!("atena.v1.{name}"))
             .ok_or(CliError::Answer("the contract in this program is damaged"))?;
-        let message =
-            DynamicMessage::decode(descriptor.clone(), record).map_err(|_| CliError::Answer("a record can't be read"))?;
+        let message = DynamicMessage::decode(descriptor.clone(), record)
+            .map_err(|_| CliError::Answer("a record can't be read"))?;
         let mut fields = Vec::new();
         self.leaves(&descriptor, &[&message], "", &mut fields);
         Ok(fields)
@@ -86,14 +86,18 @@ impl Contract {
     ) {
         for field in descriptor.fields() {
             let path = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
-            let present: Vec<_> =
-                messages.iter().filter(|message| message.has_field(&field)).map(|message| message.get_field(&field)).collect();
+            let present: Vec<_> = messages
+                .iter()
+                .filter(|message| message.has_field(&field))
+                .map(|message| message.get_field(&field))
+                .collect();
             if let Kind::Message(inner) = field.kind() {
                 let below: Vec<&DynamicMessage> =
                     present.iter().flat_map(|value| elements(value)).filter_map(Value::as_message).collect();
                 self.leaves(&inner, &below, &path, fields);
             } else if !present.is_empty() {
-                let values: Vec<String> = messages.iter().map(|message| self.value(&field, &message.get_field(&field))).collect();
+                let values: Vec<String> =
+                    messages.iter().map(|message| self.value(&field, &message.get_field(&field))).collect();
                 fields.push(FieldText { path, japanese: self.japanese(&field), value: shortened(&values) });
             }
         }
@@ -116,8 +120,10 @@ impl Contract {
     /// The Japanese term of a field: what its comment begins with, or what stands in parentheses in its message's comment.
     fn japanese(&self, field: &FieldDescriptor) -> String {
         let own = self.comments.get(field.full_name()).and_then(|comment| term(comment));
-        own.or_else(|| self.comments.get(field.parent_message().full_name()).and_then(|comment| in_parentheses(comment)))
-            .unwrap_or_default()
+        own.or_else(|| {
+            self.comments.get(field.parent_message().full_name()).and_then(|comment| in_parentheses(comment))
+        })
+        .unwrap_or_default()
     }
 }
 
@@ -143,8 +149,10 @@ fn shortened(values: &[String]) -> String {
     {
         return format!("{first} 〜 {last}");
     }
-    let runs: Vec<String> =
-        runs.iter().map(|(value, count)| if *count == 1 { (*value).to_owned() } else { format!("{value} ×{count}") }).collect();
+    let runs: Vec<String> = runs
+        .iter()
+        .map(|(value, count)| if *count == 1 { (*value).to_owned() } else { format!("{value} ×{count}") })
+        .collect();
     runs.join(" ")
 }
 
@@ -186,7 +194,7 @@ fn in_parentheses(comment: &str) -> Option<String> {
 }
 
 fn is_japanese(text: &str) -> bool {
-    text.chars().any(|character| !character.is_ascii())
+    !text.is_ascii()
 }
 
 #[cfg(test)]

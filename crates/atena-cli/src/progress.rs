@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar of `length` things when the number is known, a count otherwise. Invisible unless stderr is a terminal.
 pub(crate) fn bar(what: &'static str, length: Option<u64>) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(length, target);
     let template = match length {
         Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} {eta}",

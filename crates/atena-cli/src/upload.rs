@@ -2,7 +2,8 @@
 //! paired with the row that it is about.
 
 use atena_proto::v1::{
-    ItemError, PersonRegistration, PushOutcome, PushRecordsRequest, PushedRecord, RegisterPersonsRequest, RegistrationOutcome,
+    ItemError, PersonRegistration, PushOutcome, PushRecordsRequest, PushedRecord, RegisterPersonsRequest,
+    RegistrationOutcome,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -136,10 +137,16 @@ impl Tally {
 
     /// The rows that came back, the first of them at least.
     pub(crate) fn bad_table(&self) -> Table {
-        let columns = [("line", "line (行)"), ("reason", "reason"), ("fields", "fields (項目)"), ("message", "message")];
+        let columns =
+            [("line", "line (行)"), ("reason", "reason"), ("fields", "fields (項目)"), ("message", "message")];
         let mut table = Table::new(&columns);
         for row in &self.bad {
-            table.row([row.line.into(), row.reason.as_str().into(), row.fields.clone().into(), row.message.as_str().into()]);
+            table.row([
+                row.line.into(),
+                row.reason.as_str().into(),
+                row.fields.clone().into(),
+                row.message.as_str().into(),
+            ]);
         }
         table
     }

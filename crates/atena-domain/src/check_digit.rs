@@ -6,7 +6,12 @@
 /// `body` holds digit values 0 to 9, leftmost first.
 #[must_use]
 pub fn m11w27(body: &[u8]) -> u8 {
-    let sum: u32 = body.iter().rev().zip([2, 3, 4, 5, 6, 7].into_iter().cycle()).map(|(digit, weight)| u32::from(*digit) * weight).sum();
+    let sum: u32 = body
+        .iter()
+        .rev()
+        .zip([2, 3, 4, 5, 6, 7].into_iter().cycle())
+        .map(|(digit, weight)| u32::from(*digit) * weight)
+        .sum();
     match sum % 11 {
         0 | 1 => 0,
         // 11 minus a remainder of 2 to 10 is one digit.

@@ -37,20 +37,6 @@ pub struct YearMonth {
     month: i8,
 }
 
-/// A date that may be unknown (不詳日): the date as far as it is known, and the text as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UncertainDate {
-    /// A date that is known.
-    Known(Date),
-    /// 不詳: the text as written (不詳表記), with the date that the register holds, if any.
-    Unknown {
-        /// The date the register holds.
-        date: Option<Date>,
-        /// As written, 1 to 72 characters.
-        text: String,
-    },
-}
-
 /// Parses `YYYY-MM-DD`.
 ///
 /// # Errors
@@ -142,13 +128,6 @@ impl fmt::Display for YearMonth {
     }
 }
 
-// === impl UncertainDate ===
-
-impl UncertainDate {
-    /// Longest text, in characters.
-    pub const TEXT_CHARS_MAX: usize = 72;
-}
-
 fn year_and_month(text: &str) -> Option<(i16, i8)> {
     let (year, month) = text.split_at_checked(4)?;
     let month = month.strip_prefix('-').filter(|month| month.len() == 2)?;
@@ -171,7 +150,8 @@ mod tests {
         assert!(parse_date("2024-02-29").is_ok());
         assert_eq!(parse_date("2023-02-29"), Err(DateError::NoSuchDate));
         assert_eq!(parse_date("1800-01-01"), Err(DateError::NoSuchDate));
-        for wrong in ["", "2024-2-29", "20240229", "2024/02/29", "+024-02-29", "２０２４-０２-２９", "2024-02-29 "] {
+        for wrong in ["", "2024-2-29", "20240229", "2024/02/29", "+024-02-29", "２０２４-０２-２９", "2024-02-29 "]
+        {
             assert!(matches!(parse_date(wrong), Err(DateError::Malformed { .. })), "{wrong}");
         }
     }

@@ -17,7 +17,9 @@ pub enum IdentifierError {
     #[error("has a wrong check digit")]
     CheckDigit,
     /// Exactly 12 digits can't be told from a personal number (number-confinement).
-    #[error("must not be exactly 12 digits, which can't be told from a personal number; pad it to 15 digits with leading zeros")]
+    #[error(
+        "must not be exactly 12 digits, which can't be told from a personal number; pad it to 15 digits with leading zeros"
+    )]
     LooksLikePersonalNumber,
     /// The 14-digit body of unified address numbers is used up.
     #[error("is outside the 14 digits of a unified address number's body")]

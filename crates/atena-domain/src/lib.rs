@@ -14,14 +14,18 @@
 //! # Ok::<(), atena_domain::IdentifierError>(())
 //! ```
 
+mod check;
 pub mod check_digit;
 mod dataset;
 pub mod date;
 mod identifier;
+pub mod pension;
+pub mod person;
 mod violation;
 
 pub use dataset::Dataset;
 pub use identifier::{
-    Affair, IdentifierError, LocalAddressNumber, MunicipalityCode, OperatorId, RecordKey, SystemId, UnifiedAddressNumber,
+    Affair, IdentifierError, LocalAddressNumber, MunicipalityCode, OperatorId, RecordKey, SystemId,
+    UnifiedAddressNumber,
 };
 pub use violation::Violation;

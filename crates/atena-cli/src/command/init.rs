@@ -12,7 +12,8 @@ use crate::output::Output;
 pub(super) fn run(args: &InitArgs, output: &mut Output) -> Result<Finished, CliError> {
     let (home, systems) = init::create(&args.home, &args.municipality, &args.server_name)?;
     if output.is_json() {
-        output.json_line(&json!({ "home": home.root(), "municipality_code": args.municipality, "systems": systems }))?;
+        output
+            .json_line(&json!({ "home": home.root(), "municipality_code": args.municipality, "systems": systems }))?;
         return Ok(Finished::Clean);
     }
     let root = home.root().display();

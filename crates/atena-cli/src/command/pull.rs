@@ -50,7 +50,9 @@ pub(super) async fn run(args: &PullArgs, output: &mut Output) -> Result<Finished
     }
     bar.finish_and_clear();
     if !complete {
-        return Err(CliError::Answer("the pull ended before it was complete; run it again with the same --cursor-file"));
+        return Err(CliError::Answer(
+            "the pull ended before it was complete; run it again with the same --cursor-file",
+        ));
     }
     if args.out != Path::new("-") {
         output.table(&received.table())?;
@@ -96,7 +98,11 @@ pub(crate) async fn entitled(client: &Client, affair: Option<&str>, datasets: &[
 ///
 /// # Errors
 /// The gateway refuses it.
-pub(crate) async fn start(client: &Client, ask: Ask, cursor: Vec<u8>) -> Result<Streaming<PullRecordsResponse>, CliError> {
+pub(crate) async fn start(
+    client: &Client,
+    ask: Ask,
+    cursor: Vec<u8>,
+) -> Result<Streaming<PullRecordsResponse>, CliError> {
     let request = PullRecordsRequest {
         request_id: new_request_id(),
         affair: ask.affair,

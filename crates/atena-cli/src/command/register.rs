@@ -13,9 +13,13 @@ pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Fini
     let client = super::connect(&args.call).await?;
     let bar = progress::bar("registering", None);
     let mut tally = Tally::default();
-    let called =
-        upload::register(&client, people, args.bulk.request_size.into(), &mut super::counting(&mut tally, &bar, output))
-            .await;
+    let called = upload::register(
+        &client,
+        people,
+        args.bulk.request_size.into(),
+        &mut super::counting(&mut tally, &bar, output),
+    )
+    .await;
     bar.finish_and_clear();
     let finished = super::report(&tally, output)?;
     called.map(|()| finished)

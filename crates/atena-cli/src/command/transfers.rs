@@ -131,9 +131,10 @@ fn sheet(transfer: &Transfer) -> Table {
     if let Value::Object(fields) = whole(transfer) {
         for (name, value) in fields {
             let value = match value {
-                Value::Array(values) if name == "records" => {
-                    values.iter().map(|one| format!("{} r{}", one["record_key"].as_str().unwrap_or_default(), one["revision"])).collect()
-                }
+                Value::Array(values) if name == "records" => values
+                    .iter()
+                    .map(|one| format!("{} r{}", one["record_key"].as_str().unwrap_or_default(), one["revision"]))
+                    .collect(),
                 other => other,
             };
             table.row([name.into(), value]);

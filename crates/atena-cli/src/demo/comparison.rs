@@ -20,7 +20,11 @@ use crate::terms;
 const ABSENT: &str = "―";
 
 /// Shows the comparison and returns everything that was delivered for it.
-pub(super) async fn run(consumers: &Consumers, person: &Person, output: &mut Output) -> Result<Vec<Delivery>, CliError> {
+pub(super) async fn run(
+    consumers: &Consumers,
+    person: &Person,
+    output: &mut Output,
+) -> Result<Vec<Delivery>, CliError> {
     let contract = Contract::load()?;
     let mut tax = get(&consumers.resident_tax, &person.in_resident_tax).await?;
     let assistance = get(&consumers.public_assistance, &person.in_public_assistance).await?;
@@ -75,7 +79,8 @@ fn nearest(
 ) -> Result<HashMap<String, String>, CliError> {
     let mut best = HashMap::new();
     let mut most_in_common = 0;
-    let records = deliveries.iter().filter(|delivery| delivery.dataset() == dataset).flat_map(|delivery| &delivery.records);
+    let records =
+        deliveries.iter().filter(|delivery| delivery.dataset() == dataset).flat_map(|delivery| &delivery.records);
     for body in records.filter_map(|record| record.body.as_ref()) {
         let fields = contract.fields(dataset, ReleasedBody::bytes(body))?;
         let in_common = fields.iter().filter(|field| pushed.contains(field)).count();

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::scan::Detector;
 use super::server::GatewayProcess;
-use super::{AUDITOR, Consumers, PENSION, PUBLIC_ASSISTANCE, RESIDENT_TAX, Town, capture};
+use super::{AUDITOR, Consumers, Evidence, PENSION, PUBLIC_ASSISTANCE, RESIDENT_TAX, Town, capture};
 use crate::client::{Client, Tape};
 use crate::command::{pull, transfers};
 use crate::error::CliError;
@@ -27,17 +27,21 @@ struct Checks<'a> {
 /// Runs every check, stops the gateway, and returns how many checks failed.
 pub(super) async fn run(
     town: &Town,
+    evidence: Evidence,
     consumers: Consumers,
-    shown: Vec<Delivery>,
     process: GatewayProcess,
     output: &mut Output,
 ) -> Result<usize, CliError> {
     let mut checks = Checks { output, broken: 0 };
+    let text =
+        format!("{} rows came back with an error: everyone is registered, everything is stored", evidence.came_back);
+    checks.check(evidence.came_back == 0, &text)?;
+    checks.check(evidence.all_refused, "everything that no rule allows was refused")?;
     let to_tax = pull_everything(&consumers.resident_tax).await?;
     let to_assistance = pull_everything(&consumers.public_assistance).await?;
     let tapes = consumers.tapes;
     deny_by_default(&mut checks, &to_tax, &to_assistance)?;
-    let delivered: Vec<Delivery> = [to_tax, to_assistance, shown].into_iter().flatten().collect();
+    let delivered: Vec<Delivery> = [to_tax, to_assistance, evidence.shown].into_iter().flatten().collect();
     let auditor = town.client(AUDITOR, None).await?;
     log_is_complete(&mut checks, &auditor, &delivered).await?;
     drop((delivered, auditor));
@@ -188,7 +192,10 @@ fn confined_on_the_wire(
     let seen = detector.distinct(&fs::read(&file).map_err(CliError::file("read", &file))?);
     checks.check(
         seen == detector.len() && seen > 0,
-        &format!("the search finds all {} planted personal numbers (個人番号) where they are: people/pension.csv", grouped_len(seen)),
+        &format!(
+            "the search finds all {} planted personal numbers (個人番号) where they are: people/pension.csv",
+            grouped_len(seen)
+        ),
     )?;
     let (mut found, mut length) = (0, 0);
     for received in tapes.iter().map(Tape::bytes) {
@@ -197,7 +204,10 @@ fn confined_on_the_wire(
     }
     checks.check(
         found == 0 && length > 0,
-        &format!("{found} of them in {} bytes received by the consumers, below gRPC and above TLS", grouped_len(length)),
+        &format!(
+            "{found} of them in {} bytes received by the consumers, below gRPC and above TLS",
+            grouped_len(length)
+        ),
     )
 }
 

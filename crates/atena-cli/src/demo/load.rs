@@ -34,8 +34,9 @@ const DATASETS: [Dataset; 5] =
 /// Items in one request.
 const REQUEST_SIZE: usize = 500;
 
-/// Registers and pushes everything in the sample files, and shows the numbers.
-pub(super) async fn run(town: &Town, output: &mut Output) -> Result<(), CliError> {
+/// Registers and pushes everything in the sample files, and shows the numbers; returns how many rows came back.
+pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliError> {
+    let mut came_back = 0;
     let columns = [
         ("system", "system"),
         ("japanese", "システム"),
@@ -57,6 +58,7 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<(), CliError
         })
         .await?;
         bar.finish_and_clear();
+        came_back += tally.bad_count();
         table.row([
             system.into(),
             japanese.into(),
@@ -69,13 +71,20 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<(), CliError
     }
     output.table(&table)?;
 
-    let columns =
-        [("dataset", "dataset"), ("japanese", "情報"), ("records", "records (件)"), ("stored", "stored (登録)"), ("errors", "errors"), ("seconds", "s")];
+    let columns = [
+        ("dataset", "dataset"),
+        ("japanese", "情報"),
+        ("records", "records (件)"),
+        ("stored", "stored (登録)"),
+        ("errors", "errors"),
+        ("seconds", "s"),
+    ];
     let mut table = Table::new(&columns);
     let client = town.client(PENSION, None).await?;
     for dataset in DATASETS {
         let records = rows::records(dataset, &town.records(dataset), None)?;
-        let (started, bar, mut tally) = (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::default());
+        let (started, bar, mut tally) =
+            (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::default());
         upload::push(&client, records, REQUEST_SIZE, &mut |outcome| {
             bar.inc(1);
             tally.count(outcome);
@@ -91,11 +100,13 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<(), CliError
             tally.bad_count().into(),
             seconds(started),
         ]);
+        came_back += tally.bad_count();
         if tally.bad_count() > 0 {
             output.table(&tally.bad_table())?;
         }
     }
-    output.table(&table)
+    output.table(&table)?;
+    Ok(came_back)
 }
 
 // === impl Town ===

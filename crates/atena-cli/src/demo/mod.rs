@@ -15,6 +15,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
+use atena_proto::v1::Delivery;
 use tempfile::TempDir;
 
 use crate::cli::DemoArgs;
@@ -53,6 +54,16 @@ struct Consumers {
     tapes: [Tape; 2],
 }
 
+/// What the parts before the last one leave to be checked.
+struct Evidence {
+    /// Rows that came back in part 1.
+    came_back: u64,
+    /// What was delivered for part 2.
+    shown: Vec<Delivery>,
+    /// Whether everything in part 3 was refused.
+    all_refused: bool,
+}
+
 /// Shows everything and checks the guarantees.
 pub(crate) async fn run(args: &DemoArgs, output: &mut Output) -> Result<Finished, CliError> {
     let (root, _temporary) = place(args)?;
@@ -66,7 +77,7 @@ pub(crate) async fn run(args: &DemoArgs, output: &mut Output) -> Result<Finished
     let town = Town { home, sample, log, gateway: process.address().to_owned() };
 
     output.note("\n1. Ten systems register their people; the pension system pushes its records (宛名の登録・付番と国民年金情報の登録)")?;
-    load::run(&town, output).await?;
+    let came_back = load::run(&town, output).await?;
     let tapes = [Tape::default(), Tape::default()];
     let consumers = Consumers {
         resident_tax: town.client(RESIDENT_TAX, Some(&tapes[0])).await?,
@@ -77,11 +88,11 @@ pub(crate) async fn run(args: &DemoArgs, output: &mut Output) -> Result<Finished
     output.note("\n2. One person, field by field: pushed by pension, received by resident tax and public assistance (移転される項目)")?;
     let shown = comparison::run(&consumers, &person, output).await?;
     output.note("\n3. What nobody gets (拒否)")?;
-    refused::run(&town, &consumers, &person, output).await?;
+    let all_refused = refused::run(&town, &consumers, &person, output).await?;
     output.note("\n4. What the auditor sees of exactly this (情報提供等の記録)")?;
     audit::run(&town, &person, output).await?;
     output.note("\n5. The guarantees, checked on everything that was transferred (保証の確認)")?;
-    let broken = guarantees::run(&town, consumers, shown, process, output).await?;
+    let broken = guarantees::run(&town, Evidence { came_back, shown, all_refused }, consumers, process, output).await?;
 
     if broken > 0 {
         return Err(CliError::Guarantees { broken });

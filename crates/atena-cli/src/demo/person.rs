@@ -39,8 +39,13 @@ pub(super) fn choose(town: &Town) -> Result<Person, CliError> {
             (pension.get(&personal_number).cloned(), resident_tax.get(&personal_number).cloned())
         {
             let records = Vec::new();
-            let person =
-                Person { in_pension: in_pension.clone(), in_resident_tax, in_public_assistance, personal_number, records };
+            let person = Person {
+                in_pension: in_pension.clone(),
+                in_resident_tax,
+                in_public_assistance,
+                personal_number,
+                records,
+            };
             candidates.insert(in_pension, person);
         }
     }
@@ -57,7 +62,9 @@ pub(super) fn choose(town: &Town) -> Result<Person, CliError> {
         (datasets, person.records.len(), person.in_pension.clone())
     };
     let chosen = candidates.into_values().max_by_key(by_interest);
-    chosen.ok_or_else(|| CliError::Rows("nobody in the sample is known to all three systems; try more --persons".to_owned()))
+    chosen.ok_or_else(|| {
+        CliError::Rows("nobody in the sample is known to all three systems; try more --persons".to_owned())
+    })
 }
 
 fn numbers_by_personal_number(town: &Town, system: &str) -> Result<HashMap<String, String>, CliError> {

@@ -17,22 +17,27 @@ use crate::table::Table;
 /// 事務 of resident tax, which school affairs borrows in vain.
 const TAX_AFFAIR: &str = "市都民税賦課業務";
 
-/// Asks for what the rules do not allow and shows the answers.
+/// Asks for what the rules do not allow and shows the answers; returns whether all of it was refused.
 pub(super) async fn run(
     town: &Town,
     consumers: &Consumers,
     person: &Person,
     output: &mut Output,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let school = town.client(SCHOOL_AFFAIRS, None).await?;
-    let mut table = Table::new(&[("system", "system"), ("asks", "asks for"), ("reason", "reason"), ("message", "message")]);
+    let mut table =
+        Table::new(&[("system", "system"), ("asks", "asks for"), ("reason", "reason"), ("message", "message")]);
+    let mut all_refused = true;
     let mut row = |system: &str, asks: &str, answer: Result<(), Status>| {
         let (reason, message) = match answer {
             Err(status) => {
                 let failure = CallFailure::from(&status);
                 (failure.reason, failure.message)
             }
-            Ok(()) => ("NOT REFUSED".to_owned(), String::new()),
+            Ok(()) => {
+                all_refused = false;
+                ("NOT REFUSED".to_owned(), String::new())
+            }
         };
         table.row([system.into(), asks.into(), reason.into(), message.into()]);
     };
@@ -53,7 +58,8 @@ pub(super) async fn run(
         "exemption 免除 of the person above",
         get(&consumers.resident_tax, Dataset::Exemption, &person.in_resident_tax).await,
     );
-    output.table(&table)
+    output.table(&table)?;
+    Ok(all_refused)
 }
 
 async fn get(client: &Client, dataset: Dataset, local_address_number: &str) -> Result<(), Status> {

@@ -23,9 +23,24 @@ const FORMS: [Form; 8] = [
     Form { name: "hex of ASCII", unit_bytes: 2, unit_digits: 1, unit: |unit| strip(unit, b"3", b"").and_then(ascii) },
     Form { name: "UTF-16LE", unit_bytes: 2, unit_digits: 1, unit: |unit| strip(unit, b"", b"\0").and_then(ascii) },
     Form { name: "UTF-16BE", unit_bytes: 2, unit_digits: 1, unit: |unit| strip(unit, b"\0", b"").and_then(ascii) },
-    Form { name: "full-width", unit_bytes: 3, unit_digits: 1, unit: |unit| digit(strip(unit, b"\xef\xbc", b"")?, 0x90) },
-    Form { name: "full-width UTF-16LE", unit_bytes: 2, unit_digits: 1, unit: |unit| digit(strip(unit, b"", b"\xff")?, 0x10) },
-    Form { name: "full-width UTF-16BE", unit_bytes: 2, unit_digits: 1, unit: |unit| digit(strip(unit, b"\xff", b"")?, 0x10) },
+    Form {
+        name: "full-width",
+        unit_bytes: 3,
+        unit_digits: 1,
+        unit: |unit| digit(strip(unit, b"\xef\xbc", b"")?, 0x90),
+    },
+    Form {
+        name: "full-width UTF-16LE",
+        unit_bytes: 2,
+        unit_digits: 1,
+        unit: |unit| digit(strip(unit, b"", b"\xff")?, 0x10),
+    },
+    Form {
+        name: "full-width UTF-16BE",
+        unit_bytes: 2,
+        unit_digits: 1,
+        unit: |unit| digit(strip(unit, b"\xff", b"")?, 0x10),
+    },
 ];
 
 /// The numbers that are looked for.
@@ -70,7 +85,9 @@ impl Detector {
     /// How many of the numbers stand there in ASCII.
     pub(super) fn distinct(&self, bytes: &[u8]) -> usize {
         let mut seen = HashSet::new();
-        self.find_form(&FORMS[0], 0, bytes, |_, number| drop(seen.insert(number)));
+        self.find_form(&FORMS[0], 0, bytes, |_, number| {
+            seen.insert(number);
+        });
         seen.len()
     }
 
@@ -121,7 +138,8 @@ mod tests {
     const NUMBER: &str = "012345678901";
 
     fn forms() -> Vec<(&'static str, Vec<u8>)> {
-        let wide: String = NUMBER.chars().map(|digit| char::from_u32(u32::from(digit) - 0x30 + 0xff10).unwrap()).collect();
+        let wide: String =
+            NUMBER.chars().map(|digit| char::from_u32(u32::from(digit) - 0x30 + 0xff10).unwrap()).collect();
         let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
         vec![
             ("ASCII", NUMBER.as_bytes().to_vec()),

@@ -1,0 +1,119 @@
+//! Collects every violation of a record at once. Private to this crate: the records say what they check, this says how.
+
+use crate::date::{self, Date, DateError, YearMonth};
+use crate::violation::Violation;
+
+/// Longest remark, in characters.
+const REMARKS_CHARS_MAX: usize = 200;
+
+/// The violations found so far.
+#[derive(Default)]
+pub(crate) struct Check {
+    violations: Vec<Violation>,
+}
+
+// === impl Check ===
+
+impl Check {
+    pub(crate) fn done(self) -> Vec<Violation> {
+        self.violations
+    }
+
+    pub(crate) fn wrong(&mut self, field: &str, rule: &'static str) {
+        self.violations.push(Violation::new(field, rule));
+    }
+
+    /// Notes `rule` unless `holds`.
+    pub(crate) fn holds(&mut self, holds: bool, field: &str, rule: &'static str) {
+        if !holds {
+            self.wrong(field, rule);
+        }
+    }
+
+    /// A date, or none where the text is empty.
+    pub(crate) fn date(&mut self, field: &str, text: &str) -> Option<Date> {
+        if text.is_empty() {
+            return None;
+        }
+        match date::parse_date(text) {
+            Ok(date) => Some(date),
+            Err(DateError::Malformed { .. }) => {
+                self.wrong(field, "must be a date, YYYY-MM-DD");
+                None
+            }
+            Err(DateError::NoSuchDate) => {
+                self.wrong(field, "is a date that does not exist, or before 1868");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn required_date(&mut self, field: &str, text: &str) -> Option<Date> {
+        self.holds(!text.is_empty(), field, "is required (YYYY-MM-DD)");
+        self.date(field, text)
+    }
+
+    /// A month, or none where the text is empty.
+    pub(crate) fn month(&mut self, field: &str, text: &str) -> Option<YearMonth> {
+        if text.is_empty() {
+            return None;
+        }
+        let month = YearMonth::parse(text).ok();
+        self.holds(month.is_some(), field, "must be a month that exists, YYYY-MM");
+        month
+    }
+
+    pub(crate) fn required_month(&mut self, field: &str, text: &str) -> Option<YearMonth> {
+        self.holds(!text.is_empty(), field, "is required (YYYY-MM)");
+        self.month(field, text)
+    }
+
+    /// Two dates or months in order, as far as both are there.
+    pub(crate) fn in_order<T: PartialOrd>(
+        &mut self,
+        earlier: Option<T>,
+        later: Option<T>,
+        field: &str,
+        rule: &'static str,
+    ) {
+        if let (Some(earlier), Some(later)) = (earlier, later) {
+            self.holds(earlier <= later, field, rule);
+        }
+    }
+
+    /// A code of a list numbered 1 to `last`; 0 where it is not given.
+    pub(crate) fn code(&mut self, field: &str, code: i32, last: i32) {
+        self.holds((0..=last).contains(&code), field, "is not in the code list");
+    }
+
+    pub(crate) fn required_code(&mut self, field: &str, code: i32, last: i32) {
+        self.holds((1..=last).contains(&code), field, "is required and must be in the code list");
+    }
+
+    /// Exactly `count` ASCII digits, or empty.
+    pub(crate) fn digits(&mut self, field: &str, text: &str, count: usize, rule: &'static str) {
+        let fits = text.is_empty() || (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()));
+        self.holds(fits, field, rule);
+    }
+
+    /// 基礎年金番号: 10 digits, no known check digit.
+    pub(crate) fn basic_pension_number(&mut self, text: &str) {
+        let field = "basic_pension_number";
+        self.holds(!text.is_empty(), field, "is required");
+        self.digits(field, text, 10, "must be 10 digits without hyphen");
+    }
+
+    /// Text of at most `max` characters without control characters; every other code point is kept as it is.
+    pub(crate) fn text(&mut self, field: &str, text: &str, max: usize) {
+        self.holds(text.chars().count() <= max, field, "is longer than the contract allows");
+        self.holds(!text.chars().any(char::is_control), field, "holds a control character");
+    }
+
+    pub(crate) fn remarks(&mut self, text: &str) {
+        self.text("remarks", text, REMARKS_CHARS_MAX);
+    }
+
+    pub(crate) fn amount(&mut self, field: &str, yen: i64) {
+        self.holds(yen >= 0, field, "must not be negative");
+    }
+}

@@ -60,8 +60,13 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// The release rules.
-    #[error("{0}")]
-    Policy(#[from] PolicyError),
+    #[error("{} is refused:\n{source}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Every problem, with its line.
+        source: PolicyError,
+    },
     /// The keys.
     #[error(transparent)]
     Keys(#[from] VaultError),

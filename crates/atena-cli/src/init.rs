@@ -34,7 +34,8 @@ pub(crate) fn create(
         .map_err(|error| CliError::Malformed { what: "--municipality", reason: error.to_string() })?;
     let today = japanese_day();
     let rules = rules_of(&municipality);
-    let policy = Policy::compile(&rules, &field_catalog(), today)?;
+    let policy = Policy::compile(&rules, &field_catalog(), today)
+        .map_err(|source| CliError::Policy { path: "the default policy.toml".into(), source })?;
     let systems: Vec<String> = policy.systems().map(|system| system.id().as_str().to_owned()).collect();
 
     empty_directory(root)?;

@@ -11,6 +11,9 @@ use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::system::{Role, System};
 
+#[cfg(test)]
+mod tests;
+
 // === impl Policy ===
 
 impl Policy {
@@ -146,6 +149,3 @@ impl Policy {
         self.caller(id).and_then(|system| if system.has_role(role) { Ok(system) } else { Err(Refusal::RoleRequired) })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,9 @@ use crate::legal_basis::{LegalBasis, Validity};
 use crate::policy::Policy;
 use crate::problem::{PolicyError, Problem, Reason, line_of};
 
+#[cfg(test)]
+mod tests;
+
 /// The work under way: what is wrong so far.
 struct Compiler<'a> {
     text: &'a str,

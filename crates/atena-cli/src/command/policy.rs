@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use atena_gateway::field_catalog;
-use atena_policy::Policy;
+use atena_policy::{Policy, Verdict};
 use serde_json::json;
 
 use crate::Finished;
@@ -32,8 +32,8 @@ fn matrix(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
     }
     for row in matrix.rows() {
         let rule = match &row.verdict {
-            atena_policy::Verdict::Released { rule } => Some(rule.clone()),
-            atena_policy::Verdict::Denied => None,
+            Verdict::Released { rule_id, rule_version } => Some(json!({ "id": rule_id, "version": rule_version })),
+            Verdict::Denied => None,
         };
         output.json_line(&json!({
             "system": row.system.as_str(),
@@ -69,5 +69,6 @@ fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
 
 fn compile(file: &Path) -> Result<Policy, CliError> {
     let text = fs::read_to_string(file).map_err(CliError::file("read", file))?;
-    Ok(Policy::compile(&text, &field_catalog(), japanese_day())?)
+    Policy::compile(&text, &field_catalog(), japanese_day())
+        .map_err(|source| CliError::Policy { path: file.to_owned(), source })
 }

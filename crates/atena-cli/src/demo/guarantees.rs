@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::PathBuf;
 
 use atena_proto::released::ReleasedBody;
 use atena_proto::v1::{Benefit, Dataset, Delivery, Payment, Qualification, Transfer};
@@ -48,11 +49,12 @@ pub(super) async fn run(
 
     let detector = detector(town)?;
     confined_on_the_wire(&mut checks, town, &detector, &tapes)?;
-    confined_at_rest(&mut checks, town, &detector, "while the gateway runs")?;
+    confined_at_rest(&mut checks, &town.database_files(), &detector, "while the gateway runs")?;
     let status = process.stop().await?;
     let text = format!("asked to stop (SIGTERM), the gateway finished what was under way and ended: {status}");
     checks.check(status.success(), &text)?;
-    confined_at_rest(&mut checks, town, &detector, "after it stopped")?;
+    let everything: Vec<PathBuf> = town.database_files().into_iter().chain([town.log.clone()]).collect();
+    confined_at_rest(&mut checks, &everything, &detector, "after it stopped")?;
     Ok(checks.broken)
 }
 
@@ -212,9 +214,14 @@ fn confined_on_the_wire(
 }
 
 /// number-confinement in the database and in the log.
-fn confined_at_rest(checks: &mut Checks<'_>, town: &Town, detector: &Detector, when: &str) -> Result<(), CliError> {
-    for file in town.files_at_rest() {
-        let bytes = fs::read(&file).map_err(CliError::file("read", &file))?;
+fn confined_at_rest(
+    checks: &mut Checks<'_>,
+    files: &[PathBuf],
+    detector: &Detector,
+    when: &str,
+) -> Result<(), CliError> {
+    for file in files {
+        let bytes = fs::read(file).map_err(CliError::file("read", file))?;
         let found = detector.find(&bytes).len();
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         checks.check(found == 0, &format!("{found} of them in {name} ({} bytes) {when}", grouped_len(bytes.len())))?;

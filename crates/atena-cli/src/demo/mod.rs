@@ -111,11 +111,11 @@ impl Town {
         Client::connect(&Caller { home: &self.home, system, server, operator: Some("demo"), tape }).await
     }
 
-    /// The database and what lies beside it, and the gateway's log.
-    fn files_at_rest(&self) -> Vec<PathBuf> {
+    /// The database and what lies beside it.
+    fn database_files(&self) -> Vec<PathBuf> {
         let root = self.home.root();
         let files = ["atena.db", "atena.db-wal", "atena.db-shm"].map(|name| root.join(name));
-        files.into_iter().chain([self.log.clone()]).filter(|file| file.is_file()).collect()
+        files.into_iter().filter(|file| file.is_file()).collect()
     }
 }
 

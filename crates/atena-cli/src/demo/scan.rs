@@ -91,21 +91,36 @@ impl Detector {
         seen.len()
     }
 
-    /// One pass: `phase` is where the first unit starts.
+    /// One pass: `phase` is where the first unit starts. Looks at every twelfth digit only until it meets one: a number that is
+    /// there covers one of these places.
     fn find_form(&self, form: &Form, phase: usize, bytes: &[u8], mut each: impl FnMut(usize, u64)) {
-        let base = 10_u64.pow(form.unit_digits);
-        let (mut digits, mut value) = (0, 0);
-        let units = bytes.get(phase..).unwrap_or_default().chunks_exact(form.unit_bytes);
-        for (index, unit) in units.enumerate() {
-            let Some(next) = (form.unit)(unit) else {
-                digits = 0;
+        let units = bytes.len().saturating_sub(phase) / form.unit_bytes;
+        let unit = |index: usize| {
+            let start = phase + index * form.unit_bytes;
+            bytes.get(start..start + form.unit_bytes).and_then(form.unit)
+        };
+        let stride = (NUMBER_DIGITS / form.unit_digits) as usize;
+        let mut place = stride - 1;
+        while place < units {
+            if unit(place).is_none() {
+                place += stride;
                 continue;
-            };
-            value = if digits == 0 { next } else { (value * base + next) % NUMBER_RANGE };
-            digits += form.unit_digits;
-            if digits >= NUMBER_DIGITS && self.numbers.contains(&value) {
-                each(phase + (index + 1) * form.unit_bytes, value);
             }
+            let mut start = place;
+            while start > 0 && unit(start - 1).is_some() {
+                start -= 1;
+            }
+            let mut end = start;
+            let mut value = 0;
+            while let Some(next) = unit(end) {
+                value = (value * 10_u64.pow(form.unit_digits) + next) % NUMBER_RANGE;
+                end += 1;
+                if end - start >= stride && self.numbers.contains(&value) {
+                    each(phase + end * form.unit_bytes, value);
+                }
+            }
+            // No digit at `end`, so the next number covers the place one stride on.
+            place = end + stride;
         }
     }
 }

@@ -1,0 +1,54 @@
+//! What can go wrong with keys and sealed data.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why keys or sealed data can't be used. Never holds a key, a personal number, or any part of one.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The key file can't be read or written.
+    #[error("cannot use the key file {path}: {source}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others than its owner can get at the key file.
+    #[error("the key file {path} can be read or written by others (mode {mode:04o}); run: chmod 600 {path}")]
+    KeyFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The key file is no regular file (a symbolic link, say).
+    #[error("the key file {path} is not a regular file; put the file itself there")]
+    KeyFileKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key file does not hold what it should.
+    #[error("the key file {path} is refused: {what}")]
+    KeyFileContent {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Random,
+    /// Sealed under a suite that this version does not know.
+    #[error("sealed under an unknown suite")]
+    UnknownSuite,
+    /// Wrapped by a key that is not in the key file.
+    #[error("wrapped by a key that the key file does not hold")]
+    UnknownKey,
+    /// Damaged, moved from another row, or sealed under another key.
+    #[error("sealed data does not open: damaged, moved, or sealed under another key")]
+    DoesNotOpen,
+    /// Longer than the cipher takes.
+    #[error("too long to seal")]
+    TooLong,
+}

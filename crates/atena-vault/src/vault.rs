@@ -1,0 +1,244 @@
+//! The vault: every key of one municipality, and what is done with them.
+
+use std::path::Path;
+
+use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
+use atena_policy::PersonalNumberPermit;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::VaultError;
+use crate::key_file::{KeyFile, Keys, hexadecimal};
+use crate::personal_number::PersonalNumber;
+use crate::sealing::{PersonKey, SealContext, SealingKey, push_part};
+
+/// Version of the blind index key; a part of what is hashed, so that two versions can stand side by side.
+const BLIND_INDEX_VERSION: u32 = 1;
+
+/// Bytes of a pseudonym: 128 bits, far beyond any chance of a collision among one municipality's records.
+const PSEUDONYM_LENGTH: usize = 16;
+
+/// The keys of one municipality, opened.
+pub struct Vault {
+    municipality: MunicipalityCode,
+    kek_id: String,
+    keys: Keys,
+    wrapping: SealingKey,
+    cursor: SealingKey,
+}
+
+/// A person's data key as it is stored: sealed by the municipality's wrapping key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// Name of the wrapping key.
+    pub kek_id: String,
+    /// The sealed key.
+    pub bytes: Vec<u8>,
+}
+
+/// What a personal number is found by: HMAC-SHA-256 under a key that never lies in the database, all 32 bytes.
+///
+/// It counts as a personal number (個人情報保護委員会 Q&A 9-4), so it can't be printed either.
+pub struct BlindIndex([u8; 32]);
+
+// === impl Vault ===
+
+impl Vault {
+    /// Opens the key file of a municipality.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the file is readable by others, belongs to another municipality, or is damaged.
+    pub fn open(path: &Path, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
+        let (file, keys) = KeyFile::read(path, municipality)?;
+        Ok(Self {
+            municipality: municipality.clone(),
+            kek_id: file.kek_id.clone(),
+            wrapping: SealingKey::new(&keys.wrapping, municipality, &file.kek_id),
+            cursor: SealingKey::new(&keys.cursor, municipality, "cursor"),
+            keys,
+        })
+    }
+
+    /// The blind index of a personal number, for a caller that the policy allows to use the number: without a permit nobody can
+    /// even test whether a number is stored (number-confinement).
+    #[must_use]
+    pub fn blind_index(&self, number: &PersonalNumber, _permit: &PersonalNumberPermit) -> BlindIndex {
+        BlindIndex(self.mac(
+            &self.keys.blind_index,
+            &[b"atena/v1/personal-number", &BLIND_INDEX_VERSION.to_be_bytes(), number.digits().as_bytes()],
+        ))
+    }
+
+    /// A new data key for a person, and its wrapped form to store.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn new_person_key(&self, person: &UnifiedAddressNumber) -> Result<(PersonKey, WrappedKey), VaultError> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(key.as_mut_slice()).map_err(|_| VaultError::Random)?;
+        let bytes = self.wrapping.seal(&wrapping_context(person), key.as_slice())?;
+        let wrapped = WrappedKey { kek_id: self.kek_id.clone(), bytes };
+        Ok((self.person_key(&key, person), wrapped))
+    }
+
+    /// A person's data key from its wrapped form.
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownKey`] or [`VaultError::DoesNotOpen`].
+    pub fn unwrap_person_key(
+        &self,
+        person: &UnifiedAddressNumber,
+        wrapped: &WrappedKey,
+    ) -> Result<PersonKey, VaultError> {
+        if wrapped.kek_id != self.kek_id {
+            return Err(VaultError::UnknownKey);
+        }
+        let opened = self.wrapping.open(&wrapping_context(person), &wrapped.bytes)?;
+        let mut key = Zeroizing::new([0; 32]);
+        if opened.len() != key.len() {
+            return Err(VaultError::DoesNotOpen);
+        }
+        key.copy_from_slice(&opened);
+        Ok(self.person_key(&key, person))
+    }
+
+    /// The key for what belongs to no person yet (review cases).
+    #[must_use]
+    pub fn municipal_key(&self) -> SealingKey {
+        let key = Zeroizing::new(self.mac(&self.keys.wrapping, &[b"atena/v1/municipal-key"]));
+        SealingKey::new(&key, &self.municipality, "municipal")
+    }
+
+    /// Seals a cursor for one consumer. All cursors of one content length have one length.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn seal_cursor(&self, consumer: &SystemId, content: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.cursor.seal(&cursor_context(consumer), content)
+    }
+
+    /// Opens a cursor that was sealed for this consumer.
+    ///
+    /// # Errors
+    /// [`VaultError::DoesNotOpen`] for another consumer's cursor or anything else.
+    pub fn open_cursor(&self, consumer: &SystemId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.cursor.open(&cursor_context(consumer), sealed)
+    }
+
+    /// The name of a record in one consumer's system: 32 hexadecimal digits, stable, different for every consumer, and nothing of
+    /// the owner's key can be read from it (own-number-only).
+    #[must_use]
+    pub fn pseudonym(&self, consumer: &SystemId, dataset: Dataset, record_key: &str) -> String {
+        let mac = self.mac(
+            &self.keys.pseudonym,
+            &[consumer.as_str().as_bytes(), dataset.as_str().as_bytes(), record_key.as_bytes()],
+        );
+        hexadecimal(mac.get(..PSEUDONYM_LENGTH).unwrap_or_default())
+    }
+
+    /// A keyed digest of content, to tell whether two contents are the same without opening them.
+    #[must_use]
+    pub fn content_mac(&self, kind: &str, content: &[u8]) -> [u8; 32] {
+        self.mac(&self.keys.digest, &[kind.as_bytes(), content])
+    }
+
+    fn person_key(&self, key: &[u8; 32], person: &UnifiedAddressNumber) -> PersonKey {
+        SealingKey::new(key, &self.municipality, person.as_str())
+    }
+
+    /// HMAC-SHA-256 over the municipality and parts, each with its length.
+    fn mac(&self, key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+        // HMAC pads a short key with zeros to one block (RFC 2104 §2); given as a block, it has no length to go wrong.
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        let mut mac = Hmac::<Sha256>::new(&(*block).into());
+        let mut message = Zeroizing::new(Vec::new());
+        push_part(&mut message, self.municipality.as_str().as_bytes());
+        for part in parts {
+            push_part(&mut message, part);
+        }
+        mac.update(&message);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+// === impl BlindIndex ===
+
+impl BlindIndex {
+    /// The 32 bytes, for the database.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+fn wrapping_context(person: &UnifiedAddressNumber) -> SealContext<'_> {
+    SealContext { table: "person_key", column: "wrapped_key", row: person.as_str().as_bytes() }
+}
+
+fn cursor_context(consumer: &SystemId) -> SealContext<'_> {
+    SealContext { table: "cursor", column: "sealed", row: consumer.as_str().as_bytes() }
+}
+
+static_assertions::assert_not_impl_any!(Vault: std::fmt::Debug, Clone);
+static_assertions::assert_not_impl_any!(BlindIndex: std::fmt::Debug, std::fmt::Display, Clone, PartialEq);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(municipality: &str) -> Vault {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        let municipality = MunicipalityCode::parse(municipality).unwrap();
+        KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
+        Vault::open(&path, &municipality).unwrap()
+    }
+
+    fn person(body: u64) -> UnifiedAddressNumber {
+        UnifiedAddressNumber::from_body(body).unwrap()
+    }
+
+    const PLACE: SealContext<'static> = SealContext { table: "t", column: "c", row: b"r" };
+
+    #[test]
+    fn a_person_key_opens_for_its_person_and_nobody_else() {
+        let vault = vault("132098");
+        let (key, wrapped) = vault.new_person_key(&person(1)).unwrap();
+        let sealed = key.seal(&PLACE, b"content").unwrap();
+        let again = vault.unwrap_person_key(&person(1), &wrapped).unwrap();
+        assert_eq!(again.open(&PLACE, &sealed).unwrap().as_slice(), b"content");
+        assert!(vault.unwrap_person_key(&person(2), &wrapped).is_err());
+    }
+
+    #[test]
+    fn a_key_of_another_key_file_is_named_as_unknown() {
+        let (_, wrapped) = vault("132098").new_person_key(&person(1)).unwrap();
+        assert!(matches!(vault("132098").unwrap_person_key(&person(1), &wrapped), Err(VaultError::UnknownKey)));
+    }
+
+    #[test]
+    fn a_cursor_of_another_consumer_does_not_open() {
+        let vault = vault("132098");
+        let (tax, welfare) = (SystemId::parse("resident-tax").unwrap(), SystemId::parse("welfare").unwrap());
+        let cursor = vault.seal_cursor(&tax, b"position").unwrap();
+        assert_eq!(vault.open_cursor(&tax, &cursor).unwrap().as_slice(), b"position");
+        assert!(vault.open_cursor(&welfare, &cursor).is_err());
+    }
+
+    #[test]
+    fn own_number_only_a_record_has_another_name_in_every_system() {
+        let vault = vault("132098");
+        let name = |system: &str| vault.pseudonym(&SystemId::parse(system).unwrap(), Dataset::Payment, "P-1");
+        assert_eq!(name("welfare"), name("welfare"));
+        assert_ne!(name("welfare"), name("resident-tax"));
+        assert_eq!(name("welfare").len(), 32);
+    }
+
+    #[test]
+    fn parts_cannot_be_shifted_into_one_another() {
+        let vault = vault("132098");
+        assert_ne!(vault.content_mac("ab", b"c"), vault.content_mac("a", b"bc"));
+    }
+}

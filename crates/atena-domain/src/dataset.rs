@@ -72,3 +72,23 @@ impl fmt::Display for Dataset {
         formatter.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dataset_is_found_by_its_name_alone() {
+        for dataset in Dataset::ALL {
+            assert_eq!(Dataset::parse(dataset.as_str()), Ok(dataset));
+            assert!(Dataset::parse(dataset.japanese()).is_err());
+        }
+        assert!(Dataset::parse("").is_err() && Dataset::parse("Person").is_err());
+    }
+
+    #[test]
+    fn pension_is_everything_but_the_person() {
+        let pension: Vec<_> = Dataset::ALL.into_iter().filter(|dataset| *dataset != Dataset::Person).collect();
+        assert_eq!(pension, Dataset::PENSION);
+    }
+}

@@ -209,3 +209,117 @@ fn refuse_twelve_digits(text: &str) -> Result<(), IdentifierError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn number_confinement_twelve_digits_are_no_local_number_and_no_record_key() {
+        // Whatever the check digit: a mistyped personal number is one too.
+        for number in ["123456789018", "123456789019", "000000000000"] {
+            assert_eq!(LocalAddressNumber::parse(number), Err(IdentifierError::LooksLikePersonalNumber));
+            assert_eq!(RecordKey::parse(number), Err(IdentifierError::LooksLikePersonalNumber));
+            assert!(LocalAddressNumber::parse(&format!("000{number}")).is_ok(), "padded to 15 digits");
+        }
+        assert!(LocalAddressNumber::parse("12345678901A").is_ok(), "a letter tells it apart");
+        assert!(LocalAddressNumber::parse("12345678901").is_ok(), "11 digits");
+        assert!(LocalAddressNumber::parse("1234567890123").is_ok(), "13 digits");
+    }
+
+    #[test]
+    fn number_confinement_an_error_never_holds_the_text() {
+        let errors = [
+            LocalAddressNumber::parse("987654321098").unwrap_err(),
+            RecordKey::parse("987654321098").unwrap_err(),
+            MunicipalityCode::parse("987650").unwrap_err(),
+            UnifiedAddressNumber::parse_issued("987654321098760").unwrap_err(),
+        ];
+        for error in errors {
+            assert!(!format!("{error} {error:?}").contains("98765"));
+        }
+    }
+
+    #[test]
+    fn full_width_digits_are_refused_everywhere() {
+        assert!(MunicipalityCode::parse("１３２０９８").is_err());
+        assert!(SystemId::parse("tax１").is_err());
+        assert!(LocalAddressNumber::parse("１２３").is_err());
+        assert!(UnifiedAddressNumber::parse_migrated("０００００").is_err(), "15 bytes, but not 15 digits");
+        assert!(RecordKey::parse("ｋ-１").is_err());
+        assert!(OperatorId::parse("op１").is_err());
+    }
+
+    #[test]
+    fn lengths_are_kept_at_both_ends() {
+        let of = |length: usize| "a".repeat(length);
+        assert!(SystemId::parse(&of(32)).is_ok() && SystemId::parse(&of(33)).is_err());
+        assert!(LocalAddressNumber::parse(&of(15)).is_ok() && LocalAddressNumber::parse(&of(16)).is_err());
+        assert!(RecordKey::parse(&of(64)).is_ok() && RecordKey::parse(&of(65)).is_err());
+        assert!(OperatorId::parse(&of(10)).is_ok() && OperatorId::parse(&of(11)).is_err());
+        assert!(Affair::parse(&"事".repeat(64)).is_ok() && Affair::parse(&"事".repeat(65)).is_err());
+        assert!(
+            SystemId::parse("").is_err() && LocalAddressNumber::parse("").is_err() && RecordKey::parse("").is_err()
+        );
+        assert!(OperatorId::parse("").is_err() && Affair::parse("").is_err());
+    }
+
+    #[test]
+    fn characters_that_do_not_belong_are_refused() {
+        for wrong in ["1tax", "-tax", "Tax", "tax_1", "tax.1", "tax "] {
+            assert!(SystemId::parse(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["1 2", "1-2", "1\n", "ア"] {
+            assert!(LocalAddressNumber::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(RecordKey::parse("2025/payment:1_a.b-c").is_ok());
+        assert!(RecordKey::parse("a b").is_err());
+        assert!(Affair::parse("市都民税\n賦課業務").is_err());
+    }
+
+    #[test]
+    fn the_bodies_of_unified_numbers_run_from_1_to_14_nines() {
+        assert_eq!(UnifiedAddressNumber::from_body(0), Err(IdentifierError::OutOfRange));
+        assert!(UnifiedAddressNumber::from_body(UnifiedAddressNumber::BODY_MAX).is_ok());
+        let beyond = UnifiedAddressNumber::BODY_MAX + 1;
+        assert_eq!(UnifiedAddressNumber::from_body(beyond), Err(IdentifierError::OutOfRange));
+    }
+
+    proptest! {
+        #[test]
+        fn an_issued_number_comes_back_and_any_other_check_digit_is_refused(
+            body in 1..=UnifiedAddressNumber::BODY_MAX,
+            change in 1u8..10,
+        ) {
+            let number = UnifiedAddressNumber::from_body(body).unwrap();
+            prop_assert_eq!(UnifiedAddressNumber::parse_issued(number.as_str()), Ok(number.clone()));
+            let (kept, check) = number.as_str().split_at(14);
+            let changed = format!("{kept}{}", (check.parse::<u8>().unwrap() + change) % 10);
+            prop_assert_eq!(UnifiedAddressNumber::parse_issued(&changed), Err(IdentifierError::CheckDigit));
+            prop_assert!(UnifiedAddressNumber::parse_migrated(&changed).is_ok());
+        }
+
+        #[test]
+        fn a_municipality_code_has_one_check_digit(body in "[0-9]{5}") {
+            let fitting = (0..10).filter(|check| MunicipalityCode::parse(&format!("{body}{check}")).is_ok());
+            prop_assert_eq!(fitting.count(), 1);
+        }
+
+        #[test]
+        fn any_text_is_judged_without_panic_and_kept_as_it_is(text in ".{0,70}") {
+            if let Ok(number) = LocalAddressNumber::parse(&text) {
+                prop_assert_eq!(number.as_str(), &text);
+            }
+            if let Ok(key) = RecordKey::parse(&text) {
+                prop_assert_eq!(key.to_string(), text.clone());
+            }
+            if let Ok(affair) = Affair::parse(&text) {
+                prop_assert_eq!(affair.as_str(), &text);
+            }
+            let _ = (MunicipalityCode::parse(&text), SystemId::parse(&text), OperatorId::parse(&text));
+            let _ = (UnifiedAddressNumber::parse_issued(&text), UnifiedAddressNumber::parse_migrated(&text));
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! The decisions. Each is evaluated anew for the day it is asked on: what has ended or not yet begun permits nothing.
+//! The decisions. Each is evaluated anew for the day it is asked on: what has ended or not yet begun permits nothing. Roles have
+//! no end of their own yet; their decisions take the day all the same, so that a caller can't come to rely on that.
 
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
-    pub fn authorize_resolve(&self, caller: &SystemId) -> Result<ResolvePermit, Refusal> {
+    pub fn authorize_resolve(&self, caller: &SystemId, _today: Date) -> Result<ResolvePermit, Refusal> {
         let system = self.caller(caller)?;
         if system.has_role(Role::AddressAdministrator) || system.unified_address_number {
             Ok(ResolvePermit { caller: caller.clone() })
@@ -124,7 +125,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
-    pub fn authorize_audit(&self, caller: &SystemId) -> Result<AuditPermit, Refusal> {
+    pub fn authorize_audit(&self, caller: &SystemId, _today: Date) -> Result<AuditPermit, Refusal> {
         self.caller_with(caller, Role::Auditor).map(|_| AuditPermit { caller: caller.clone() })
     }
 
@@ -133,7 +134,11 @@ impl Policy {
     /// # Errors
     ///
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
-    pub fn authorize_address_administration(&self, caller: &SystemId) -> Result<AddressAdminPermit, Refusal> {
+    pub fn authorize_address_administration(
+        &self,
+        caller: &SystemId,
+        _today: Date,
+    ) -> Result<AddressAdminPermit, Refusal> {
         self.caller_with(caller, Role::AddressAdministrator).map(|_| AddressAdminPermit { caller: caller.clone() })
     }
 

@@ -116,12 +116,7 @@ impl Compiler<'_> {
         date
     }
 
-    fn validity(
-        &mut self,
-        place: &str,
-        from: &Spanned<Datetime>,
-        to: Option<&Spanned<Datetime>>,
-    ) -> Option<Validity> {
+    fn validity(&mut self, place: &str, from: &Spanned<Datetime>, to: Option<&Spanned<Datetime>>) -> Option<Validity> {
         let first = self.date(place, "valid_from", from)?;
         let last = match to {
             Some(to) => Some(self.date(place, "valid_to", to)?),

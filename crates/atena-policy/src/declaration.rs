@@ -87,12 +87,9 @@ pub(crate) struct DeclaredBasis {
 /// A TOML date without time and offset.
 pub(crate) fn day(datetime: &Datetime) -> Option<Date> {
     match datetime {
-        Datetime { date: Some(date), time: None, offset: None } => Date::new(
-            i16::try_from(date.year).ok()?,
-            i8::try_from(date.month).ok()?,
-            i8::try_from(date.day).ok()?,
-        )
-        .ok(),
+        Datetime { date: Some(date), time: None, offset: None } => {
+            Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+        }
         _ => None,
     }
 }

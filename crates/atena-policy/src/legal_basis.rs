@@ -65,11 +65,10 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_day_are_included() {
-        let basis = LegalBasis {
-            citation: "条例".to_owned(),
-            valid_from: date(2016, 1, 1),
-            valid_to: Some(date(2026, 3, 31)),
-        };
+        let basis =
+            LegalBasis {
+                citation: "条例".to_owned(), valid_from: date(2016, 1, 1), valid_to: Some(date(2026, 3, 31))
+            };
         for (day, expected) in [
             (date(2015, 12, 31), false),
             (date(2016, 1, 1), true),
@@ -82,7 +81,8 @@ mod tests {
 
     #[test]
     fn only_the_citations_in_force_are_joined() {
-        let basis = |citation: &str, from| LegalBasis { citation: citation.to_owned(), valid_from: from, valid_to: None };
+        let basis =
+            |citation: &str, from| LegalBasis { citation: citation.to_owned(), valid_from: from, valid_to: None };
         let bases = [basis("甲", date(2016, 1, 1)), basis("乙", date(2021, 9, 1)), basis("丙", date(2030, 1, 1))];
         assert_eq!(citations_in_force(&bases, date(2026, 1, 1)).as_deref(), Some("甲; 乙"));
         assert_eq!(citations_in_force(&bases, date(2000, 1, 1)), None);

@@ -88,7 +88,8 @@ impl Policy {
         let mut grants: HashMap<SystemId, Vec<Grant>> = HashMap::new();
         for rule in &rules {
             for consumer in &rule.consumers {
-                let granted = rule.releases.iter().map(|release| Grant { rule: Arc::clone(rule), release: release.clone() });
+                let granted =
+                    rule.releases.iter().map(|release| Grant { rule: Arc::clone(rule), release: release.clone() });
                 grants.entry(consumer.clone()).or_default().extend(granted);
             }
         }

@@ -31,11 +31,8 @@ const UNKNOWN: u32 = u32::MAX;
 
 impl Probe {
     pub(crate) fn of(fields: &[CatalogField]) -> Self {
-        let leaves: Vec<_> = fields
-            .iter()
-            .zip(0..)
-            .map(|(field, position)| (field.numbers.as_slice(), position))
-            .collect();
+        let leaves: Vec<_> =
+            fields.iter().zip(0..).map(|(field, position)| (field.numbers.as_slice(), position)).collect();
         let mut message = Vec::new();
         put_message(&leaves, &mut message);
         Self { message, fields: fields.len() }

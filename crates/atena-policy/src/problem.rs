@@ -45,7 +45,9 @@ pub enum Reason {
     #[error("{place} names system {system:?} which is not registered")]
     UnknownSystem { place: String, system: String },
     /// No such role.
-    #[error("{place} has role {role:?} which does not exist; there are dataset_owner, consumer, auditor and address_administrator")]
+    #[error(
+        "{place} has role {role:?} which does not exist; there are dataset_owner, consumer, auditor and address_administrator"
+    )]
     UnknownRole { place: String, role: String },
     /// A system lacks the role that the place needs.
     #[error("{place} names system {system:?} which lacks role {role}")]
@@ -75,13 +77,17 @@ pub enum Reason {
     #[error("{place} releases nothing")]
     EmptyRelease { place: String },
     /// A rule that would release a personal number to a system without a legal basis for it (*number-confinement*).
-    #[error("{place} releases {field:?} to system {system:?} which has no legal basis in force to use personal numbers")]
+    #[error(
+        "{place} releases {field:?} to system {system:?} which has no legal basis in force to use personal numbers"
+    )]
     PersonalNumberWithoutBasis { place: String, system: String, field: String },
     /// A rule that would release to a revoked system.
     #[error("{place} releases to system {system:?} which is revoked")]
     ReleaseToRevoked { place: String, system: String },
     /// Two rules for the same thing at the same time: which one would the log name?
-    #[error("{place} and {other} both release dataset {dataset:?} to system {system:?} for affair {affair:?} at the same time")]
+    #[error(
+        "{place} and {other} both release dataset {dataset:?} to system {system:?} for affair {affair:?} at the same time"
+    )]
     Overlap { place: String, other: String, system: String, affair: String, dataset: &'static str },
     /// An auditor that could audit itself, or that could see what auditors must not see (separation of duties, 職務分離).
     #[error("system {system:?} is an auditor and may have no other role, personal number or unified number")]

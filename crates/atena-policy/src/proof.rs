@@ -90,9 +90,8 @@ impl Policy {
 
     /// `today` and every later day on which a rule or a legal basis begins or has ended.
     pub(crate) fn days_of_change(&self, today: Date) -> BTreeSet<Date> {
-        let rules = self.rules.iter().flat_map(|rule| {
-            rule.bases.iter().map(|basis| basis.validity()).chain([rule.validity])
-        });
+        let rules =
+            self.rules.iter().flat_map(|rule| rule.bases.iter().map(|basis| basis.validity()).chain([rule.validity]));
         let systems =
             self.systems.values().flat_map(|system| system.personal_number_bases.iter().map(|basis| basis.validity()));
         rules
@@ -104,7 +103,12 @@ impl Policy {
             .collect()
     }
 
-    fn prove_one(&self, question: &Question<'_>, fields: &[CatalogField], probe: &Probe) -> Result<u64, Counterexample> {
+    fn prove_one(
+        &self,
+        question: &Question<'_>,
+        fields: &[CatalogField],
+        probe: &Probe,
+    ) -> Result<u64, Counterexample> {
         let released = match self.authorize_release(question.system, question.affair, question.dataset, question.day) {
             Err(_) => BTreeSet::new(),
             Ok(permit) => {
@@ -176,7 +180,8 @@ impl Question<'_> {
 
     fn applies(&self, rule: &DeclaredRule) -> bool {
         let begun = day(rule.valid_from.get_ref()).is_some_and(|first| first <= self.day);
-        let going_on = rule.valid_to.as_ref().is_none_or(|last| day(last.get_ref()).is_some_and(|last| self.day <= last));
+        let going_on =
+            rule.valid_to.as_ref().is_none_or(|last| day(last.get_ref()).is_some_and(|last| self.day <= last));
         rule.affair.get_ref() == self.affair.as_str()
             && rule.consumers.get_ref().iter().any(|consumer| self.names(consumer.get_ref()))
             && begun

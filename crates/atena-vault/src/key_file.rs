@@ -67,7 +67,8 @@ impl KeyFile {
         })
     }
 
-    /// Writes the keys to a new file of mode 0600. An existing file is never overwritten.
+    /// Writes the keys to a new file of mode 0600, durable when this returns. An existing file is never overwritten, and what could
+    /// be written only in part is removed.
     ///
     /// # Errors
     /// [`VaultError::KeyFile`].
@@ -83,7 +84,11 @@ impl KeyFile {
             Zeroizing::new(body).as_str()
         ));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
+            // The first error is the one to tell; a rest that can't be removed is refused when it is read.
+            let _ = fs::remove_file(path);
+            failed(source)
+        })?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }

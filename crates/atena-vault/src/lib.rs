@@ -32,6 +32,8 @@ mod error;
 mod key_file;
 mod personal_number;
 mod sealing;
+#[cfg(test)]
+mod test_permit;
 mod vault;
 
 pub use error::VaultError;

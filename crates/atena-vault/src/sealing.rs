@@ -36,6 +36,14 @@ pub struct SealContext<'a> {
     pub row: &'a [u8],
 }
 
+/// What a value was sealed as; a part of the associated data. A personal number does not open as content, whatever the place:
+/// that would be a way to it without a permit (number-confinement).
+#[derive(Clone, Copy)]
+enum Purpose {
+    Content,
+    PersonalNumber,
+}
+
 // === impl SealingKey ===
 
 impl SealingKey {
@@ -52,9 +60,13 @@ impl SealingKey {
     /// # Errors
     /// [`VaultError::Random`] without random numbers, [`VaultError::TooLong`].
     pub fn seal(&self, context: &SealContext<'_>, content: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.seal_as(Purpose::Content, context, content)
+    }
+
+    fn seal_as(&self, purpose: Purpose, context: &SealContext<'_>, content: &[u8]) -> Result<Vec<u8>, VaultError> {
         let mut nonce = [0; NONCE_LENGTH];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
-        let aad = self.associated_data(context);
+        let aad = self.associated_data(purpose, context);
         let sealed = self
             .cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: content, aad: &aad })
@@ -66,24 +78,33 @@ impl SealingKey {
         Ok(out)
     }
 
-    /// Opens what was sealed for this place.
+    /// Opens what was sealed for this place. A personal number does not open this way.
     ///
     /// # Errors
     /// [`VaultError::UnknownSuite`] or [`VaultError::DoesNotOpen`].
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.open_as(Purpose::Content, context, sealed)
+    }
+
+    fn open_as(
+        &self,
+        purpose: Purpose,
+        context: &SealContext<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let (&suite, rest) = sealed.split_first().ok_or(VaultError::DoesNotOpen)?;
         if suite != SUITE {
             return Err(VaultError::UnknownSuite);
         }
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or(VaultError::DoesNotOpen)?;
-        let aad = self.associated_data(context);
+        let aad = self.associated_data(purpose, context);
         self.cipher
             .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
             .map(Zeroizing::new)
             .map_err(|_| VaultError::DoesNotOpen)
     }
 
-    /// Seals a personal number.
+    /// Seals a personal number. Only [`Self::open_personal_number`] opens it again.
     ///
     /// # Errors
     /// As [`Self::seal`].
@@ -92,7 +113,7 @@ impl SealingKey {
         number: &PersonalNumber,
         context: &SealContext<'_>,
     ) -> Result<Vec<u8>, VaultError> {
-        self.seal(context, number.digits().as_bytes())
+        self.seal_as(Purpose::PersonalNumber, context, number.digits().as_bytes())
     }
 
     /// Opens a personal number, for a caller that the policy allows to use it.
@@ -105,18 +126,29 @@ impl SealingKey {
         sealed: &[u8],
         _permit: &PersonalNumberPermit,
     ) -> Result<PersonalNumber, VaultError> {
-        let digits = self.open(context, sealed)?;
+        let digits = self.open_as(Purpose::PersonalNumber, context, sealed)?;
         PersonalNumber::from_digits(&digits).map_err(|_| VaultError::DoesNotOpen)
     }
 
-    fn associated_data(&self, context: &SealContext<'_>) -> Vec<u8> {
+    fn associated_data(&self, purpose: Purpose, context: &SealContext<'_>) -> Vec<u8> {
         let mut data = Vec::with_capacity(self.scope.len() + context.row.len() + 64);
         data.push(SUITE);
         data.extend_from_slice(&self.scope);
-        for part in [context.table.as_bytes(), context.column.as_bytes(), context.row] {
+        for part in [purpose.label(), context.table.as_bytes(), context.column.as_bytes(), context.row] {
             push_part(&mut data, part);
         }
         data
+    }
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Content => b"atena/v1/content",
+            Self::PersonalNumber => b"atena/v1/personal-number",
+        }
     }
 }
 
@@ -131,6 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::test_permit::{number_of, personal_number_permit};
 
     fn key(municipality: &str, name: &str) -> SealingKey {
         SealingKey::new(&[7; 32], &MunicipalityCode::parse(municipality).unwrap(), name)
@@ -151,6 +184,39 @@ mod tests {
         }
         assert!(key("131016", "person").open(&PLACE, &sealed).is_err(), "municipality-apart");
         assert!(key("132098", "somebody else").open(&PLACE, &sealed).is_err());
+    }
+
+    /// number-confinement: without a permit there is no way in.
+    #[test]
+    fn a_sealed_personal_number_opens_with_a_permit_and_never_as_content() {
+        let (key, permit, digits) = (key("132098", "person"), personal_number_permit(), number_of(98_765_432_109));
+        let number = PersonalNumber::parse(&digits).ok().unwrap();
+        let sealed = key.seal_personal_number(&number, &PLACE).unwrap();
+        let opened = key.open_personal_number(&PLACE, &sealed, &permit).ok().unwrap();
+        assert!(opened.expose(&permit) == digits);
+        assert!(matches!(key.open(&PLACE, &sealed), Err(VaultError::DoesNotOpen)));
+        let content = key.seal(&PLACE, digits.as_bytes()).unwrap();
+        assert!(key.open_personal_number(&PLACE, &content, &permit).is_err());
+    }
+
+    /// The two vectors of <https://c2sp.org/XAES-256-GCM>.
+    #[test]
+    fn the_cipher_is_the_one_of_the_specification() {
+        for (byte, aad, expected) in [
+            (1, b"".as_slice(), "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"),
+            (3, b"c2sp.org/XAES-256-GCM".as_slice(), "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"),
+        ] {
+            let sealed = Xaes256Gcm::new(&[byte; 32].into())
+                .encrypt(&Nonce::from(*b"ABCDEFGHIJKLMNOPQRSTUVWX"), Payload { msg: b"XAES-256-GCM", aad })
+                .unwrap();
+            assert_eq!(crate::key_file::hexadecimal(&sealed), expected);
+        }
+    }
+
+    #[test]
+    fn a_shortened_value_does_not_open() {
+        let sealed = key("132098", "person").seal(&PLACE, b"content").unwrap();
+        assert!((0..sealed.len()).all(|length| key("132098", "person").open(&PLACE, &sealed[..length]).is_err()));
     }
 
     #[test]

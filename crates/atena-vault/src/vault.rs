@@ -186,7 +186,10 @@ static_assertions::assert_not_impl_any!(BlindIndex: std::fmt::Debug, std::fmt::D
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::test_permit::{number_of, personal_number_permit};
 
     fn vault(municipality: &str) -> Vault {
         let folder = tempfile::tempdir().unwrap();
@@ -201,6 +204,48 @@ mod tests {
     }
 
     const PLACE: SealContext<'static> = SealContext { table: "t", column: "c", row: b"r" };
+
+    fn number(body: u64) -> PersonalNumber {
+        PersonalNumber::parse(&number_of(body)).ok().unwrap()
+    }
+
+    /// Two vaults with the same keys, of two municipalities.
+    fn same_keys_of_two_municipalities() -> (Vault, Vault) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        let (machida, chiyoda) =
+            (MunicipalityCode::parse("132098").unwrap(), MunicipalityCode::parse("131016").unwrap());
+        KeyFile::generate(&machida).unwrap().write_new(&path).unwrap();
+        let one = Vault::open(&path, &machida).ok().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"132098\"", "\"131016\"")).unwrap();
+        (one, Vault::open(&path, &chiyoda).ok().unwrap())
+    }
+
+    /// one-person-one-number rests on it: the same number is always found, another never.
+    #[test]
+    fn an_index_is_the_same_exactly_if_the_number_is() {
+        let (vault, permit) = (vault("132098"), personal_number_permit());
+        let index = |body| *vault.blind_index(&number(body), &permit).as_bytes();
+        proptest!(|(one in 0_u64..100_000_000_000, other in 0_u64..100_000_000_000)| {
+            prop_assert!(index(one) == index(one));
+            prop_assert!((index(one) == index(other)) == (one == other));
+        });
+    }
+
+    /// municipality-apart: even under the same keys nothing crosses the line.
+    #[test]
+    fn nothing_of_one_municipality_works_in_another() {
+        let (one, other) = same_keys_of_two_municipalities();
+        let (permit, tax) = (personal_number_permit(), SystemId::parse("resident-tax").unwrap());
+        let (_, wrapped) = one.new_person_key(&person(1)).unwrap();
+        assert!(other.unwrap_person_key(&person(1), &wrapped).is_err());
+        assert!(other.open_cursor(&tax, &one.seal_cursor(&tax, b"position").unwrap()).is_err());
+        assert!(other.municipal_key().open(&PLACE, &one.municipal_key().seal(&PLACE, b"case").unwrap()).is_err());
+        assert!(one.blind_index(&number(1), &permit).as_bytes() != other.blind_index(&number(1), &permit).as_bytes());
+        assert_ne!(one.content_mac("view", b"content"), other.content_mac("view", b"content"));
+        assert_ne!(one.pseudonym(&tax, Dataset::Payment, "P-1"), other.pseudonym(&tax, Dataset::Payment, "P-1"));
+    }
 
     #[test]
     fn a_person_key_opens_for_its_person_and_nobody_else() {

@@ -117,12 +117,16 @@ impl PaymentSymbol {
         Self::ALL.into_iter().find(|known| known.symbol == symbol)
     }
 
-    /// Whether money was paid for such a month; where not, its amount has to be 0.
+    /// Whether money may have been paid for such a month; where not, its amount has to be 0.
     #[must_use]
     pub fn is_paid(self) -> bool {
-        matches!(self.group, Paid | Half | QuarterPaid | ThreeQuartersPaid | Retroactive)
+        match self.symbol {
+            // 産前産後 exempts the flat premium alone: the additional premium (付加保険料) is paid or set off.
+            'E' | 'F' => true,
             // 第3号 months are paid for by the spouse's scheme, without an amount of their own.
-            && self.symbol != '+'
+            '+' => false,
+            _ => matches!(self.group, Paid | Half | QuarterPaid | ThreeQuartersPaid | Retroactive),
+        }
     }
 }
 
@@ -139,6 +143,13 @@ mod tests {
         let known: HashSet<char> = PaymentSymbol::ALL.iter().map(|row| row.symbol).collect();
         assert_eq!(known.len(), PaymentSymbol::ALL.len());
         assert_eq!(known, legend.chars().collect());
+    }
+
+    #[test]
+    fn an_additional_premium_is_paid_even_in_an_exempt_maternity_month() {
+        let paid = |text: &str| PaymentSymbol::parse(text).unwrap().is_paid();
+        assert!(paid("E") && paid("F"));
+        assert!(!paid("D") && !paid("Z") && !paid("+"));
     }
 
     #[test]

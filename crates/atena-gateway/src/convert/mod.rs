@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
 
-use crate::error::{CallError, FieldProblem};
+use crate::error::FieldProblem;
 
 /// Lower-case hexadecimal.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
@@ -46,12 +46,7 @@ pub(crate) fn problems(prefix: &str, violations: Vec<atena_domain::Violation>) -
         .into_iter()
         .map(|violation| FieldProblem {
             field: if violation.field.is_empty() { prefix.to_owned() } else { format!("{prefix}.{}", violation.field) },
-            description: violation.text.into(),
+            description: violation.text,
         })
         .collect()
-}
-
-/// The error of an item with these problems, if there are any.
-pub(crate) fn all_right(problems: Vec<FieldProblem>) -> Result<(), CallError> {
-    if problems.is_empty() { Ok(()) } else { Err(CallError::fields(problems)) }
 }

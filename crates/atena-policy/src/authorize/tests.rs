@@ -53,7 +53,9 @@ fn deny_by_default_a_rule_releases_nothing_once_its_last_legal_basis_has_ended()
     let on = |day| policy.authorize_release(&system("resident-tax"), &affair(TAX), Dataset::Payment, day).err();
     assert_eq!(on(date(2026, 12, 31)), None);
     assert_eq!(on(date(2027, 1, 1)), Some(Refusal::ReleaseNotPermitted));
-    assert!(policy.entitlements(&system("resident-tax"), date(2027, 1, 1)).iter().all(|one| one.rule_id != "transfer-1"));
+    assert!(
+        policy.entitlements(&system("resident-tax"), date(2027, 1, 1)).iter().all(|one| one.rule_id != "transfer-1")
+    );
 }
 
 #[test]
@@ -144,9 +146,9 @@ fn separation_of_duties_each_role_opens_its_own_door_only() {
     let opens = |caller: &str| {
         let id = system(caller);
         [
-            policy.authorize_resolve(&id).is_ok(),
-            policy.authorize_audit(&id).is_ok(),
-            policy.authorize_address_administration(&id).is_ok(),
+            policy.authorize_resolve(&id, TODAY).is_ok(),
+            policy.authorize_audit(&id, TODAY).is_ok(),
+            policy.authorize_address_administration(&id, TODAY).is_ok(),
         ]
     };
     assert_eq!(opens("pension"), [false, false, false]);
@@ -154,9 +156,9 @@ fn separation_of_duties_each_role_opens_its_own_door_only() {
     assert_eq!(opens("auditor"), [false, true, false]);
     assert_eq!(opens("administrator"), [true, false, true]);
     assert_eq!(opens("retired"), [false, false, false]);
-    assert_eq!(policy.authorize_audit(&system("auditor")).unwrap().caller(), &system("auditor"));
-    assert_eq!(policy.authorize_audit(&system("school")).err(), Some(Refusal::RoleRequired));
-    assert_eq!(policy.authorize_resolve(&system("retired")).err(), Some(Refusal::CallerRevoked));
+    assert_eq!(policy.authorize_audit(&system("auditor"), TODAY).unwrap().caller(), &system("auditor"));
+    assert_eq!(policy.authorize_audit(&system("school"), TODAY).err(), Some(Refusal::RoleRequired));
+    assert_eq!(policy.authorize_resolve(&system("retired"), TODAY).err(), Some(Refusal::CallerRevoked));
 }
 
 #[test]

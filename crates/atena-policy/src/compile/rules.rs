@@ -93,8 +93,11 @@ impl Compiler<'_> {
 
     fn consumers(&mut self, place: &str, rule: &DeclaredRule, systems: &Systems) -> Vec<SystemId> {
         if rule.consumers.get_ref().is_empty() {
-            let reason =
-                Reason::InvalidValue { place: place.to_owned(), key: "consumers", rule: "must name at least one system" };
+            let reason = Reason::InvalidValue {
+                place: place.to_owned(),
+                key: "consumers",
+                rule: "must name at least one system",
+            };
             self.report(rule.consumers.span().start, reason);
         }
         let mut consumers = Vec::new();
@@ -153,12 +156,7 @@ impl Compiler<'_> {
         releases
     }
 
-    fn fields(
-        &mut self,
-        place: &str,
-        dataset: Dataset,
-        paths: &[Spanned<String>],
-    ) -> Vec<(usize, CatalogField)> {
+    fn fields(&mut self, place: &str, dataset: Dataset, paths: &[Spanned<String>]) -> Vec<(usize, CatalogField)> {
         let catalog = self.catalog;
         let mut fields: Vec<(usize, CatalogField)> = Vec::with_capacity(paths.len());
         for path in paths {

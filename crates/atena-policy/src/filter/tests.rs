@@ -61,10 +61,11 @@ fn encode(message: &Message) -> Vec<u8> {
 }
 
 /// Reads a message, or a group up to its end; delimited fields stay bytes.
-fn decode<'a>(mut input: &'a [u8], group: Option<u32>) -> Option<(Message, &'a [u8])> {
+fn decode(mut input: &[u8], group: Option<u32>) -> Option<(Message, &[u8])> {
     fn varint(input: &[u8]) -> Option<(u64, &[u8])> {
         let length = input.iter().take(10).position(|byte| *byte < 0x80)? + 1;
-        let value = input[..length].iter().rev().try_fold(0u128, |value, byte| Some(value << 7 | u128::from(byte & 0x7f)))?;
+        let value =
+            input[..length].iter().rev().try_fold(0u128, |value, byte| Some(value << 7 | u128::from(byte & 0x7f)))?;
         Some((u64::try_from(value).ok()?, &input[length..]))
     }
     let mut message = Vec::new();

@@ -382,7 +382,7 @@ async fn open_case(
             local_address_number: local.clone(),
             unified_address_number,
             other_unified_address_number,
-            sealed: call.hall.vault.municipal_key()?.seal(&context, &registration.content)?,
+            sealed: call.hall.vault.municipal_key().seal(&context, &registration.content)?,
             content_mac: call.hall.vault.content_mac("review_case", &content),
             created_at: call.requested_at,
         })

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
@@ -81,7 +81,7 @@ impl<'a> Packer<'a> {
             ..v1::Delivery::default()
         };
         for record in records {
-            let record_id = self.record_id(local, record.dataset, record);
+            let record_id = self.record_id(record);
             if record.deleted {
                 delivery.tombstones.push(v1::Tombstone { record_id });
             } else {
@@ -97,12 +97,7 @@ impl<'a> Packer<'a> {
     }
 
     /// The receiver's own name of the record (own-number-only: the owner's key stays with the owner).
-    fn record_id(&self, local: &LocalAddressNumber, dataset: Dataset, record: &StoredRecord) -> String {
-        self.call.hall.vault.pseudonym(
-            &self.call.caller.system_id,
-            dataset,
-            local.as_str(),
-            record.record_key.as_str(),
-        )
+    fn record_id(&self, record: &StoredRecord) -> String {
+        self.call.hall.vault.pseudonym(&self.call.caller.system_id, record.dataset, record.record_key.as_str())
     }
 }

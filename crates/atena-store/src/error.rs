@@ -1,0 +1,48 @@
+//! What can go wrong with the database. Never holds a value: databases like to quote keys.
+
+use atena_domain::IdentifierError;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Busy, full, unreachable, or closed.
+    #[error("the database is not available ({0})")]
+    Unavailable(&'static str),
+    /// A constraint refused the statement: two processes disagree, or the database was changed from outside.
+    #[error("a constraint of the database refused the statement")]
+    Constraint,
+    /// A row holds what this program never wrote.
+    #[error("table {table} holds something that this program never wrote")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+    },
+    /// The 14 digits of unified numbers are used up.
+    #[error("there are no unified address numbers left")]
+    NumbersExhausted,
+    /// The database file can't be created, or is no database of this program.
+    #[error("the database can't be opened: {0}")]
+    Open(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => match error.kind() {
+                sqlx::error::ErrorKind::Other => Self::Unavailable("the statement failed"),
+                _ => Self::Constraint,
+            },
+            sqlx::Error::Io(_) => Self::Unavailable("input or output failed"),
+            sqlx::Error::PoolTimedOut => Self::Unavailable("all connections are busy"),
+            sqlx::Error::PoolClosed => Self::Unavailable("it is closed"),
+            _ => Self::Unavailable("the driver failed"),
+        }
+    }
+}
+
+impl StoreError {
+    /// For identifiers and codes that a row should hold.
+    pub(crate) fn corrupt(table: &'static str) -> impl Fn(IdentifierError) -> Self {
+        move |_| Self::Corrupt { table }
+    }
+}

@@ -66,6 +66,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(Finished::Clean) => ExitCode::SUCCESS,
         Ok(Finished::SomeItemsFailed) => ExitCode::from(EXIT_SOME_ITEMS_FAILED),
+        // Whoever read the result had enough of it (`| head`).
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_FAILED),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "atena: {error}");
             ExitCode::from(EXIT_FAILED)

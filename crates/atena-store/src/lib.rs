@@ -1,1 +1,48 @@
-//! The database of Atena: SQLite behind one Store; the only crate that knows SQL.
+//! The database behind one [`Store`]: the only crate that knows SQL. SQLite, embedded: no server to run.
+//!
+//! A store belongs to one municipality, and every question is asked for it alone (invariant *municipality-apart*). Reading records for
+//! somebody takes the policy's permit; writing happens in a [`WriteTransaction`], which leaves nothing behind unless committed.
+//! Records and views are immutable revisions; the transfer log is only ever appended to.
+//!
+//! Deliberately absent: keys and plain content (everything personal comes in sealed and goes out sealed), decisions about who may see
+//! what, clocks (times are arguments), and any value in an error.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use atena_domain::MunicipalityCode;
+//! use atena_store::Store;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let url = format!("sqlite:{}", folder.path().join("atena.db").display());
+//! let store = Store::open(&url, MunicipalityCode::parse("132098")?).await?;
+//!
+//! let mut transaction = store.begin_write("example").await?;
+//! let issued = transaction.issue_unified_numbers(2).await?;
+//! assert_eq!(issued[0].as_str(), "000000000000019");
+//! transaction.commit().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+mod changes;
+mod error;
+mod people;
+mod records;
+mod review;
+mod rows;
+mod store;
+mod transfer_query;
+mod transfers;
+mod views;
+mod write;
+
+pub use changes::Change;
+pub use error::StoreError;
+pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
+pub use records::{NewRevision, PushStatus, RecordHead, StoredRecord};
+pub use review::{NewReviewCase, ReviewKind};
+pub use store::Store;
+pub use transfer_query::{Comparison, Condition, TransferQuery};
+pub use transfers::{Direction, Outcome, TransferRecord, TransferSummaryRow};
+pub use views::{NewView, StoredView, ViewHead};
+pub use write::WriteTransaction;

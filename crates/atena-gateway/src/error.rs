@@ -144,15 +144,15 @@ impl From<Refusal> for CallError {
                 Reason::ReleaseNotPermitted,
                 "no rule in force releases this dataset to your system for this affair; ListEntitlements tells what is",
             ),
-            Refusal::PersonalNumberNotPermitted => Self::new(
-                Reason::PersonalNumberNotPermitted,
-                "your system has no legal basis to use personal numbers",
-            ),
-            Refusal::RoleRequired => Self::new(Reason::RoleRequired, "your system does not have the role for this call"),
-            Refusal::UnknownAffair => Self::new(
-                Reason::UnknownAffair,
-                "no such affair (事務); ListEntitlements names those of your system",
-            ),
+            Refusal::PersonalNumberNotPermitted => {
+                Self::new(Reason::PersonalNumberNotPermitted, "your system has no legal basis to use personal numbers")
+            }
+            Refusal::RoleRequired => {
+                Self::new(Reason::RoleRequired, "your system does not have the role for this call")
+            }
+            Refusal::UnknownAffair => {
+                Self::new(Reason::UnknownAffair, "no such affair (事務); ListEntitlements names those of your system")
+            }
             Refusal::CallerRevoked => Self::new(Reason::CallerRevoked, "this system's registration is revoked"),
             Refusal::CallerUnknown => Self::new(Reason::CallerUnknown, "this certificate names no registered system"),
         }

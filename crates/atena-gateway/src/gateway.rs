@@ -147,13 +147,11 @@ impl BoundGateway {
         let streams = door::accept(self.listener, tls, limits.clone(), stop.clone());
         let routes = routes(&hall, &limits).await?;
         let stopping = stop.clone();
-        let serving = server(&limits).add_routes(routes).serve_with_incoming_shutdown(
-            ReceiverStream::new(streams),
-            async move {
+        let serving =
+            server(&limits).add_routes(routes).serve_with_incoming_shutdown(ReceiverStream::new(streams), async move {
                 shutdown.await;
                 stopping.cancel();
-            },
-        );
+            });
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(Duration::from_secs(limits.drain_timeout_s)).await;

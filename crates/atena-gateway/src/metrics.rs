@@ -25,7 +25,10 @@ impl Metrics {
                 .u64_counter("atena.records")
                 .with_description("Records that went through, by system, dataset and direction")
                 .build(),
-            refusals: meter.u64_counter("atena.refusals").with_description("Refusals by system, method and reason").build(),
+            refusals: meter
+                .u64_counter("atena.refusals")
+                .with_description("Refusals by system, method and reason")
+                .build(),
             log_commit_seconds: meter
                 .f64_histogram("atena.transfer_log.commit")
                 .with_unit("s")

@@ -1,10 +1,11 @@
 //! The one place that turns reasons into gRPC status (and into the errors of single items).
 
+use std::error::Error;
 use std::time::Duration;
 
 use atena_proto::v1;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::error::{CallError, Reason};
 
@@ -48,7 +49,10 @@ impl CallError {
             violations: self
                 .problems
                 .into_iter()
-                .map(|problem| v1::FieldViolation { field: problem.field, description: problem.description.into_owned() })
+                .map(|problem| v1::FieldViolation {
+                    field: problem.field,
+                    description: problem.description.into_owned(),
+                })
                 .collect(),
         }
     }
@@ -59,15 +63,12 @@ impl CallError {
             Code::OutOfRange | Code::ResourceExhausted => {
                 Self::new(Reason::MessageTooLarge, "a message is larger than the gateway takes; send smaller chunks")
             }
+            // A status with a source comes from the connection, not from decoding.
             Code::Cancelled => Self::new(Reason::CallCancelled, "the caller went away"),
+            _ if status.source().is_some() => Self::new(Reason::CallCancelled, "the caller went away"),
             Code::DeadlineExceeded => Self::new(Reason::CallTimedOut, "the deadline passed"),
             _ => Self::new(Reason::InvalidField, "a message is not in the form of the contract (is every text UTF-8?)"),
         }
-    }
-
-    /// What reading the caller's stream ended with when it was only a lost connection.
-    pub(crate) fn is_lost_connection(status: &Status) -> bool {
-        std::error::Error::source(status).is_some() || status.code() == Code::Cancelled || status.code() == Code::Unknown
     }
 }
 
@@ -115,7 +116,7 @@ mod tests {
             crate::error::FieldProblem { field: "b".into(), description: "y".into() },
         ]);
         let details = Status::from(error).get_error_details();
-        let fields: Vec<&FieldViolation> = details.bad_request().unwrap().field_violations.iter().collect();
-        assert_eq!(fields.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let violations = &details.bad_request().unwrap().field_violations;
+        assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

@@ -46,7 +46,10 @@ pub fn init(config: &TelemetryConfig, filter: &str) -> Result<TelemetryGuard, Te
     let mut guard = TelemetryGuard { traces: None, metrics: None };
     let mut exported = None;
     if !config.otlp_endpoint.is_empty() {
-        let resource = Resource::builder().with_service_name("atena").with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+        let resource = Resource::builder()
+            .with_service_name("atena")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
         let spans = SpanExporter::builder().with_tonic().with_endpoint(&config.otlp_endpoint).build()?;
         let traces = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
         exported = Some(tracing_opentelemetry::layer().with_tracer(traces.tracer("atena")));

@@ -44,8 +44,12 @@ pub(crate) fn parse(text: &str) -> Result<Filter, CallError> {
     let mut filter = Filter { query: TransferQuery { conditions: Vec::new() }, person: None };
     let mut rest = tokens.as_slice();
     while !rest.is_empty() {
-        let [Token { position, kind: TokenKind::Word(field) }, Token { kind: TokenKind::Operator(operator), .. }, value, after @ ..] =
-            rest
+        let [
+            Token { position, kind: TokenKind::Word(field) },
+            Token { kind: TokenKind::Operator(operator), .. },
+            value,
+            after @ ..,
+        ] = rest
         else {
             return Err(wrong(rest.first().map_or(0, |token| token.position), "expected: field operator value"));
         };
@@ -80,9 +84,9 @@ fn comparison(
             ">=" => Comparison::GreaterOrEqual,
             _ => return Err(wrong(position, "requested_time takes <, <=, > and >=")),
         };
-        let at: Timestamp = value
-            .parse()
-            .map_err(|_| wrong(position, "requested_time takes an RFC 3339 time, e.g. \"2026-11-01T00:00:00+09:00\""))?;
+        let at: Timestamp = value.parse().map_err(|_| {
+            wrong(position, "requested_time takes an RFC 3339 time, e.g. \"2026-11-01T00:00:00+09:00\"")
+        })?;
         filter.query.conditions.push(Condition::RequestedTime(comparison, at));
         return Ok(());
     }
@@ -126,8 +130,9 @@ fn comparison(
         },
         "dataset" => Condition::Dataset {
             equals,
-            value: Dataset::parse(&value.to_lowercase())
-                .map_err(|_| wrong(position, "dataset is person, qualification, payment, exemption, benefit or welfare_pension"))?,
+            value: Dataset::parse(&value.to_lowercase()).map_err(|_| {
+                wrong(position, "dataset is person, qualification, payment, exemption, benefit or welfare_pension")
+            })?,
         },
         "person" if equals && filter.person.is_none() => {
             let person = value.split_once('/').and_then(|(system, local)| {
@@ -181,7 +186,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, CallError> {
             }
             first => {
                 let mut word = String::from(first);
-                while let Some((_, next)) = rest.next_if(|(_, next)| !next.is_whitespace() && !"\"=<>!()".contains(*next)) {
+                while let Some((_, next)) =
+                    rest.next_if(|(_, next)| !next.is_whitespace() && !"\"=<>!()".contains(*next))
+                {
                     word.push(next);
                 }
                 TokenKind::Word(word)

@@ -406,8 +406,7 @@ impl WriteTransaction {
     ) -> Result<HashMap<UnifiedAddressNumber, ()>, StoreError> {
         let mut found = HashMap::new();
         for numbers in numbers.chunks(LIST_MAX) {
-            let mut query =
-                QueryBuilder::new("SELECT unified_address_number FROM person WHERE municipality_code = ");
+            let mut query = QueryBuilder::new("SELECT unified_address_number FROM person WHERE municipality_code = ");
             query.push_bind(self.municipality.as_str()).push(" AND unified_address_number");
             push_list(&mut query, numbers.iter().map(UnifiedAddressNumber::as_str));
             let rows = query.build().fetch_all(&mut *self.transaction).await?;

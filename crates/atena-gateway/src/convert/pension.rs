@@ -48,7 +48,10 @@ pub(crate) fn parse_record(record: v1::PushedRecord) -> Result<ParsedRecord, Cal
         found.push(FieldProblem { field: "record_key".to_owned(), description: error.to_string().into() });
     }
     if !(1..=REVISION_MAX).contains(&record.revision) {
-        found.push(FieldProblem { field: "revision".to_owned(), description: "must be 1 or more, and below 2^63".into() });
+        found.push(FieldProblem {
+            field: "revision".to_owned(),
+            description: "must be 1 or more, and below 2^63".into(),
+        });
     }
     let content = match record.body {
         Some(Body::Qualification(body)) => {

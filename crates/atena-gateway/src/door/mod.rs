@@ -10,5 +10,4 @@ mod tls;
 
 pub(crate) use accept::accept;
 pub(crate) use identity::Peer;
-pub(crate) use stream::DoorStream;
 pub(crate) use tls::{TlsError, server_config};

@@ -59,7 +59,11 @@ impl Connected for DoorStream {
 }
 
 impl AsyncRead for DoorStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let result = Pin::new(&mut this.inner).poll_read(context, buffer);
         match (&result, &mut this.first_byte) {

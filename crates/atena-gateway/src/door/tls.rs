@@ -41,16 +41,18 @@ pub(crate) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, Tls
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&config.client_ca)? {
-        roots.add(certificate).map_err(|source| TlsError::ClientAuthority {
-            path: config.client_ca.clone(),
-            source: source.into(),
-        })?;
+        roots
+            .add(certificate)
+            .map_err(|source| TlsError::ClientAuthority { path: config.client_ca.clone(), source: source.into() })?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|source| TlsError::ClientAuthority { path: config.client_ca.clone(), source: source.into() })?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|source| TlsError::Pem { what: "private key", path: config.key.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
+        what: "private key",
+        path: config.key.clone(),
+        source,
+    })?;
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)

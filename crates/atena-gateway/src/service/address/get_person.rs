@@ -39,7 +39,13 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
                 Err(refusal) => return refused(refusal.into()).await,
             }
         }
-        Err(_) => return refused(CallError::new(Reason::UnknownAffair, "name the affair (事務) for dataset person; ListEntitlements names it")).await,
+        Err(_) => {
+            return refused(CallError::new(
+                Reason::UnknownAffair,
+                "name the affair (事務) for dataset person; ListEntitlements names it",
+            ))
+            .await;
+        }
     };
     let number_permit = match (request.include_personal_number, permit.personal_number()) {
         (false, _) => None,
@@ -54,7 +60,9 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
     };
     let key = match hall.store.person_keys(std::slice::from_ref(&unified)).await?.remove(&unified) {
         Some(wrapped) => hall.vault.unwrap_person_key(&unified, &wrapped)?,
-        None => return refused(CallError::new(Reason::Internal, "stored data can't be opened; tell the operator")).await,
+        None => {
+            return refused(CallError::new(Reason::Internal, "stored data can't be opened; tell the operator")).await;
+        }
     };
 
     let row = view_row(&call.caller.system_id, &local, view.revision);

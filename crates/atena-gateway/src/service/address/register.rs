@@ -139,6 +139,7 @@ async fn write(
             unified_address_number: unified.clone(),
             wrapped_key: wrapped,
             migrated: *migrated,
+            created_at: call.requested_at,
         });
     }
     let locals: Vec<_> =
@@ -177,12 +178,14 @@ async fn write(
             }
             Plan::SecondLocalNumber { person } => {
                 let unified = resolve(person, &new_people)?;
-                open_case(call, transaction, ReviewKind::SecondLocalNumber, &candidate.registration, unified, None).await?
+                open_case(call, transaction, ReviewKind::SecondLocalNumber, &candidate.registration, unified, None)
+                    .await?
             }
             Plan::MaybeOnePerson { person, other } => {
                 let unified = resolve(person, &new_people)?;
                 let other = Some(resolve(other, &new_people)?);
-                open_case(call, transaction, ReviewKind::MaybeOnePerson, &candidate.registration, unified, other).await?
+                open_case(call, transaction, ReviewKind::MaybeOnePerson, &candidate.registration, unified, other)
+                    .await?
             }
         };
         let mut record = inbound(call, permit, Some(local.clone()));
@@ -288,13 +291,12 @@ async fn unwrap_keys(
     Ok(keys)
 }
 
-fn resolve(
-    person: &PersonRef,
-    new_people: &[(UnifiedAddressNumber, bool)],
-) -> Result<UnifiedAddressNumber, CallError> {
+fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> Result<UnifiedAddressNumber, CallError> {
     match person {
         PersonRef::Known(unified) => Ok(unified.clone()),
-        PersonRef::New(position) => new_people.get(*position).map(|(unified, _)| unified.clone()).ok_or_else(inconsistent),
+        PersonRef::New(position) => {
+            new_people.get(*position).map(|(unified, _)| unified.clone()).ok_or_else(inconsistent)
+        }
     }
 }
 
@@ -371,8 +373,12 @@ async fn open_case(
     let local = &registration.local_address_number;
     let row = [call.caller.system_id.as_str(), local.as_str()].join("/");
     let context = SealContext { table: "review_case", column: "sealed", row: row.as_bytes() };
-    let identity = [row.as_str(), unified_address_number.as_str(), other_unified_address_number.as_ref().map_or("", UnifiedAddressNumber::as_str)]
-        .join("/");
+    let identity = [
+        row.as_str(),
+        unified_address_number.as_str(),
+        other_unified_address_number.as_ref().map_or("", UnifiedAddressNumber::as_str),
+    ]
+    .join("/");
     let mut content = identity.into_bytes();
     content.extend_from_slice(&registration.content);
     let case = transaction

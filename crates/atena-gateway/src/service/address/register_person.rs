@@ -16,8 +16,8 @@ pub(crate) async fn run(
     call.keep_request_id(&request.request_id)?;
     let registration = request.registration.ok_or_else(|| CallError::field("registration", "is required"))?;
     let registered = register(&call, vec![registration]).await?.pop();
-    let registered =
-        registered.ok_or_else(|| CallError::new(Reason::Internal, "the registration had no result; tell the operator"))?;
+    let registered = registered
+        .ok_or_else(|| CallError::new(Reason::Internal, "the registration had no result; tell the operator"))?;
     match &registered.result {
         // `register` recorded it with the person it is about.
         Err(error) => Err(CallError { recorded: true, ..error.clone() }),

@@ -33,8 +33,13 @@ pub(crate) async fn run(
     let by_unified = hall.store.links_by_unified(system, &known_unified).await?;
 
     let from_local = locals.iter().map(|local| match local {
-        Ok(local) => by_local.get(local).map(|unified| (local.clone(), unified.clone())).ok_or_else(CallError::not_linked),
-        Err(_) => Err(CallError::field("local_address_numbers", "must be 1 to 15 letters or digits, and not exactly 12 digits")),
+        Ok(local) => {
+            by_local.get(local).map(|unified| (local.clone(), unified.clone())).ok_or_else(CallError::not_linked)
+        }
+        Err(_) => Err(CallError::field(
+            "local_address_numbers",
+            "must be 1 to 15 letters or digits, and not exactly 12 digits",
+        )),
     });
     let from_unified = unified.iter().map(|unified| match unified {
         Ok(unified) => {

@@ -68,10 +68,8 @@ impl<'a> Packer<'a> {
         person: &UnifiedAddressNumber,
         records: &[StoredRecord],
     ) -> Result<Parcel, CallError> {
-        let subject = Subject {
-            local_address_number: Some(local.clone()),
-            unified_address_number: Some(person.clone()),
-        };
+        let subject =
+            Subject { local_address_number: Some(local.clone()), unified_address_number: Some(person.clone()) };
         let mut transfer = self.call.release(permit, &subject);
         let dataset = wire_dataset(permit.dataset());
         let mut delivery = v1::Delivery {
@@ -92,7 +90,12 @@ impl<'a> Packer<'a> {
         }
         transfer.content_sha256 = Some(sha256(&delivery.encode_to_vec()));
         let rows = u64::try_from(records.len()).unwrap_or(u64::MAX);
-        self.call.hall.metrics.records(rows, self.call.caller.system_id.as_str(), permit.dataset().as_str(), "outbound");
+        self.call.hall.metrics.records(
+            rows,
+            self.call.caller.system_id.as_str(),
+            permit.dataset().as_str(),
+            "outbound",
+        );
         Ok(Parcel { delivery, transfer })
     }
 

@@ -20,16 +20,11 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
     let store = &call.hall.store;
 
     // The people of a refused call are recorded too: probing is what an auditor looks for.
-    let numbers: Vec<_> = request
-        .local_address_numbers
-        .iter()
-        .map(|text| LocalAddressNumber::parse(text).ok())
-        .collect();
+    let numbers: Vec<_> =
+        request.local_address_numbers.iter().map(|text| LocalAddressNumber::parse(text).ok()).collect();
     let known: Vec<_> = numbers.iter().take(PEOPLE_MAX).flatten().cloned().collect();
-    let linked = store
-        .links_by_local(&call.caller.system_id, &known)
-        .instrument(tracing::info_span!("which_people"))
-        .await?;
+    let linked =
+        store.links_by_local(&call.caller.system_id, &known).instrument(tracing::info_span!("which_people")).await?;
     let mut subjects: Vec<_> = known
         .iter()
         .map(|local| Subject {

@@ -39,8 +39,9 @@ const LIST_ENTITLEMENTS: Method = Method { name: "LinkageService/ListEntitlement
 async fn may_they(call: &Call, affair: &str, datasets: &[i32], subjects: &[Subject]) -> Result<Allowed, CallError> {
     let datasets = parse_pension_datasets(datasets)?;
     let decision = tracing::info_span!("may").in_scope(|| {
-        let affair = Affair::parse(affair)
-            .map_err(|_| CallError::new(Reason::UnknownAffair, "name the affair (事務); ListEntitlements names those of your system"))?;
+        let affair = Affair::parse(affair).map_err(|_| {
+            CallError::new(Reason::UnknownAffair, "name the affair (事務); ListEntitlements names those of your system")
+        })?;
         let today = call.hall.today();
         datasets
             .iter()

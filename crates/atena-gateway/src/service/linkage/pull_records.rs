@@ -69,7 +69,7 @@ type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<St
 
 // === impl Pull ===
 
-impl Pull<'_> {
+impl<'a> Pull<'a> {
     async fn run(mut self, position: Position) -> Result<(), CallError> {
         let done = match position {
             Position::Full { as_of, after } => self.everything(as_of, after).await?,
@@ -180,7 +180,12 @@ impl Pull<'_> {
     }
 
     /// Whether the caller can see a difference between what it could have had before and what is there now.
-    fn visible(&self, packer: &Packer<'_>, now: &StoredRecord, before: Option<&StoredRecord>) -> Result<bool, CallError> {
+    fn visible(
+        &self,
+        packer: &Packer<'_>,
+        now: &StoredRecord,
+        before: Option<&StoredRecord>,
+    ) -> Result<bool, CallError> {
         let Some(permit) = self.permit(now.dataset) else {
             return Ok(false);
         };
@@ -195,9 +200,10 @@ impl Pull<'_> {
     async fn read(
         &self,
         people: &[UnifiedAddressNumber],
-    ) -> Result<(Packer<'_>, HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>), CallError> {
+    ) -> Result<(Packer<'a>, HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>), CallError> {
+        let call: &'a Call = self.call;
         let work = async {
-            let packer = Packer::new(self.call, people).await?;
+            let packer = Packer::new(call, people).await?;
             let records = self.call.hall.store.current_records(&self.allowed.permits, people).await?;
             let mut by_person: HashMap<_, Vec<(Dataset, Vec<StoredRecord>)>> = HashMap::with_capacity(people.len());
             for record in records {
@@ -264,4 +270,3 @@ impl Pull<'_> {
         }
     }
 }
-

@@ -242,8 +242,7 @@ fn transfers(
     let mut places: BTreeMap<Place, (TransferRecord, Sha256)> = BTreeMap::new();
     for item in items {
         let (transfer, digest) = places.entry(item.place.clone()).or_insert_with(|| {
-            let subject =
-                Subject { local_address_number: item.place.local.clone(), unified_address_number: None };
+            let subject = Subject { local_address_number: item.place.local.clone(), unified_address_number: None };
             let mut transfer = call.transfer(item.place.dataset, &subject);
             if let Some(permit) = item.place.dataset.and_then(|dataset| permits.get(&dataset)) {
                 transfer.affair = Some(permit.affair().as_str().to_owned());

@@ -10,7 +10,10 @@ use crate::call::Call;
 use crate::error::{CallError, Reason};
 use crate::transfer::Subject;
 
-pub(crate) async fn run(call: Arc<Call>, request: v1::GetTransferRequest) -> Result<v1::GetTransferResponse, CallError> {
+pub(crate) async fn run(
+    call: Arc<Call>,
+    request: v1::GetTransferRequest,
+) -> Result<v1::GetTransferResponse, CallError> {
     let permit = super::may_they(&call)?;
     let id = Uuid::parse_str(&request.transfer_id).map_err(|_| CallError::field("transfer_id", "must be a UUID"))?;
     let record = call

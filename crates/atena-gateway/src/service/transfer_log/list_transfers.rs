@@ -25,7 +25,9 @@ pub(crate) async fn run(
     let before = match request.page_token.as_str() {
         "" => None,
         token => Some(
-            token.parse().map_err(|_| CallError::field("page_token", "must be the next_page_token of the previous page"))?,
+            token
+                .parse()
+                .map_err(|_| CallError::field("page_token", "must be the next_page_token of the previous page"))?,
         ),
     };
     let (query, subject) = super::query(&call, &request.filter).await?;

@@ -103,6 +103,33 @@ impl Contract {
         }
     }
 
+    /// A message of the contract, e.g. `PushedRecord`.
+    ///
+    /// # Errors
+    /// [`CliError::Answer`] when the contract in this program lacks it.
+    pub(crate) fn message(&self, name: &str) -> Result<MessageDescriptor, CliError> {
+        self.pool
+            .get_message_by_name(&format!("atena.v1.{name}"))
+            .ok_or(CliError::Answer("the contract in this program is damaged"))
+    }
+
+    /// What the comment of a field begins with, if that is Japanese.
+    pub(crate) fn own_term(&self, field: &FieldDescriptor) -> Option<String> {
+        self.comments.get(field.full_name()).and_then(|comment| term(comment))
+    }
+
+    /// Whether a text field holds digits or a date by its comment: then an importer may fold full-width digits.
+    pub(crate) fn is_numeric(&self, field: &FieldDescriptor) -> bool {
+        self.comments
+            .get(field.full_name())
+            .is_some_and(|comment| comment.contains("YYYY") || comment.contains("digits"))
+    }
+
+    /// The Japanese term of an enum value.
+    pub(crate) fn enum_term(&self, value_name: &str) -> Option<String> {
+        self.comments.get(value_name).and_then(|comment| term(comment))
+    }
+
     fn value(&self, field: &FieldDescriptor, value: &Value) -> String {
         match (value, field.kind()) {
             (Value::EnumNumber(number), Kind::Enum(kind)) => kind

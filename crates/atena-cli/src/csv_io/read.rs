@@ -97,6 +97,7 @@ impl Layout {
         let mut inner = DynamicMessage::new(self.inner.1.clone());
         let mut deleted = false;
         for ((name, target), cell) in targets.iter().zip(cells) {
+            let cell = cell.strip_suffix('\r').unwrap_or(cell);
             if cell.contains(MALFORMED) {
                 return Err(wrong(line, name, "is not in UTF-8 or CP932; save the file in one of them"));
             }
@@ -161,7 +162,8 @@ fn open<R: Read + Send + 'static>(
 }
 
 fn csv_rows(layout: Layout, file: Box<dyn Read + Send>) -> Rows {
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
+    // With LF as terminator the line of a row is right for CRLF files too; the CR is taken off the last cell.
+    let mut reader = csv::ReaderBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_reader(file);
     let targets = match targets(&layout, &mut reader) {
         Ok(targets) => targets,
         Err(error) => return Box::new(std::iter::once(Err(error))),

@@ -15,7 +15,7 @@ pub(crate) const BINDS_MAX: usize = 30_000;
 pub(crate) const LIST_MAX: usize = 500;
 
 /// A text column.
-pub(crate) fn text<'r>(row: &'r SqliteRow, index: usize) -> Result<&'r str, StoreError> {
+pub(crate) fn text(row: &SqliteRow, index: usize) -> Result<&str, StoreError> {
     Ok(row.try_get(index)?)
 }
 

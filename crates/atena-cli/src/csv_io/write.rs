@@ -83,7 +83,7 @@ pub(crate) struct ReleasedWriter<W: Write> {
 }
 
 enum Sink<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     JsonLines(W),
 }
 
@@ -99,7 +99,7 @@ impl<W: Write> ReleasedWriter<W> {
     /// A writer of one dataset's records.
     pub(crate) fn new(dataset: Dataset, format: Format, bom: Bom, with_header: bool, sink: W) -> Self {
         let csv = format == Format::Csv;
-        let sink = if csv { Sink::Csv(csv::Writer::from_writer(sink)) } else { Sink::JsonLines(sink) };
+        let sink = if csv { Sink::Csv(Box::new(csv::Writer::from_writer(sink))) } else { Sink::JsonLines(sink) };
         let begin = Begin { bom, header: with_header && csv };
         let layout = Contract::load().and_then(|contract| columns::of_message(&contract, record_message(dataset)?.0));
         Self { layout, dataset, sink, begin }

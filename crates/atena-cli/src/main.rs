@@ -10,6 +10,7 @@
 mod cli;
 mod client;
 mod command;
+mod confine;
 mod contract;
 mod csv_io;
 mod demo;

@@ -9,6 +9,7 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -52,7 +53,9 @@ pub fn init(config: &TelemetryConfig, filter: &str) -> Result<TelemetryGuard, Te
             .build();
         let spans = SpanExporter::builder().with_tonic().with_endpoint(&config.otlp_endpoint).build()?;
         let traces = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
-        exported = Some(tracing_opentelemetry::layer().with_tracer(traces.tracer("atena")));
+        // Our own spans only: what libraries say about a connection is for nobody else.
+        let ours = filter_fn(|metadata| metadata.target().starts_with("atena"));
+        exported = Some(tracing_opentelemetry::layer().with_tracer(traces.tracer("atena")).with_filter(ours));
         let exporter = MetricExporter::builder().with_tonic().with_endpoint(&config.otlp_endpoint).build()?;
         let metrics = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource).build();
         global::set_meter_provider(metrics.clone());

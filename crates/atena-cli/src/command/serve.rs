@@ -7,12 +7,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Finished;
 use crate::cli::ServeArgs;
+use crate::confine;
 use crate::error::CliError;
 use crate::home::Home;
 use crate::output::Output;
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(super) async fn run(args: &ServeArgs, output: &mut Output) -> Result<Finished, CliError> {
+    confine::confine();
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
     let filter = std::env::var("RUST_LOG").unwrap_or_default();

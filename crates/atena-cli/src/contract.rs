@@ -146,11 +146,12 @@ impl Contract {
 
     /// The Japanese term of a field: what its comment begins with, or what stands in parentheses in its message's comment.
     fn japanese(&self, field: &FieldDescriptor) -> String {
-        let own = self.comments.get(field.full_name()).and_then(|comment| term(comment));
-        own.or_else(|| {
-            self.comments.get(field.parent_message().full_name()).and_then(|comment| in_parentheses(comment))
-        })
-        .unwrap_or_default()
+        self.own_term(field).or_else(|| self.message_term(field)).unwrap_or_default()
+    }
+
+    /// What stands in parentheses in the comment of a field's message.
+    pub(crate) fn message_term(&self, field: &FieldDescriptor) -> Option<String> {
+        self.comments.get(field.parent_message().full_name()).and_then(|comment| in_parentheses(comment))
     }
 }
 

@@ -165,8 +165,11 @@ fn collect(
                 continue;
             }
             let given = NAMES.iter().find(|(known, _)| *known == name).map(|(_, given)| (*given).to_owned());
-            let term =
-                given.or_else(|| own.clone()).or_else(|| parent.map(str::to_owned)).unwrap_or_else(|| name.clone());
+            let term = given
+                .or_else(|| own.clone())
+                .or_else(|| parent.map(str::to_owned))
+                .or_else(|| contract.message_term(&field))
+                .unwrap_or_else(|| name.clone());
             let repeated = steps.iter().find_map(|step| step.index);
             let terms = terms(contract, &field);
             columns.push(Column {

@@ -118,15 +118,7 @@ impl<W: Write> ReleasedWriter<W> {
         };
         match &mut self.sink {
             Sink::Csv(writer) => {
-                if std::mem::take(&mut self.begin.header) {
-                    let fixed = ["local_address_number", "record_id", "deleted"].map(Column::name);
-                    let mut header: Vec<String> =
-                        fixed.into_iter().chain(columns.iter().map(|column| column.japanese.clone())).collect();
-                    if let (Bom::With, Some(first)) = (self.begin.bom, header.first_mut()) {
-                        first.insert(0, '\u{feff}');
-                    }
-                    row(writer, header)?;
-                }
+                header(writer, columns, &mut self.begin)?;
                 let local = &delivery.local_address_number;
                 for record in &delivery.records {
                     let body = body(record)?;
@@ -160,10 +152,30 @@ impl<W: Write> ReleasedWriter<W> {
     /// The disk is full.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Csv(writer) => writer.flush(),
+            Sink::Csv(writer) => {
+                // A file without rows has its header all the same.
+                if let Ok((_, columns)) = &self.layout {
+                    header(writer, columns, &mut self.begin).map_err(io::Error::other)?;
+                }
+                writer.flush()
+            }
             Sink::JsonLines(sink) => sink.flush(),
         }
     }
+}
+
+/// Writes the header, if that has not been done.
+fn header<W: Write>(writer: &mut csv::Writer<W>, columns: &[Column], begin: &mut Begin) -> Result<(), CliError> {
+    if !std::mem::take(&mut begin.header) {
+        return Ok(());
+    }
+    let fixed = ["local_address_number", "record_id", "deleted"].map(Column::name);
+    let mut cells: Vec<String> =
+        fixed.into_iter().chain(columns.iter().map(|column| column.japanese.clone())).collect();
+    if let (Bom::With, Some(first)) = (begin.bom, cells.first_mut()) {
+        first.insert(0, '\u{feff}');
+    }
+    row(writer, cells)
 }
 
 fn json_line(

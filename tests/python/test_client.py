@@ -270,7 +270,8 @@ def test_number_confinement_no_personal_number_in_database_or_log(filled):
         for number in [NUMBER, OTHER_NUMBER, THIRD_NUMBER]:
             for form in forms(number):
                 assert form not in content, place.name
-        assert b"831700" not in content and "17910".encode() not in content, "pension data is sealed"
+        for secret in ["internal note", BASIC, "2006-04-01", "町田　太郎"]:
+            assert secret.encode() not in content, "pension data and names are sealed"
     with sqlite3.connect(f"file:{filled.home / 'atena.db'}?mode=ro", uri=True) as database:
         [(count,)] = database.execute("SELECT count(*) FROM transfer WHERE outcome = 'REFUSED'").fetchall()
         assert count > 0

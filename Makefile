@@ -54,7 +54,7 @@ deny:
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
 
 golden: build ## Write the golden files anew; look at the difference before you commit it
-	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test program
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test blackbox
 
 clean: ## Remove what was built
 	$(CARGO) clean

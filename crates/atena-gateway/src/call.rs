@@ -139,19 +139,38 @@ async fn begin<Q>(
             };
             Ok((Arc::new(call), request.into_inner()))
         }
-        Err(error) => {
-            hall.metrics.refusal("unknown", method.name, error.reason.as_str());
-            let record = transfer::refused_at_the_door(hall, method, peer.as_ref(), requested_at, &error);
-            let hall = Arc::clone(hall);
-            // In a task of its own for the same reason as any other call.
-            let logged = tokio::spawn(async move { append(&hall, &[record]).await }).await;
-            match logged {
-                Ok(Ok(())) => Err(error.into()),
-                Ok(Err(unlogged)) => Err(unlogged.into()),
-                Err(_) => Err(CallError::new(Reason::Internal, "the call failed; tell the operator").into()),
-            }
-        }
+        Err(error) => Err(refuse_unheard(hall, method, peer, requested_at, error).await),
     }
+}
+
+/// Refuses a call that no handler has heard: its caller is in no registry, or its message can't be read. The record is that of the
+/// caller as far as it is known.
+pub(crate) async fn refuse_unheard(
+    hall: &Arc<Hall>,
+    method: Method,
+    peer: Option<Peer>,
+    requested_at: Timestamp,
+    error: CallError,
+) -> Status {
+    let hall = Arc::clone(hall);
+    // In a task of its own for the same reason as any other call.
+    let task = tokio::spawn(async move {
+        // Who is not known is told that, and nothing of what else is wrong.
+        let (caller, error) = match caller::identify(&hall.policy, peer.as_ref()) {
+            Ok(caller) => (Some(caller), error),
+            Err(unknown) => (None, unknown),
+        };
+        let name = caller.as_ref().map_or("unknown", |caller| caller.system_id.as_str());
+        hall.metrics.call(method.name, error.reason.as_str());
+        hall.metrics.refusal(name, method.name, error.reason.as_str());
+        tracing::info!(method = method.name, reason = error.reason.as_str(), "call refused");
+        let record = transfer::refused_unheard(&hall, method, caller.as_ref(), peer.as_ref(), requested_at, &error);
+        match append(&hall, &[record]).await {
+            Ok(()) => error,
+            Err(unlogged) => unlogged,
+        }
+    });
+    task.await.unwrap_or_else(|_| CallError::new(Reason::Internal, "the call failed; tell the operator")).into()
 }
 
 /// Counts the call, and records a failure that recorded nothing itself.

@@ -31,6 +31,7 @@ use crate::service::address::Address;
 use crate::service::linkage::Linkage;
 use crate::service::record::Record;
 use crate::service::transfer_log::TransferLog;
+use crate::unreadable::UnreadableLayer;
 
 /// A gateway that has passed every check of its start: rules proved, keys open, database migrated.
 pub struct Gateway {
@@ -147,8 +148,10 @@ impl BoundGateway {
         let streams = door::accept(self.listener, tls, limits.clone(), stop.clone());
         let routes = routes(&hall, &limits).await?;
         let stopping = stop.clone();
-        let serving =
-            server(&limits).add_routes(routes).serve_with_incoming_shutdown(ReceiverStream::new(streams), async move {
+        let serving = server(&limits)
+            .layer(UnreadableLayer { hall: Arc::clone(&hall) })
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(ReceiverStream::new(streams), async move {
                 shutdown.await;
                 stopping.cancel();
             });

@@ -31,6 +31,7 @@ mod status;
 pub mod telemetry;
 mod transfer;
 mod transfer_filter;
+mod unreadable;
 
 pub use catalog::field_catalog;
 pub use config::{Config, ConfigError, Limits, TelemetryConfig, TlsConfig};

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::call::{Call, Method};
+use crate::caller::Caller;
 use crate::clock;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
@@ -43,16 +44,24 @@ pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
     record.reason = Some(reason.as_str().to_owned());
 }
 
-/// The record of a caller that is in no registry, or revoked. Its URI is kept only where the municipality's own authority vouched for it.
-pub(crate) fn refused_at_the_door(
+/// The record of a call that no handler has heard. A caller that is in no registry, or revoked, is named by its URI, and that only
+/// where the municipality's own authority vouched for it.
+pub(crate) fn refused_unheard(
     hall: &Hall,
     method: Method,
+    caller: Option<&Caller>,
     peer: Option<&Peer>,
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
     let mut record = blank(hall, method, requested_at);
-    record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").to_owned();
+    match caller {
+        Some(caller) => {
+            record.system_id = caller.system_id.as_str().to_owned();
+            record.division = Some(caller.division.clone());
+        }
+        None => record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").to_owned(),
+    }
     refuse(&mut record, error.reason);
     record
 }

@@ -30,6 +30,10 @@ const RESOLVE_NUMBERS: Method = Method { name: "AddressService/ResolveNumbers", 
 const REPLACE_PERSONAL_NUMBER: Method =
     Method { name: "AddressService/ReplacePersonalNumber", direction: Direction::Inbound };
 
+/// The methods of this service.
+pub(super) const METHODS: [Method; 5] =
+    [REGISTER_PERSON, REGISTER_PERSONS, GET_PERSON, RESOLVE_NUMBERS, REPLACE_PERSONAL_NUMBER];
+
 #[tonic::async_trait]
 impl AddressService for Address {
     type RegisterPersonsStream = AnswerStream<v1::RegisterPersonsResponse>;

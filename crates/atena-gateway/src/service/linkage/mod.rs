@@ -35,6 +35,9 @@ const GET_RECORDS: Method = Method { name: "LinkageService/GetRecords", directio
 const PULL_RECORDS: Method = Method { name: "LinkageService/PullRecords", direction: Direction::Outbound };
 const LIST_ENTITLEMENTS: Method = Method { name: "LinkageService/ListEntitlements", direction: Direction::Outbound };
 
+/// The methods of this service.
+pub(super) const METHODS: [Method; 3] = [GET_RECORDS, PULL_RECORDS, LIST_ENTITLEMENTS];
+
 /// Step 2, may they: a permit for every dataset, or the call is refused as a whole and recorded once for each subject and dataset.
 async fn may_they(call: &Call, affair: &str, datasets: &[i32], subjects: &[Subject]) -> Result<Allowed, CallError> {
     let datasets = parse_pension_datasets(datasets)?;

@@ -22,6 +22,9 @@ pub(crate) struct Record {
 const PUSH_RECORDS: Method = Method { name: "RecordService/PushRecords", direction: Direction::Inbound };
 const GET_PUSH_STATUS: Method = Method { name: "RecordService/GetPushStatus", direction: Direction::Inbound };
 
+/// The methods of this service.
+pub(super) const METHODS: [Method; 2] = [PUSH_RECORDS, GET_PUSH_STATUS];
+
 /// The next chunk of a caller's stream; `None` at its end. A stream that breaks off is an error, and recorded as one.
 pub(crate) async fn next_chunk<T>(chunks: &mut Streaming<T>) -> Result<Option<T>, CallError> {
     chunks.message().await.map_err(|status| CallError::from_inbound(&status))

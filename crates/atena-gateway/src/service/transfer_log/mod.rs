@@ -29,6 +29,9 @@ const GET_TRANSFER: Method = Method { name: "TransferLogService/GetTransfer", di
 const SUMMARIZE_TRANSFERS: Method =
     Method { name: "TransferLogService/SummarizeTransfers", direction: Direction::Outbound };
 
+/// The methods of this service.
+pub(super) const METHODS: [Method; 3] = [LIST_TRANSFERS, GET_TRANSFER, SUMMARIZE_TRANSFERS];
+
 /// Step 2, may they: auditors only.
 fn may_they(call: &Call) -> Result<AuditPermit, CallError> {
     Ok(call.hall.policy.authorize_audit(&call.caller.system_id, call.hall.today())?)

@@ -1,0 +1,11 @@
+//! Black-box tests: the real program, real mutual TLS, a real database, in folders of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
+
+mod door;
+mod hostile;
+mod numbers;
+mod people;
+mod program;
+mod release;
+mod resume;
+mod town;

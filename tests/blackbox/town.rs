@@ -1,0 +1,223 @@
+//! A town of its own for a test: `atena init`, `atena serve`, and clients with the certificates that init made.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
+
+use atena_proto::v1;
+use atena_proto::v1::address_service_client::AddressServiceClient;
+use atena_proto::v1::linkage_service_client::LinkageServiceClient;
+use atena_proto::v1::record_service_client::RecordServiceClient;
+use atena_proto::v1::transfer_log_service_client::TransferLogServiceClient;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic_types::StatusExt as _;
+
+/// A home directory with a running gateway.
+pub(crate) struct Town {
+    folder: TempDir,
+    serving: Option<Serving>,
+}
+
+struct Serving {
+    process: Child,
+    address: String,
+    /// Kept open: the gateway would be told that nobody reads.
+    _stdout: BufReader<ChildStdout>,
+}
+
+/// The program under test.
+pub(crate) fn atena(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atena")).args(arguments).output().unwrap()
+}
+
+/// What a run printed, and that it ended well.
+pub(crate) fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The stable reason of a refusal.
+pub(crate) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "atena.v1");
+    info.reason.clone()
+}
+
+// === impl Town ===
+
+impl Town {
+    /// A home without a gateway yet.
+    pub(crate) fn prepare() -> Self {
+        let town = Self { folder: tempfile::tempdir().unwrap(), serving: None };
+        printed(&atena(&["init", "--home", town.home_text()]));
+        town
+    }
+
+    /// A home with its gateway.
+    pub(crate) fn start() -> Self {
+        let mut town = Self::prepare();
+        town.serve();
+        town
+    }
+
+    /// Starts the gateway.
+    pub(crate) fn serve(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
+            .args(["serve", "--home", self.home_text(), "--listen", "127.0.0.1:0"])
+            .env("RUST_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
+            let log = std::fs::read_to_string(self.log_file()).unwrap();
+            panic!("it does not serve: {}", &log[log.floor_char_boundary(log.len().saturating_sub(2000))..]);
+        };
+        self.serving = Some(Serving { process, address, _stdout: stdout });
+    }
+
+    /// Ends the gateway with SIGTERM: it drains and exits 0.
+    pub(crate) fn stop(&mut self) {
+        let Some(Serving { mut process, .. }) = self.serving.take() else { return };
+        let pid = process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(process.wait().unwrap().code(), Some(0), "SIGTERM drains and exits 0");
+    }
+
+    /// Changes a file of the home and starts the gateway again.
+    pub(crate) fn restart_with(&mut self, file: &str, change: impl FnOnce(String) -> String) {
+        self.stop();
+        self.change(file, change);
+        self.serve();
+    }
+
+    /// Changes a file of the home.
+    pub(crate) fn change(&self, file: &str, change: impl FnOnce(String) -> String) {
+        let path = self.home().join(file);
+        let before = std::fs::read_to_string(&path).unwrap();
+        let after = change(before.clone());
+        assert_ne!(before, after, "the change found nothing to change");
+        std::fs::write(path, after).unwrap();
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub(crate) fn home_text(&self) -> &str {
+        // Leaked once for each town: a test's few bytes for a plain signature.
+        Box::leak(self.home().into_os_string().into_string().unwrap().into_boxed_str())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("gateway.log")
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.serving.as_ref().unwrap().address
+    }
+
+    /// The settings of a TLS client with the certificate of `system`.
+    pub(crate) fn tls(&self, system: &str) -> ClientConfig {
+        let systems = self.home().join("pki/systems");
+        self.tls_with(&systems.join(format!("{system}.crt")), &systems.join(format!("{system}.key")))
+    }
+
+    pub(crate) fn tls_with(&self, certificate: &Path, key: &Path) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.home().join("pki/ca.crt")).unwrap()).unwrap();
+        let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
+    }
+
+    /// A connection as `system`, made at the first call.
+    pub(crate) fn channel(&self, system: &str) -> Channel {
+        let tls = TlsConnector::from(Arc::new(self.tls(system)));
+        let address = self.address().to_owned();
+        let target = address.clone();
+        let connect = tower::service_fn(move |_: Uri| {
+            let (tls, target) = (tls.clone(), target.clone());
+            async move {
+                let tcp = TcpStream::connect(target).await?;
+                let name = ServerName::try_from("localhost").unwrap();
+                Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
+            }
+        });
+        Endpoint::from_shared(format!("https://{address}")).unwrap().connect_with_connector_lazy(connect)
+    }
+
+    pub(crate) fn address_service(&self, system: &str) -> AddressServiceClient<Channel> {
+        AddressServiceClient::new(self.channel(system))
+    }
+
+    pub(crate) fn records(&self, system: &str) -> RecordServiceClient<Channel> {
+        RecordServiceClient::new(self.channel(system))
+    }
+
+    pub(crate) fn linkage(&self, system: &str) -> LinkageServiceClient<Channel> {
+        LinkageServiceClient::new(self.channel(system))
+    }
+
+    pub(crate) fn transfer_log(&self, system: &str) -> TransferLogServiceClient<Channel> {
+        TransferLogServiceClient::new(self.channel(system))
+    }
+
+    /// Registers one person.
+    pub(crate) async fn register(
+        &self,
+        system: &str,
+        registration: v1::PersonRegistration,
+    ) -> Result<v1::RegistrationResult, Status> {
+        let request = v1::RegisterPersonRequest { request_id: String::new(), registration: Some(registration) };
+        let answer = self.address_service(system).register_person(request).await?;
+        Ok(answer.into_inner().result.unwrap())
+    }
+
+    /// Pushes records as the pension system, in one chunk.
+    pub(crate) async fn push(&self, records: Vec<v1::PushedRecord>) -> Vec<v1::PushResult> {
+        let chunk = v1::PushRecordsRequest { request_id: String::new(), records };
+        let mut answers = self.records("pension").push_records(tokio_stream::once(chunk)).await.unwrap().into_inner();
+        let answer = answers.message().await.unwrap().unwrap();
+        assert!(answers.message().await.unwrap().is_none());
+        answer.results
+    }
+
+    /// Transfers that match, newest first.
+    pub(crate) async fn transfers(&self, filter: &str) -> Vec<v1::Transfer> {
+        let request =
+            v1::ListTransfersRequest { filter: filter.to_owned(), page_size: 1000, page_token: String::new() };
+        self.transfer_log("auditor").list_transfers(request).await.unwrap().into_inner().transfers
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if let Some(Serving { mut process, .. }) = self.serving.take() {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

@@ -8,4 +8,5 @@ mod people;
 mod program;
 mod release;
 mod resume;
+mod telemetry;
 mod town;

@@ -238,3 +238,31 @@ async fn a_consumers_entitlements_are_the_rules_that_name_it() {
         assert_eq!(told, expected, "{system}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_protected_person_is_shown_to_nobody_who_may_not_see_it_whoever_said_so() {
+    let (town, _) = filled().await;
+    let view = |system: &'static str| {
+        let mut service = town.address_service(system);
+        async move {
+            let request = v1::GetPersonRequest {
+                local_address_number: "P1".to_owned(),
+                affair: "宛名管理事務".to_owned(),
+                ..Default::default()
+            };
+            service.get_person(request).await.unwrap().into_inner().person.unwrap()
+        }
+    };
+    let before = view("resident-tax").await;
+    assert!(before.address.is_some() && !before.protected);
+    // 支援措置: one system learns of it; from then on it holds in the answers to all.
+    let mut protected = registration("P1", None);
+    protected.new_without_personal_number = false;
+    protected.person = Some(v1::Person { protected: true, ..whole_person(&personal_number(31_415_926_535)) });
+    town.register("welfare", protected).await.unwrap();
+    for system in ["resident-tax", "welfare", "pension"] {
+        let after = view(system).await;
+        assert!(after.protected, "{system}");
+        assert!(after.address.is_none(), "{system} sees the address of a protected person");
+    }
+}

@@ -50,7 +50,7 @@ proto-lint:
 	else echo 'buf lint left out: it is installed with npm, which is not here.'; fi
 
 deny:
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
 
 golden: build ## Write the golden files anew; look at the difference before you commit it

@@ -107,7 +107,7 @@ def test_log_before_release_nothing_leaves_while_the_log_fails(town):
     town.push(record(c, "P0001", "K-1"))
     request = c.GetRecordsRequest(affair=TAX, datasets=[3], local_address_numbers=["T0001"])
     with sqlite3.connect(town.home / "atena.db") as database:
-        database.execute("CREATE TRIGGER broken BEFORE INSERT ON transfer BEGIN SELECT RAISE(ABORT, 'disk on fire'); END")
+        database.execute("CREATE TRIGGER broken BEFORE INSERT ON log_chunk BEGIN SELECT RAISE(ABORT, 'disk on fire'); END")
     calls = [
         lambda: town.linkage("resident-tax").GetRecords(request),
         lambda: list(town.linkage("resident-tax").PullRecords(c.PullRecordsRequest(affair=TAX, datasets=[3]))),

@@ -21,6 +21,9 @@ pub(crate) struct Cli {
     /// Write results as JSON Lines instead of tables.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Write results as CSV instead of tables.
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(crate) csv: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -79,6 +82,20 @@ pub(crate) enum Command {
                             atena transfers --home /srv/atena --filter 'person = \"pension/000000000000019\"'"
     )]
     Transfers(TransfersArgs),
+    /// Keep the receipt of a transfer: its leaf, and the proof that it is in the log (受領証).
+    ///
+    /// Writes ID.leaf and ID.tlog-proof. With the log's public key, `atena verify receipt` or any other tlog-proof verifier checks
+    /// them offline, also years later.
+    #[command(
+        after_help = "Example:\n  atena receipt --home /srv/atena --as resident-tax --id 0199c2a4-0000-7000-8000-000000000001 --out receipts"
+    )]
+    Receipt(ReceiptArgs),
+    /// Check receipts and copies of the log offline, with the public key alone (検証).
+    #[command(subcommand)]
+    Verify(VerifyCommand),
+    /// Look after the transfer log at the machine: check it, copy it out, tell its public key (記録の点検).
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Look at release rules without a gateway (移転のルールの確認).
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -258,9 +275,96 @@ pub(crate) struct TransfersArgs {
     /// Counts by day, system, dataset and outcome instead (月次点検).
     #[arg(long, conflicts_with = "id")]
     pub(crate) summary: bool,
+    /// Everything about one person, as a system names them: SYSTEM/NUMBER (開示請求).
+    #[arg(long, value_name = "SYSTEM/NUMBER", conflicts_with_all = ["filter", "summary", "id"])]
+    pub(crate) person: Option<String>,
     /// One transfer, whole.
     #[arg(long, value_name = "UUID", conflicts_with = "filter")]
     pub(crate) id: Option<String>,
+    /// With --id: write the exact bytes that were sent or stored to this file (needs `reconstruct_transfers`; 復元).
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub(crate) reconstruct: Option<PathBuf>,
+}
+
+/// `atena receipt`.
+#[derive(Args)]
+pub(crate) struct ReceiptArgs {
+    /// Who calls whom.
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// The transfer, as it came with the delivery or the result.
+    #[arg(long, value_name = "UUID")]
+    pub(crate) id: String,
+    /// Directory for the two files.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+/// `atena verify`.
+#[derive(Subcommand)]
+pub(crate) enum VerifyCommand {
+    /// Check that a leaf is in the log that the key belongs to.
+    #[command(after_help = "Example:\n  atena verify receipt --key log.vkey --leaf ID.leaf --receipt ID.tlog-proof")]
+    Receipt {
+        /// The log's public key, or a file that holds it.
+        #[arg(long, value_name = "KEY")]
+        key: String,
+        /// The leaf.
+        #[arg(long, value_name = "FILE")]
+        leaf: PathBuf,
+        /// The receipt.
+        #[arg(long, value_name = "FILE")]
+        receipt: PathBuf,
+    },
+    /// Recompute a whole copy of the log (`atena log export`, or fetched from the gateway) and compare it with its signed head.
+    #[command(
+        after_help = "Example:\n  atena verify export --key log.vkey ./copy\n  atena verify export --key log.vkey --extends last-year.checkpoint ./copy"
+    )]
+    Export {
+        /// The log's public key, or a file that holds it.
+        #[arg(long, value_name = "KEY")]
+        key: String,
+        /// A signed head kept from earlier: the copy has to extend it.
+        #[arg(long, value_name = "FILE")]
+        extends: Vec<PathBuf>,
+        /// The copy.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// `atena log`.
+#[derive(Subcommand)]
+pub(crate) enum LogCommand {
+    /// Recompute everything and name what differs from what was signed.
+    ///
+    /// Recomputes every leaf from its parts, opens and compares the sealed details, rebuilds the tree and compares it with every
+    /// signed head, in the database and beside it. Exit code 2 where anything differs.
+    #[command(after_help = "Example:\n  atena log fsck --home /srv/atena")]
+    Fsck {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
+    /// Copy the log out in the layout that standard tools read (c2sp.org/tlog-tiles).
+    ///
+    /// A second run adds what is new. The copy holds no personal data.
+    #[command(after_help = "Example:\n  atena log export --home /srv/atena --out ./copy")]
+    Export {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+        /// Directory for the copy.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Print the log's public key, for those who verify (c2sp.org/signed-note).
+    #[command(after_help = "Example:\n  atena log key --home /srv/atena > log.vkey")]
+    Key {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
 }
 
 /// `atena policy`.

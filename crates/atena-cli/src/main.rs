@@ -36,7 +36,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Form, Output};
 
 /// The call failed, or the command could not be understood.
 const EXIT_FAILED: u8 = 1;
@@ -78,7 +78,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Finished, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let mut output = Output::new(Box::new(std::io::stdout()), cli.json);
+    let form = match (cli.json, cli.csv) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Csv,
+        (false, false) => Form::Table,
+    };
+    let mut output = Output::new(Box::new(std::io::stdout()), form);
     let finished = runtime.block_on(command::run(cli.command, &mut output));
     // A thread that still reads stdin must not hold up the end.
     runtime.shutdown_background();

@@ -10,36 +10,45 @@ use crate::table::Table;
 /// Where results go.
 pub(crate) struct Output {
     out: Box<dyn Write + Send>,
-    json: bool,
+    form: Form,
+}
+
+/// Who reads the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// People.
+    Table,
+    /// Spreadsheets.
+    Csv,
+    /// Programs.
+    Json,
 }
 
 // === impl Output ===
 
 impl Output {
-    /// Writes to `out`; JSON Lines when `json`.
-    pub(crate) fn new(out: Box<dyn Write + Send>, json: bool) -> Self {
-        Self { out, json }
+    /// Writes to `out`.
+    pub(crate) fn new(out: Box<dyn Write + Send>, form: Form) -> Self {
+        Self { out, form }
     }
 
     /// Whether programs read this.
     pub(crate) fn is_json(&self) -> bool {
-        self.json
+        self.form == Form::Json
     }
 
     /// One table: rows under a header, or one JSON object a row.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), CliError> {
-        if self.json {
-            for object in table.json_objects() {
-                self.json_line(&object)?;
-            }
-            return Ok(());
+        match self.form {
+            Form::Table => self.line(&table.to_text()),
+            Form::Csv => self.line(table.to_csv()?.trim_end()),
+            Form::Json => table.json_objects().try_for_each(|object| self.json_line(&object)),
         }
-        self.line(&table.to_text())
     }
 
     /// One line for people; nothing for programs.
     pub(crate) fn note(&mut self, text: &str) -> Result<(), CliError> {
-        if self.json { Ok(()) } else { self.line(text) }
+        if self.form == Form::Table { self.line(text) } else { Ok(()) }
     }
 
     /// One line, in either form, at once.

@@ -3,6 +3,8 @@
 use comfy_table::{Cell, CellAlignment, Row, Table as Drawn, presets};
 use serde_json::{Map, Value};
 
+use crate::error::CliError;
+
 /// Rows under named columns.
 pub(crate) struct Table {
     columns: Vec<(&'static str, String)>,
@@ -36,6 +38,21 @@ impl Table {
         })
     }
 
+    /// A header row and one row a row; several lines of one cell are joined by `; `.
+    ///
+    /// # Errors
+    /// Never for values in memory; the writer's error type says otherwise.
+    pub(crate) fn to_csv(&self) -> Result<String, CliError> {
+        let failed = |error: csv::Error| CliError::Rows(error.to_string());
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.columns.iter().map(|(_, header)| header.as_str())).map_err(failed)?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(plain)).map_err(failed)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| CliError::Rows(error.to_string()))?;
+        String::from_utf8(bytes).map_err(|error| CliError::Rows(error.to_string()))
+    }
+
     /// The table drawn with lines; numbers to the right, with separators.
     pub(crate) fn to_text(&self) -> String {
         let mut drawn = Drawn::new();
@@ -45,6 +62,16 @@ impl Table {
             drawn.add_row(Row::from(row.iter().map(cell).collect::<Vec<_>>()));
         }
         drawn.trim_fmt()
+    }
+}
+
+/// A value as one line of text.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.replace('\n', "; "),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
     }
 }
 

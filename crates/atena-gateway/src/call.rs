@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use atena_domain::OperatorId;
-use atena_store::{Direction, TransferRecord};
+use atena_ledger::Direction;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,7 +22,8 @@ use crate::clock;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
-use crate::transfer;
+use crate::log;
+use crate::transfer::{self, TransferRecord};
 
 /// What a method is called in the transfer log, and which way data goes in it.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +166,7 @@ pub(crate) async fn refuse_unheard(
         hall.metrics.refusal(name, method.name, error.reason.as_str());
         tracing::info!(method = method.name, reason = error.reason.as_str(), "call refused");
         let record = transfer::refused_unheard(&hall, method, caller.as_ref(), peer.as_ref(), requested_at, &error);
-        match append(&hall, &[record]).await {
+        match log::append(&hall, &[record]).await {
             Ok(()) => error,
             Err(unlogged) => unlogged,
         }
@@ -189,23 +190,8 @@ async fn settle<A>(call: &Call, result: Result<A, CallError>) -> Result<A, CallE
     if error.recorded {
         return Err(error);
     }
-    append(&call.hall, &[call.failure(&error)]).await?;
+    log::append(&call.hall, &[call.failure(&error)]).await?;
     Err(error)
-}
-
-/// Makes transfer records durable, all or none.
-pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<(), CallError> {
-    let started = Instant::now();
-    let work = async {
-        let mut transaction = hall.store.begin_write("append_transfers").await?;
-        transaction.append_transfers(records).await?;
-        transaction.commit().await
-    };
-    work.instrument(tracing::info_span!("log", transfers = records.len()))
-        .await
-        .map_err(|error| CallError::log_unavailable(&error))?;
-    hall.metrics.log_commit(started.elapsed());
-    Ok(())
 }
 
 /// The caller's own deadline (`grpc-timeout`: at most 8 digits and a unit, gRPC over HTTP/2).
@@ -263,7 +249,7 @@ impl Call {
                 transfer::not_sent(record, error.reason);
             }
         }
-        append(&self.hall, &records).await?;
+        log::append(&self.hall, &records).await?;
         match ended {
             Some(error) => Err(CallError { recorded: true, ..error }),
             None => Ok(()),
@@ -275,7 +261,7 @@ impl Call {
         for record in &mut records {
             transfer::refuse(record, error.reason);
         }
-        match append(&self.hall, &records).await {
+        match log::append(&self.hall, &records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// A head of the log is signed at most this long after a commit.
+const CHECKPOINT_INTERVAL_MS_MAX: u64 = 1000;
+
 /// Settings of one gateway. Paths are absolute once loaded.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,9 @@ pub struct Config {
     /// Limits on everything that can grow.
     #[serde(default)]
     pub limits: Limits,
+    /// The transfer log.
+    #[serde(default)]
+    pub log: LogConfig,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -38,6 +44,17 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// Authority of the client certificates.
     pub client_ca: PathBuf,
+}
+
+/// The transfer log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Where the newest signed head is kept beside the database: a database from an old backup does not reach it, and is refused. Keep
+    /// it apart from the database's backups.
+    pub checkpoint_file: PathBuf,
+    /// Time between signed heads while the log grows; at most 1000.
+    pub checkpoint_interval_ms: u64,
 }
 
 /// Limits, each with a unit in its name and a default that suits one town hall.
@@ -148,6 +165,7 @@ impl Config {
             &mut config.tls.certificate,
             &mut config.tls.key,
             &mut config.tls.client_ca,
+            &mut config.log.checkpoint_file,
         ] {
             *path = folder.join(&*path);
         }
@@ -163,6 +181,20 @@ impl Config {
     #[must_use]
     pub fn default_text() -> &'static str {
         include_str!("../../../deploy/atena.toml")
+    }
+}
+
+// === impl LogConfig ===
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { checkpoint_file: PathBuf::from("log.checkpoint"), checkpoint_interval_ms: 500 }
+    }
+}
+
+impl LogConfig {
+    pub(crate) fn checkpoint_interval(&self) -> Duration {
+        Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
     }
 }
 

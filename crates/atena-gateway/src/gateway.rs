@@ -26,6 +26,8 @@ use crate::clock;
 use crate::config::{Config, Limits};
 use crate::door::{self, TlsError};
 use crate::hall::Hall;
+use crate::log::fsck::{Depth, Finding, fsck};
+use crate::log::{Log, LogKeyError, log_key};
 use crate::metrics::Metrics;
 use crate::service::address::Address;
 use crate::service::linkage::Linkage;
@@ -68,6 +70,12 @@ pub enum GatewayError {
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] VaultError),
+    /// The key of the transfer log can't be used.
+    #[error("the key of the transfer log can't be used: {0}")]
+    LogKey(#[from] LogKeyError),
+    /// The transfer log is not what was signed.
+    #[error("the transfer log is damaged: {0}. Nothing is served. Run `atena log fsck` to see everything that differs")]
+    LogDamaged(Finding),
     /// The database can't be used.
     #[error("the database can't be used: {0}")]
     Store(#[from] StoreError),
@@ -109,10 +117,16 @@ impl Gateway {
             Ok(policy) => policy,
             Err(source) => return Err(GatewayError::PolicyRefused { path, source }),
         };
-        let vault = Vault::open(&config.keys_file, policy.municipality_code())?;
+        let vault = Arc::new(Vault::open(&config.keys_file, policy.municipality_code())?);
         let tls = door::server_config(&config.tls)?;
         let store = Store::open(&config.database_url, policy.municipality_code().clone()).await?;
-        let hall = Hall { policy, catalog, store, vault, limits: config.limits, metrics: Metrics::new() };
+        let key = log_key(policy.municipality_code(), &vault)?;
+        let checked = fsck(&store, &key, &config.log.checkpoint_file, Depth::Start, |_, _| {}).await?;
+        if let Some(finding) = checked.findings.into_iter().next() {
+            return Err(GatewayError::LogDamaged(finding));
+        }
+        let log = Log::start(&store, &vault, key, &config.log);
+        let hall = Hall { policy, catalog, store, vault, log, limits: config.limits, metrics: Metrics::new() };
         Ok(Self { hall: Arc::new(hall), tls })
     }
 
@@ -163,6 +177,7 @@ impl BoundGateway {
             served = serving => served?,
             () = drained => tracing::warn!("calls under way did not finish in time and were cut off"),
         }
+        hall.log.stop().await;
         hall.store.close().await;
         Ok(())
     }

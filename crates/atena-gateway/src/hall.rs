@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::config::Limits;
+use crate::log::Log;
 use crate::metrics::Metrics;
 
 /// Rules, database, keys, limits and counters of one municipality.
@@ -17,7 +18,8 @@ pub(crate) struct Hall {
     pub(crate) policy: Policy,
     pub(crate) catalog: FieldCatalog,
     pub(crate) store: Store,
-    pub(crate) vault: Vault,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) log: Log,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
 }

@@ -25,6 +25,8 @@ mod door;
 mod error;
 mod gateway;
 mod hall;
+mod keeper;
+mod log;
 mod metrics;
 mod service;
 mod status;
@@ -34,5 +36,8 @@ mod transfer_filter;
 mod unreadable;
 
 pub use catalog::field_catalog;
-pub use config::{Config, ConfigError, Limits, TelemetryConfig, TlsConfig};
+pub use config::{Config, ConfigError, Limits, LogConfig, TelemetryConfig, TlsConfig};
 pub use gateway::{BoundGateway, Gateway, GatewayError};
+pub use keeper::{ExportError, LogKeeper};
+pub use log::fsck::{Finding, Fsck};
+pub use log::{LogKeyError, log_key};

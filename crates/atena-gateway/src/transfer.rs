@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber};
+use atena_ledger::{Direction, Outcome};
 use atena_policy::ReleasePermit;
-use atena_store::{Outcome, TransferRecord};
+use atena_vault::PersonKey;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::call::{Call, Method};
 use crate::caller::Caller;
@@ -14,6 +16,57 @@ use crate::clock;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
+
+/// One record of the log: one person, one dataset, one call.
+#[derive(Clone)]
+pub(crate) struct TransferRecord {
+    /// Its id.
+    pub(crate) transfer_id: Uuid,
+    /// 求め日時.
+    pub(crate) requested_at: Timestamp,
+    /// 提供日時.
+    pub(crate) provided_at: Timestamp,
+    /// Which way.
+    pub(crate) direction: Direction,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// Reason of a refusal.
+    pub(crate) reason: Option<String>,
+    /// The calling system.
+    pub(crate) system_id: String,
+    /// 部署.
+    pub(crate) division: Option<String>,
+    /// 操作者ID.
+    pub(crate) operator_id: Option<String>,
+    /// 事務.
+    pub(crate) affair: Option<String>,
+    /// The rule that allowed it.
+    pub(crate) rule_id: Option<String>,
+    /// Its version.
+    pub(crate) rule_version: u32,
+    /// 法令上の根拠 in force.
+    pub(crate) legal_basis: Option<String>,
+    /// The dataset.
+    pub(crate) dataset: Option<Dataset>,
+    /// Paths of the fields.
+    pub(crate) fields: Arc<[String]>,
+    /// The calling system's number of the person.
+    pub(crate) local_address_number: Option<String>,
+    /// The person.
+    pub(crate) unified_address_number: Option<UnifiedAddressNumber>,
+    /// The person's key where it is at hand: the details are sealed with it.
+    pub(crate) person_key: Option<Arc<PersonKey>>,
+    /// Rows sent or received, with their revisions.
+    pub(crate) records: Vec<(RecordKey, u64)>,
+    /// SHA-256 of what was sent or stored.
+    pub(crate) content_sha256: Option<[u8; 32]>,
+    /// The RPC.
+    pub(crate) method: &'static str,
+    /// The caller's request id.
+    pub(crate) request_id: Option<String>,
+    /// SHA-256 of the rules in force.
+    pub(crate) policy_hash: [u8; 32],
+}
 
 /// Whom a transfer is about, as far as the gateway knows.
 #[derive(Clone, Default)]
@@ -85,9 +138,10 @@ fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord
         fields: Arc::from([]),
         local_address_number: None,
         unified_address_number: None,
+        person_key: None,
         records: Vec::new(),
         content_sha256: None,
-        method: method.name.into(),
+        method: method.name,
         request_id: None,
         policy_hash: hall.policy.hash(),
     }

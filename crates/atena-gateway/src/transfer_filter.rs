@@ -3,10 +3,11 @@
 //! Pure. What it may ask for is a closed list of fields; everything else is refused, with the position and never with the text.
 
 use atena_domain::{Dataset, LocalAddressNumber, SystemId};
-use atena_store::{Comparison, Condition, Direction, Outcome, TransferQuery};
+use atena_ledger::{Direction, Outcome};
 use jiff::Timestamp;
 
 use crate::error::CallError;
+use crate::log::query::{Comparison, Condition, TransferQuery};
 
 /// Longest filter, in bytes.
 const FILTER_BYTES_MAX: usize = 2000;

@@ -34,6 +34,7 @@
 //! ```
 
 mod checkpoint;
+mod chunk;
 mod commitment;
 mod cosignature;
 mod frontier;
@@ -47,12 +48,16 @@ mod tile;
 pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, open_checkpoint};
+pub use chunk::Chunk;
 pub use commitment::{Salts, commit_content, commit_details, commit_subject};
 pub use cosignature::{Cosigner, verify_cosignature};
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{Hash, leaf_hash, node_hash};
 pub use leaf::{Direction, Leaf, LeafError, LeafShape, Outcome, RenderedShape};
 pub use note::{KeyError, Note, NoteError, NoteSignature, Signer, VerifierKey};
-pub use proof::{ProofError, consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion};
+pub use proof::{
+    Node, ProofError, consistency_nodes, consistency_proof, inclusion_nodes, inclusion_proof, root_nodes, tree_root,
+    verify_consistency, verify_inclusion,
+};
 pub use receipt::{Receipt, ReceiptError};
 pub use tile::{BundleError, TILE_WIDTH, TileKind, TilePath, decode_bundle, encode_bundle, tiles_of};

@@ -194,6 +194,14 @@ impl VerifierKey {
         if known_kind && crate::text::parse_hex(id) == Some(key.key_id()) { Ok(key) } else { Err(KeyError::Malformed) }
     }
 
+    /// The Ed25519 key of a log whose private half is kept elsewhere.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn of_log(origin: &str, public_key: &[u8; 32]) -> Result<Self, KeyError> {
+        Self::new(origin, ED25519, VerifyingKey::from_bytes(public_key).map_err(|_| KeyError::Malformed)?)
+    }
+
     fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, KeyError> {
         if is_key_name(name) { Ok(Self { name: name.to_owned(), kind, key }) } else { Err(KeyError::Name) }
     }
@@ -214,6 +222,12 @@ impl VerifierKey {
             .finalize()
             .into();
         [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    /// The signature line of a signature that this key's private half made elsewhere.
+    #[must_use]
+    pub fn line(&self, signature: Vec<u8>) -> NoteSignature {
+        NoteSignature { name: self.name.clone(), key_id: self.key_id(), signature }
     }
 
     pub(crate) fn kind(&self) -> u8 {
@@ -277,7 +291,7 @@ impl Signer {
     }
 
     pub(crate) fn line(&self, signature: Vec<u8>) -> NoteSignature {
-        NoteSignature { name: self.name.clone(), key_id: self.verifier_key().key_id(), signature }
+        self.verifier_key().line(signature)
     }
 }
 

@@ -22,6 +22,36 @@ pub enum ProofError<E = std::convert::Infallible> {
     Read(E),
 }
 
+/// A perfect subtree: its level and its place in the level.
+pub type Node = (u8, u64);
+
+/// The nodes that [`inclusion_proof`] reads, for those who fetch them all at once.
+#[must_use]
+pub fn inclusion_nodes(index: u64, size: u64) -> Vec<Node> {
+    asked(|read| inclusion_proof(index, size, read).is_ok())
+}
+
+/// The nodes that [`consistency_proof`] reads.
+#[must_use]
+pub fn consistency_nodes(old: u64, new: u64) -> Vec<Node> {
+    asked(|read| consistency_proof(old, new, read).is_ok())
+}
+
+/// The nodes that [`tree_root`] reads.
+#[must_use]
+pub fn root_nodes(size: u64) -> Vec<Node> {
+    asked(|read| tree_root(size, read).is_ok())
+}
+
+fn asked(run: impl FnOnce(&mut dyn FnMut(u8, u64) -> Result<Hash, std::convert::Infallible>) -> bool) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    run(&mut |level, index| {
+        nodes.push((level, index));
+        Ok(Hash::EMPTY_ROOT)
+    });
+    nodes
+}
+
 /// The hashes beside the way from leaf `index` to the root of the tree of `size` leaves, lowest first.
 ///
 /// # Errors

@@ -7,7 +7,9 @@ use atena_domain::{Affair, Dataset, SystemId};
 use jiff::civil::Date;
 
 use crate::legal_basis::citations_in_force;
-use crate::permit::{AddressAdminPermit, AuditPermit, PushPermit, RegistrationPermit, ReleasePermit, ResolvePermit};
+use crate::permit::{
+    AddressAdminPermit, AuditPermit, PushPermit, ReconstructPermit, RegistrationPermit, ReleasePermit, ResolvePermit,
+};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::system::{Role, System};
@@ -127,6 +129,18 @@ impl Policy {
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
     pub fn authorize_audit(&self, caller: &SystemId, _today: Date) -> Result<AuditPermit, Refusal> {
         self.caller_with(caller, Role::Auditor).map(|_| AuditPermit { caller: caller.clone() })
+    }
+
+    /// May `caller` be shown the exact content of a transfer again? Auditors with that extra right may.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
+    pub fn authorize_reconstruction(&self, caller: &SystemId, _today: Date) -> Result<ReconstructPermit, Refusal> {
+        match self.caller_with(caller, Role::Auditor)?.reconstruct_transfers {
+            true => Ok(ReconstructPermit { caller: caller.clone() }),
+            false => Err(Refusal::RoleRequired),
+        }
     }
 
     /// May `caller` merge people and decide review cases? Address administrators may.

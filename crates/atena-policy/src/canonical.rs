@@ -89,6 +89,7 @@ impl Writer {
         system.roles.iter().for_each(|role| self.text(role.as_str()));
         self.flag(system.unified_address_number);
         self.flag(system.protected_address);
+        self.flag(system.reconstruct_transfers);
         self.flag(system.revoked);
         self.bases(&system.personal_number_bases);
     }

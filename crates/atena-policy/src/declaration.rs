@@ -53,6 +53,8 @@ pub(crate) struct DeclaredSystem {
     #[serde(default)]
     pub(crate) protected_address: bool,
     #[serde(default)]
+    pub(crate) reconstruct_transfers: bool,
+    #[serde(default)]
     pub(crate) personal_number_basis: Vec<DeclaredBasis>,
     #[serde(default)]
     pub(crate) revoked: bool,

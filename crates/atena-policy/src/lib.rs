@@ -107,7 +107,8 @@ pub use filter::FieldFilter;
 pub use legal_basis::LegalBasis;
 pub use matrix::{Matrix, MatrixRow, Verdict};
 pub use permit::{
-    AddressAdminPermit, AuditPermit, PersonalNumberPermit, PushPermit, RegistrationPermit, ReleasePermit, ResolvePermit,
+    AddressAdminPermit, AuditPermit, PersonalNumberPermit, PushPermit, ReconstructPermit, RegistrationPermit,
+    ReleasePermit, ResolvePermit,
 };
 pub use policy::{Entitlement, Policy};
 pub use problem::{PolicyError, Problem, Reason};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use atena_domain::{Affair, Dataset, SystemId};
 
+use crate::catalog::FieldCatalog;
 use crate::filter::FieldFilter;
 
 /// Permission to release records of one dataset to one system for one affair (移転の許可).
@@ -64,6 +65,12 @@ pub struct ResolvePermit {
 /// Permission to read the transfer log (監査). It opens no pension data and no personal number.
 #[derive(Debug)]
 pub struct AuditPermit {
+    pub(crate) caller: SystemId,
+}
+
+/// Permission to be shown the exact content of a transfer again (監査; 復元). Each use is itself recorded.
+#[derive(Debug)]
+pub struct ReconstructPermit {
     pub(crate) caller: SystemId,
 }
 
@@ -255,6 +262,27 @@ impl AuditPermit {
     #[must_use]
     pub fn caller(&self) -> &SystemId {
         &self.caller
+    }
+}
+
+// === impl ReconstructPermit ===
+
+impl ReconstructPermit {
+    /// The auditor.
+    #[must_use]
+    pub fn caller(&self) -> &SystemId {
+        &self.caller
+    }
+
+    /// What a transfer of `dataset` with these fields let through; `None` where the contract no longer knows one of them.
+    #[must_use]
+    pub fn filter(&self, catalog: &FieldCatalog, dataset: Dataset, fields: &[String]) -> Option<FieldFilter> {
+        let known = catalog.fields(dataset);
+        let numbers = fields
+            .iter()
+            .map(|path| known.iter().find(|field| field.path == *path).map(|field| field.numbers.as_slice()))
+            .collect::<Option<Vec<_>>>()?;
+        Some(FieldFilter::allowing(numbers))
     }
 }
 

@@ -92,6 +92,9 @@ pub enum Reason {
     /// An auditor that could audit itself, or that could see what auditors must not see (separation of duties, 職務分離).
     #[error("system {system:?} is an auditor and may have no other role, personal number or unified number")]
     AuditorWithOtherDuties { system: String },
+    /// Only auditors reconstruct transfers.
+    #[error("system {system:?} has reconstruct_transfers, which is for auditors only")]
+    ReconstructionWithoutAudit { system: String },
     /// The compiled decisions do not do what the rules say.
     #[error("{0}")]
     NotProved(Counterexample),

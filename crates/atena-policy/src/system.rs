@@ -16,6 +16,7 @@ pub struct System {
     pub(crate) roles: Vec<Role>,
     pub(crate) unified_address_number: bool,
     pub(crate) protected_address: bool,
+    pub(crate) reconstruct_transfers: bool,
     pub(crate) personal_number_bases: Vec<LegalBasis>,
     pub(crate) revoked: bool,
 }

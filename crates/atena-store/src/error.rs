@@ -17,6 +17,9 @@ pub enum StoreError {
         /// The table.
         table: &'static str,
     },
+    /// A transfer that can't be written as a leaf.
+    #[error("a transfer can't be written as a leaf of the log")]
+    LeafRefused,
     /// The 14 digits of unified numbers are used up.
     #[error("there are no unified address numbers left")]
     NumbersExhausted,

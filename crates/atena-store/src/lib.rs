@@ -26,23 +26,28 @@
 
 mod changes;
 mod error;
+mod log_append;
+mod log_checkpoint;
+mod log_details;
+mod log_index;
+mod log_read;
 mod people;
 mod records;
 mod review;
 mod rows;
 mod store;
-mod transfer_query;
-mod transfers;
 mod views;
 mod write;
 
 pub use changes::Change;
 pub use error::StoreError;
+pub use log_append::LogEntry;
+pub use log_checkpoint::StoredCheckpoint;
+pub use log_details::StoredDetails;
+pub use log_read::{ChunkRange, StoredChunk};
 pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
 pub use records::{NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
 pub use store::Store;
-pub use transfer_query::{Comparison, Condition, TransferQuery};
-pub use transfers::{Direction, Outcome, TransferRecord, TransferSummaryRow};
 pub use views::{NewView, StoredView, ViewHead};
 pub use write::WriteTransaction;

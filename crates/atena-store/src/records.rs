@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
-use atena_policy::{PushPermit, ReleasePermit};
+use atena_policy::{PushPermit, ReconstructPermit, ReleasePermit};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -86,6 +86,36 @@ pub(crate) const STORED: &str = "revision.unified_address_number, revision.datas
 // === impl Store ===
 
 impl Store {
+    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no longer there are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.record_revision.exact")]
+    pub async fn exact_revisions(
+        &self,
+        _permit: &ReconstructPermit,
+        dataset: Dataset,
+        rows: &[(RecordKey, u64)],
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, revision) in rows {
+            let mut query = QueryBuilder::new("SELECT ");
+            query
+                .push(STORED)
+                .push(" FROM record_revision AS revision WHERE revision.municipality_code = ")
+                .push_bind(self.code())
+                .push(" AND revision.dataset = ")
+                .push_bind(dataset.as_str())
+                .push(" AND revision.record_key = ")
+                .push_bind(key.as_str())
+                .push(" AND revision.revision = ")
+                .push_bind(signed(*revision));
+            let row = query.build().fetch_optional(&self.readers).await?;
+            found.extend(row.map(|row| stored_record(&row, 0)).transpose()?);
+        }
+        Ok(found)
+    }
+
     /// The newest revisions of people's records in the permitted datasets, without those deleted, ordered by person, dataset and
     /// record key.
     ///

@@ -33,6 +33,8 @@ pub struct KeyFile {
     cursor_key: String,
     pseudonym_key: String,
     digest_key: String,
+    /// Ed25519 seed that signs the heads of the transfer log.
+    log_key: String,
 }
 
 /// The keys as bytes.
@@ -43,6 +45,7 @@ pub(crate) struct Keys {
     pub(crate) cursor: [u8; 32],
     pub(crate) pseudonym: [u8; 32],
     pub(crate) digest: [u8; 32],
+    pub(crate) log: [u8; 32],
 }
 
 // === impl KeyFile ===
@@ -64,6 +67,7 @@ impl KeyFile {
             cursor_key: random_key()?,
             pseudonym_key: random_key()?,
             digest_key: random_key()?,
+            log_key: random_key()?,
         })
     }
 
@@ -126,8 +130,9 @@ impl KeyFile {
             pseudonym: key(&keys.pseudonym_key)
                 .ok_or_else(|| refused("pseudonym_key must be 64 hexadecimal digits"))?,
             digest: key(&keys.digest_key).ok_or_else(|| refused("digest_key must be 64 hexadecimal digits"))?,
+            log: key(&keys.log_key).ok_or_else(|| refused("log_key must be 64 hexadecimal digits"))?,
         };
-        let mut all = [bytes.wrapping, bytes.blind_index, bytes.cursor, bytes.pseudonym, bytes.digest];
+        let mut all = [bytes.wrapping, bytes.blind_index, bytes.cursor, bytes.pseudonym, bytes.digest, bytes.log];
         all.sort_unstable();
         let equal = all.windows(2).any(|pair| pair.first() == pair.last());
         all.zeroize();

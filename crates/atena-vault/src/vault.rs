@@ -4,6 +4,7 @@ use std::path::Path;
 
 use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
+use ed25519_dalek::{Signer, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -26,6 +27,7 @@ pub struct Vault {
     keys: Keys,
     wrapping: SealingKey,
     cursor: SealingKey,
+    log: SigningKey,
 }
 
 /// A person's data key as it is stored: sealed by the municipality's wrapping key.
@@ -56,6 +58,7 @@ impl Vault {
             kek_id: file.kek_id.clone(),
             wrapping: SealingKey::new(&keys.wrapping, municipality, &file.kek_id),
             cursor: SealingKey::new(&keys.cursor, municipality, "cursor"),
+            log: SigningKey::from_bytes(&keys.log),
             keys,
         })
     }
@@ -141,6 +144,26 @@ impl Vault {
     #[must_use]
     pub fn content_mac(&self, kind: &str, content: &[u8]) -> [u8; 32] {
         self.mac(&self.keys.digest, &[kind.as_bytes(), content])
+    }
+
+    /// Fills `bytes` with the operating system's random numbers.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn fill_random(&self, bytes: &mut [u8]) -> Result<(), VaultError> {
+        getrandom::fill(bytes).map_err(|_| VaultError::Random)
+    }
+
+    /// The public key that verifies what [`Vault::sign_log_head`] signs: Ed25519, 32 bytes.
+    #[must_use]
+    pub fn log_public_key(&self) -> [u8; 32] {
+        self.log.verifying_key().to_bytes()
+    }
+
+    /// Signs a head of the transfer log (Ed25519, 64 bytes).
+    #[must_use]
+    pub fn sign_log_head(&self, text: &[u8]) -> [u8; 64] {
+        self.log.sign(text).to_bytes()
     }
 
     fn person_key(&self, key: &[u8; 32], person: &UnifiedAddressNumber) -> PersonKey {

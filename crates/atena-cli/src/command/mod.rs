@@ -2,13 +2,16 @@
 
 mod entitlements;
 mod init;
+mod log;
 mod policy;
 pub(crate) mod pull;
 mod push;
+mod receipt;
 mod register;
 mod sample;
 mod serve;
 pub(crate) mod transfers;
+mod verify;
 
 use crate::Finished;
 use crate::cli::{CallArgs, Command};
@@ -32,6 +35,9 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Pull(args) => pull::run(&args, output).await,
         Command::Entitlements(args) => entitlements::run(&args, output).await,
         Command::Transfers(args) => transfers::run(&args, output).await,
+        Command::Receipt(args) => receipt::run(&args, output).await,
+        Command::Verify(command) => verify::run(&command, output),
+        Command::Log(command) => log::run(&command, output).await,
         Command::Policy(command) => policy::run(&command, output),
         Command::Sample(args) => sample::run(&args, output),
     }

@@ -1,7 +1,8 @@
 //! `atena transfers`.
 
 use atena_proto::v1::{
-    GetTransferRequest, ListTransfersRequest, SummarizeTransfersRequest, SummarizeTransfersResponse, Transfer,
+    GetTransferRequest, ListPersonTransfersRequest, ListTransfersRequest, ReconstructTransferRequest,
+    SummarizeTransfersRequest, SummarizeTransfersResponse, Transfer,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +23,18 @@ pub(super) async fn run(args: &TransfersArgs, output: &mut Output) -> Result<Fin
     let home = Home::existing(&args.home)?;
     let (server, operator) = (args.reach.server.as_deref(), args.reach.operator.as_deref());
     let client = Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await?;
-    if let Some(id) = &args.id {
+    if let (Some(id), Some(path)) = (&args.id, &args.reconstruct) {
+        let request = client.request(ReconstructTransferRequest { transfer_id: id.clone() });
+        let answer = client.transfer_log().reconstruct_transfer(request).await?.into_inner();
+        std::fs::write(path, &answer.content).map_err(|source| CliError::File {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        output.line(&format!("{}  {}", answer.content_sha256, path.display()))?;
+    } else if let Some(person) = &args.person {
+        show(&of_person(&client, person, args.limit).await?, output)?;
+    } else if let Some(id) = &args.id {
         let request = client.request(GetTransferRequest { transfer_id: id.clone() });
         let answer = client.transfer_log().get_transfer(request).await?.into_inner();
         let transfer = answer.transfer.ok_or(CliError::Answer("no transfer"))?;
@@ -31,16 +43,45 @@ pub(super) async fn run(args: &TransfersArgs, output: &mut Output) -> Result<Fin
         let request = client.request(SummarizeTransfersRequest { filter: args.filter.clone() });
         output.table(&summary(&client.transfer_log().summarize_transfers(request).await?.into_inner()))?;
     } else {
-        let transfers = list(&client, &args.filter, args.limit).await?;
-        if output.is_json() {
-            for transfer in &transfers {
-                output.json_line(&whole(transfer))?;
-            }
-        } else {
-            output.table(&overview(&transfers))?;
-        }
+        show(&list(&client, &args.filter, args.limit).await?, output)?;
     }
     Ok(Finished::Clean)
+}
+
+fn show(transfers: &[Transfer], output: &mut Output) -> Result<(), CliError> {
+    if output.is_json() {
+        transfers.iter().try_for_each(|transfer| output.json_line(&whole(transfer)))
+    } else {
+        output.table(&overview(transfers))
+    }
+}
+
+/// Up to `limit` transfers about a person (`SYSTEM/NUMBER`), newest first.
+///
+/// # Errors
+/// The call fails.
+pub(crate) async fn of_person(client: &Client, person: &str, limit: usize) -> Result<Vec<Transfer>, CliError> {
+    let (system_id, local_address_number) = person.split_once('/').ok_or_else(|| CliError::Malformed {
+        what: "--person",
+        reason: "write SYSTEM/NUMBER, e.g. pension/000000000000019".to_owned(),
+    })?;
+    let mut found: Vec<Transfer> = Vec::new();
+    let mut page_token = String::new();
+    while found.len() < limit {
+        let request = ListPersonTransfersRequest {
+            system_id: system_id.to_owned(),
+            local_address_number: local_address_number.to_owned(),
+            page_size: u32::try_from(limit - found.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE),
+            page_token,
+        };
+        let page = client.transfer_log().list_person_transfers(client.request(request)).await?.into_inner();
+        found.extend(page.transfers);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Up to `limit` transfers, newest first.

@@ -30,6 +30,10 @@ impl Compiler<'_> {
                 let system_id = system.id.get_ref().clone();
                 self.report(system.id.span().start, Reason::AuditorWithOtherDuties { system: system_id });
             }
+            if system.reconstruct_transfers && !roles.contains(&Role::Auditor) {
+                let system_id = system.id.get_ref().clone();
+                self.report(system.id.span().start, Reason::ReconstructionWithoutAudit { system: system_id });
+            }
             let Ok(id) = SystemId::parse(system.id.get_ref()) else {
                 let rule = "must be 1 to 32 of a-z 0-9 -, a letter first";
                 self.report(system.id.span().start, Reason::InvalidValue { place, key: "id", rule });
@@ -42,6 +46,7 @@ impl Compiler<'_> {
                 roles,
                 unified_address_number: system.unified_address_number,
                 protected_address: system.protected_address,
+                reconstruct_transfers: system.reconstruct_transfers,
                 personal_number_bases,
                 revoked: system.revoked,
             };

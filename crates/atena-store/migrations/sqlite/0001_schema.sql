@@ -127,48 +127,79 @@ CREATE TABLE record_head (
 CREATE INDEX record_head_of_person ON record_head (municipality_code, unified_address_number, dataset, record_key);
 CREATE UNIQUE INDEX record_head_by_change ON record_head (municipality_code, change_sequence);
 
--- 情報提供等の記録: one row for one person, one dataset, one call. Only ever inserted.
-CREATE TABLE transfer (
-    municipality_code      TEXT NOT NULL,
-    transfer_sequence      INTEGER NOT NULL,
-    transfer_id            TEXT NOT NULL,
-    requested_at           INTEGER NOT NULL,
-    provided_at            INTEGER NOT NULL,
-    direction              TEXT NOT NULL,
-    outcome                TEXT NOT NULL,
-    reason                 TEXT,
-    system_id              TEXT NOT NULL,
-    division               TEXT,
-    operator_id            TEXT,
-    affair                 TEXT,
-    rule_id                TEXT,
-    rule_version           INTEGER NOT NULL,
-    legal_basis            TEXT,
-    dataset                TEXT,
-    fields                 TEXT NOT NULL,
-    local_address_number   TEXT,
-    unified_address_number TEXT,
-    records                TEXT NOT NULL,
-    record_count           INTEGER NOT NULL,
-    content_sha256         BLOB,
-    method                 TEXT NOT NULL,
-    request_id             TEXT,
-    policy_hash            BLOB NOT NULL,
-    PRIMARY KEY (municipality_code, transfer_sequence)
+-- 情報提供等の記録, as leaves of a Merkle tree: one row holds the leaves of one commit, packed. Only ever inserted.
+-- hashes are the leaf hashes (32 bytes each), before the leaves so that a proof reads no more than it needs.
+CREATE TABLE log_chunk (
+    municipality_code TEXT NOT NULL,
+    first_index       INTEGER NOT NULL,
+    leaf_count        INTEGER NOT NULL,
+    requested_min     INTEGER NOT NULL,
+    requested_max     INTEGER NOT NULL,
+    transfer_id_min   BLOB NOT NULL,
+    transfer_id_max   BLOB NOT NULL,
+    hashes            BLOB NOT NULL,
+    leaves            BLOB NOT NULL,
+    PRIMARY KEY (municipality_code, first_index)
 ) STRICT;
 
-CREATE UNIQUE INDEX transfer_by_id ON transfer (municipality_code, transfer_id);
-CREATE INDEX transfer_of_person ON transfer (municipality_code, unified_address_number, transfer_sequence);
-CREATE INDEX transfer_of_system ON transfer (municipality_code, system_id, transfer_sequence);
-CREATE INDEX transfer_by_time ON transfer (municipality_code, requested_at);
+CREATE INDEX log_chunk_by_time ON log_chunk (municipality_code, requested_max, requested_min);
+CREATE INDEX log_chunk_by_id ON log_chunk (municipality_code, transfer_id_max, transfer_id_min);
 
--- The log only grows.
-CREATE TRIGGER transfer_is_never_changed BEFORE UPDATE ON transfer
+CREATE TRIGGER log_chunk_is_never_changed BEFORE UPDATE ON log_chunk
 BEGIN
     SELECT RAISE(ABORT, 'the transfer log is never changed');
 END;
 
-CREATE TRIGGER transfer_is_never_deleted BEFORE DELETE ON transfer
+CREATE TRIGGER log_chunk_is_never_deleted BEFORE DELETE ON log_chunk
 BEGIN
     SELECT RAISE(ABORT, 'the transfer log is never deleted from');
 END;
+
+-- What the leaves only commit to, sealed: erased when its time has come, without changing the tree.
+CREATE TABLE log_details (
+    municipality_code TEXT NOT NULL,
+    first_index       INTEGER NOT NULL,
+    details           BLOB NOT NULL,
+    PRIMARY KEY (municipality_code, first_index),
+    FOREIGN KEY (municipality_code, first_index) REFERENCES log_chunk
+) STRICT;
+
+-- Roots of complete subtrees of 256^level leaves, 256 of them to a row. Derived from the leaves.
+CREATE TABLE log_tile (
+    municipality_code TEXT NOT NULL,
+    level             INTEGER NOT NULL,
+    tile_index        INTEGER NOT NULL,
+    hashes            BLOB NOT NULL,
+    PRIMARY KEY (municipality_code, level, tile_index)
+) STRICT;
+
+-- The growing edge of the tree: what appending needs.
+CREATE TABLE log_head (
+    municipality_code TEXT NOT NULL PRIMARY KEY,
+    size              INTEGER NOT NULL,
+    frontier          BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Signed heads. One size has one head: a second one can't be kept, and so is never shown.
+CREATE TABLE log_checkpoint (
+    municipality_code TEXT NOT NULL,
+    size              INTEGER NOT NULL,
+    root              BLOB NOT NULL,
+    note              TEXT NOT NULL,
+    signed_at         INTEGER NOT NULL,
+    PRIMARY KEY (municipality_code, size)
+) STRICT;
+
+-- Which leaves are about whom. Derived from the log afterwards, and made anew from it at any time.
+CREATE TABLE log_person (
+    municipality_code      TEXT NOT NULL,
+    unified_address_number TEXT NOT NULL,
+    leaf_index             INTEGER NOT NULL,
+    PRIMARY KEY (municipality_code, unified_address_number, leaf_index)
+) STRICT, WITHOUT ROWID;
+
+-- How far log_person reaches: leaves before `size` are in it.
+CREATE TABLE log_index_head (
+    municipality_code TEXT NOT NULL PRIMARY KEY,
+    size              INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -10,9 +10,9 @@ mod resolve_numbers;
 
 use std::sync::Arc;
 
+use atena_ledger::Direction;
 use atena_proto::v1;
 use atena_proto::v1::address_service_server::AddressService;
-use atena_store::Direction;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::call::{self, AnswerStream, Method};

@@ -1,13 +1,14 @@
 //! Registers a chunk of people in one transaction: what `RegisterPerson` and `RegisterPersons` share.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_ledger::Outcome;
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
 use atena_store::{
-    NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, Outcome, ReviewKind, TransferRecord, ViewHead,
-    WriteTransaction,
+    NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, ReviewKind, ViewHead, WriteTransaction,
 };
 use atena_vault::{PersonKey, PersonalNumber, SealContext};
 use tracing::Instrument;
@@ -18,7 +19,8 @@ use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
 use crate::convert::{personal_number_row, view_row};
 use crate::error::{CallError, Reason};
-use crate::transfer::{Subject, refuse, sha256};
+use crate::log;
+use crate::transfer::{Subject, TransferRecord, refuse, sha256};
 
 /// What became of one registration.
 pub(super) struct Registered {
@@ -78,13 +80,7 @@ pub(super) async fn register(call: &Call, items: Vec<v1::PersonRegistration>) ->
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = write(call, &permit, &mut transaction, candidates, &mut done, &mut records);
     work.instrument(tracing::info_span!("register")).await?;
-    let log = async {
-        transaction.append_transfers(&records).await?;
-        transaction.commit().await
-    };
-    log.instrument(tracing::info_span!("log", transfers = records.len()))
-        .await
-        .map_err(|error| CallError::log_unavailable(&error))?;
+    log::commit(&call.hall, transaction, &records).await?;
     call.hall.metrics.records(
         u64::try_from(records.len()).unwrap_or(u64::MAX),
         call.caller.system_id.as_str(),
@@ -134,7 +130,7 @@ async fn write(
     let mut writes = Writes::default();
     for (unified, migrated) in &new_people {
         let (key, wrapped) = call.hall.vault.new_person_key(unified)?;
-        keys.insert(unified.clone(), key);
+        keys.insert(unified.clone(), Arc::new(key));
         writes.people.push(NewPerson {
             unified_address_number: unified.clone(),
             wrapped_key: wrapped,
@@ -189,6 +185,7 @@ async fn write(
             }
         };
         let mut record = inbound(call, permit, Some(local.clone()));
+        record.person_key = success.unified.as_ref().and_then(|unified| keys.get(unified)).cloned();
         record.unified_address_number = success.unified.clone();
         if success.review_case.is_some() {
             record.reason = Some("REVIEW_REQUIRED".to_owned());
@@ -272,13 +269,14 @@ async fn unwrap_keys(
     call: &Call,
     transaction: &mut WriteTransaction,
     planned: &[(Candidate, Plan)],
-) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, CallError> {
+) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, CallError> {
     let people: HashSet<_> = planned
         .iter()
         .filter_map(|(_, plan)| match plan {
-            Plan::Link(PersonRef::Known(person)) | Plan::Update { person: PersonRef::Known(person), .. } => {
-                Some(person.clone())
-            }
+            Plan::Link(PersonRef::Known(person))
+            | Plan::Update { person: PersonRef::Known(person), .. }
+            | Plan::SecondLocalNumber { person: PersonRef::Known(person) }
+            | Plan::MaybeOnePerson { person: PersonRef::Known(person), .. } => Some(person.clone()),
             _ => None,
         })
         .collect();
@@ -286,7 +284,7 @@ async fn unwrap_keys(
     let mut keys = HashMap::with_capacity(people.len());
     for (person, wrapped) in transaction.person_keys(&people).await? {
         let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
-        keys.insert(person, key);
+        keys.insert(person, Arc::new(key));
     }
     Ok(keys)
 }
@@ -301,9 +299,9 @@ fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> R
 }
 
 fn key_of<'a>(
-    keys: &'a HashMap<UnifiedAddressNumber, PersonKey>,
+    keys: &'a HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
     unified: &UnifiedAddressNumber,
-) -> Result<&'a PersonKey, CallError> {
+) -> Result<&'a Arc<PersonKey>, CallError> {
     keys.get(unified).ok_or_else(inconsistent)
 }
 

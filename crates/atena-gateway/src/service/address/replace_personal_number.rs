@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, date};
+use atena_ledger::Outcome;
 use atena_proto::v1;
-use atena_store::Outcome;
 use atena_vault::PersonalNumber;
 
 use super::register::{inbound, seal_number};
 use crate::call::Call;
 use crate::error::{CallError, Reason};
+use crate::log;
 
 pub(crate) async fn run(
     call: Arc<Call>,
@@ -71,10 +72,6 @@ pub(crate) async fn run(
     record.outcome = Outcome::Received;
     record.dataset = Some(Dataset::Person);
     let transfer_id = record.transfer_id.to_string();
-    let log = async {
-        transaction.append_transfers(&[record]).await?;
-        transaction.commit().await
-    };
-    log.await.map_err(|error| CallError::log_unavailable(&error))?;
+    log::commit(hall, transaction, &[record]).await?;
     Ok(v1::ReplacePersonalNumberResponse { outcome: outcome.into(), transfer_id })
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_ledger::Outcome;
 use atena_proto::v1;
-use atena_store::Outcome;
 
 use crate::call::Call;
 use crate::error::{CallError, Reason};

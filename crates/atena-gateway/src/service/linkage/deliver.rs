@@ -1,12 +1,13 @@
 //! Steps 4 and 5 of a pull: open what was read, filter it on the wire form, and pack it into deliveries with their transfer records.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
-use atena_store::{StoredRecord, TransferRecord};
+use atena_store::StoredRecord;
 use atena_vault::{PersonKey, SealContext};
 use bytes::Bytes;
 use prost::Message;
@@ -15,12 +16,12 @@ use crate::call::Call;
 use crate::convert::dataset::wire_dataset;
 use crate::convert::record_row;
 use crate::error::{CallError, Reason};
-use crate::transfer::{Subject, sha256};
+use crate::transfer::{Subject, TransferRecord, sha256};
 
 /// Opens and filters records, with the keys of the people they are about unwrapped once.
 pub(super) struct Packer<'a> {
     call: &'a Call,
-    keys: HashMap<UnifiedAddressNumber, PersonKey>,
+    keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
 }
 
 /// One delivery and the record that has to be durable before it leaves.
@@ -38,7 +39,7 @@ impl<'a> Packer<'a> {
         let mut keys = HashMap::with_capacity(wrapped.len());
         for (person, key) in wrapped {
             let key = call.hall.vault.unwrap_person_key(&person, &key)?;
-            keys.insert(person, key);
+            keys.insert(person, Arc::new(key));
         }
         Ok(Self { call, keys })
     }
@@ -71,6 +72,7 @@ impl<'a> Packer<'a> {
         let subject =
             Subject { local_address_number: Some(local.clone()), unified_address_number: Some(person.clone()) };
         let mut transfer = self.call.release(permit, &subject);
+        transfer.person_key = self.keys.get(person).cloned();
         let dataset = wire_dataset(permit.dataset());
         let mut delivery = v1::Delivery {
             local_address_number: local.as_str().to_owned(),

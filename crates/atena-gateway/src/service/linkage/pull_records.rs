@@ -264,7 +264,7 @@ impl<'a> Pull<'a> {
         for record in &mut records {
             crate::transfer::not_sent(record, reason);
         }
-        match crate::call::append(&self.call.hall, &records).await {
+        match crate::log::append(&self.call.hall, &records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

@@ -5,9 +5,9 @@ mod push_records;
 
 use std::sync::Arc;
 
+use atena_ledger::Direction;
 use atena_proto::v1;
 use atena_proto::v1::record_service_server::RecordService;
-use atena_store::Direction;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::call::{self, AnswerStream, Method};

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber};
+use atena_ledger::Outcome;
 use atena_policy::{PushPermit, Role};
 use atena_proto::v1;
-use atena_store::{NewRevision, Outcome, RecordHead, TransferRecord, WriteTransaction};
+use atena_store::{NewRevision, RecordHead, WriteTransaction};
 use atena_vault::{PersonKey, SealContext};
 use sha2::{Digest, Sha256};
 use tonic::Streaming;
@@ -19,7 +20,8 @@ use crate::call::{Answers, Call};
 use crate::convert::pension::{ParsedRecord, dataset_of, parse_record};
 use crate::convert::record_row;
 use crate::error::{CallError, Reason};
-use crate::transfer::{Subject, refuse};
+use crate::log;
+use crate::transfer::{Subject, TransferRecord, refuse};
 
 /// Records in one chunk.
 const RECORDS_MAX: usize = 1000;
@@ -98,13 +100,7 @@ async fn store(
     };
     let items = work.instrument(tracing::info_span!("store")).await?;
     let (transfers, transfer_ids) = transfers(call, permits, &items);
-    let log = async {
-        transaction.append_transfers(&transfers).await?;
-        transaction.commit().await
-    };
-    log.instrument(tracing::info_span!("log", transfers = transfers.len()))
-        .await
-        .map_err(|error| CallError::log_unavailable(&error))?;
+    log::commit(&call.hall, transaction, &transfers).await?;
     for dataset in permits.keys() {
         let count = items.iter().filter(|item| item.place.dataset == Some(*dataset) && item.verdict.is_ok()).count();
         let count = u64::try_from(count).unwrap_or(u64::MAX);

@@ -8,6 +8,7 @@ use super::tell;
 use crate::call::Call;
 use crate::convert::dataset::wire_dataset;
 use crate::error::CallError;
+use crate::log::search;
 
 pub(crate) async fn run(
     call: Arc<Call>,
@@ -16,7 +17,7 @@ pub(crate) async fn run(
     let permit = super::may_they(&call)?;
     let (query, subject) = super::query(&call, &request.filter).await?;
     let rows = match &query {
-        Some(query) => call.hall.store.summarize_transfers(&permit, query).await?,
+        Some(query) => search::summarize(&call.hall, &permit, query).await?,
         None => Vec::new(),
     };
     let summaries = rows

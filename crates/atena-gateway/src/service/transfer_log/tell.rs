@@ -1,40 +1,47 @@
-//! Transfer records in the words of the contract.
+//! Transfers in the words of the contract.
 
+use atena_domain::Dataset;
+use atena_ledger::{Direction, Outcome};
 use atena_proto::v1;
-use atena_store::{Direction, Outcome, TransferRecord};
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::convert::dataset::wire_dataset;
 use crate::convert::{hexadecimal, wire_time};
+use crate::log::search::Found;
 
-/// One record. The unified number stays inside: an auditor names people by the caller's local number.
-pub(super) fn transfer(record: TransferRecord) -> v1::Transfer {
+/// One transfer. The unified number stays inside: an auditor names people by the caller's local number.
+pub(super) fn transfer(found: Found) -> v1::Transfer {
+    let Found { shape, leaf, details, .. } = found;
+    let details = details.unwrap_or_default();
+    let (rule_id, rule_version) = shape.rule.clone().unwrap_or_default();
     v1::Transfer {
-        transfer_id: record.transfer_id.to_string(),
-        requested_time: Some(wire_time(record.requested_at)),
-        provided_time: Some(wire_time(record.provided_at)),
-        direction: direction(record.direction).into(),
-        outcome: outcome(record.outcome).into(),
-        reason: record.reason.unwrap_or_default(),
-        system_id: record.system_id,
-        division: record.division.unwrap_or_default(),
-        operator_id: record.operator_id.unwrap_or_default(),
-        affair: record.affair.unwrap_or_default(),
-        rule_id: record.rule_id.unwrap_or_default(),
-        rule_version: record.rule_version,
-        legal_basis: record.legal_basis.unwrap_or_default(),
-        dataset: record.dataset.map_or(v1::Dataset::Unspecified, wire_dataset).into(),
-        fields: record.fields.to_vec(),
-        local_address_number: record.local_address_number.unwrap_or_default(),
-        record_count: u64::try_from(record.records.len()).unwrap_or(u64::MAX),
-        records: record
+        transfer_id: Uuid::from_bytes(leaf.id).to_string(),
+        requested_time: Some(wire_time(time(leaf.requested_us))),
+        provided_time: Some(wire_time(time(leaf.provided_us))),
+        direction: direction(shape.direction).into(),
+        outcome: outcome(leaf.outcome).into(),
+        reason: leaf.reason.unwrap_or_default(),
+        system_id: shape.system.clone(),
+        division: shape.division.clone().unwrap_or_default(),
+        operator_id: details.operator_id.unwrap_or_default(),
+        affair: shape.affair.clone().unwrap_or_default(),
+        rule_id,
+        rule_version,
+        legal_basis: shape.basis.clone().unwrap_or_default(),
+        dataset: dataset(shape.dataset.as_deref()).map_or(v1::Dataset::Unspecified, wire_dataset).into(),
+        fields: shape.fields.clone(),
+        local_address_number: details.local_address_number.unwrap_or_default(),
+        record_count: leaf.records,
+        records: details
             .records
             .into_iter()
-            .map(|(key, revision)| v1::RecordReference { record_key: key.as_str().to_owned(), revision })
+            .map(|row| v1::RecordReference { record_key: row.record_key, revision: row.revision })
             .collect(),
-        content_sha256: record.content_sha256.map(|digest| hexadecimal(&digest)).unwrap_or_default(),
-        method: record.method.into_owned(),
-        request_id: record.request_id.unwrap_or_default(),
-        policy_hash: hexadecimal(&record.policy_hash),
+        content_sha256: hexadecimal(&details.content_sha256),
+        method: shape.method.clone(),
+        request_id: details.request_id.unwrap_or_default(),
+        policy_hash: hexadecimal(&shape.policy),
     }
 }
 
@@ -54,4 +61,13 @@ pub(super) fn outcome(outcome: Outcome) -> v1::TransferOutcome {
         Outcome::TimedOut => v1::TransferOutcome::TimedOut,
         Outcome::Failed => v1::TransferOutcome::Failed,
     }
+}
+
+fn dataset(name: Option<&str>) -> Option<Dataset> {
+    name.and_then(|name| Dataset::parse(name).ok())
+}
+
+fn time(microseconds: u64) -> Timestamp {
+    let at = i64::try_from(microseconds).ok().and_then(|at| Timestamp::from_microsecond(at).ok());
+    at.unwrap_or(Timestamp::MAX)
 }

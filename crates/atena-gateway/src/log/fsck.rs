@@ -1,0 +1,338 @@
+//! Recomputes the log and names what differs from what was signed.
+//!
+//! Leaves are recomputed from their parts, the tree from the leaves, and both are compared with what is stored and with every signed
+//! head, in the database and beside it. Whoever changes, drops, adds or reorders a leaf would have to forge a signature.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use atena_domain::UnifiedAddressNumber;
+use atena_ledger::{CheckpointError, Frontier, Hash, VerifierKey, leaf_hash, open_checkpoint};
+use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
+use atena_vault::{PersonKey, Vault};
+
+use super::details::Details;
+
+/// Findings that are listed; one is enough to refuse to serve.
+const FINDINGS_MAX: usize = 20;
+
+/// Chunks read at once.
+const CHUNKS_AT_ONCE: u32 = 64;
+
+/// Newest leaves that are recomputed from their parts at every start; older ones are checked by their stored hashes.
+const RECOMPUTED_AT_START: u64 = 200_000;
+
+/// Signed heads read at once.
+const CHECKPOINTS_AT_ONCE: u32 = 1000;
+
+/// What differs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// A leaf's parts don't give its stored hash.
+    #[error("leaf {0} was changed: what it says does not give its stored hash")]
+    LeafChanged(u64),
+    /// A leaf can't be read.
+    #[error("leaf {0} can't be read")]
+    LeafUnreadable(u64),
+    /// A leaf is not there.
+    #[error("leaf {0} is missing")]
+    LeafMissing(u64),
+    /// There are leaves beyond the log's end.
+    #[error("leaf {0} and those after it stand beyond the end of the log")]
+    LeafBeyondEnd(u64),
+    /// An inner node is not what the leaves give.
+    #[error("the leaves {from} to {to} do not give the stored node above them: one of them was changed or moved")]
+    NodeDiffers {
+        /// First leaf under the node.
+        from: u64,
+        /// Last leaf under the node.
+        to: u64,
+    },
+    /// The growing edge is not what the leaves give.
+    #[error("the leaves do not give the stored head of the log")]
+    HeadDiffers,
+    /// A signed head is not what the leaves give.
+    #[error("the leaves {from} to {to} are not those that were signed")]
+    SignedHeadDiffers {
+        /// The first leaf that no earlier signed head vouches for.
+        from: u64,
+        /// The last leaf under the signed head.
+        to: u64,
+    },
+    /// A signed head does not verify with the log's key.
+    #[error("the signed head of size {0} is not signed by this log's key")]
+    NotSigned(u64),
+    /// The log ends before a head that was signed.
+    #[error(
+        "a head of {signed} leaves was signed, and only {size} are there: leaf {size} is the first that is missing (truncated, or a database from an old backup)"
+    )]
+    Truncated {
+        /// Leaves under the signed head.
+        signed: u64,
+        /// Leaves in the log.
+        size: u64,
+    },
+    /// The sealed details are not what the leaf commits to.
+    #[error("the details of leaf {0} were changed: they are not what the leaf commits to")]
+    DetailsChanged(u64),
+    /// The sealed details are not there.
+    #[error("the details of leaf {0} are missing")]
+    DetailsMissing(u64),
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fsck {
+    /// Leaves in the log.
+    pub size: u64,
+    /// Signed heads compared.
+    pub checkpoints: u64,
+    /// What differs, in the order of the log; empty for a sound log.
+    pub findings: Vec<Finding>,
+}
+
+/// How much is recomputed.
+#[derive(Clone, Copy)]
+pub(crate) enum Depth<'a> {
+    /// Every stored hash, and the newest leaves from their parts: at start.
+    Start,
+    /// Every leaf from its parts, and the details opened.
+    Everything(&'a Vault),
+}
+
+/// A check under way.
+struct Check<'a> {
+    store: &'a Store,
+    key: &'a VerifierKey,
+    tree: Frontier,
+    nodes: HashMap<(u8, u64), Vec<Hash>>,
+    signed: Vec<(u64, Hash)>,
+    vouched: u64,
+    result: Fsck,
+}
+
+/// Checks the log; `progress` is told leaves done and leaves in all.
+pub(crate) async fn fsck(
+    store: &Store,
+    key: &VerifierKey,
+    checkpoint_file: &Path,
+    depth: Depth<'_>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Fsck, StoreError> {
+    let size = store.log_size().await?;
+    let mut check = Check {
+        store,
+        key,
+        tree: Frontier::empty(),
+        nodes: HashMap::new(),
+        signed: Vec::new(),
+        vouched: 0,
+        result: Fsck { size, checkpoints: 0, findings: Vec::new() },
+    };
+    check.read_signed(checkpoint_file).await?;
+    let recomputed_from = match depth {
+        Depth::Start => size.saturating_sub(RECOMPUTED_AT_START),
+        Depth::Everything(_) => 0,
+    };
+    progress(0, size);
+    loop {
+        let chunks = store.log_chunks_from(check.tree.size(), CHUNKS_AT_ONCE).await?;
+        if chunks.is_empty() {
+            break;
+        }
+        for chunk in chunks {
+            let first = chunk.first_index;
+            if first != check.tree.size() {
+                // From here on nothing stands where it should.
+                check.found(if first < check.tree.size() {
+                    Finding::LeafChanged(first)
+                } else {
+                    Finding::LeafMissing(check.tree.size())
+                });
+                return Ok(check.result);
+            }
+            if first >= size {
+                check.found(Finding::LeafBeyondEnd(first));
+                return Ok(check.result);
+            }
+            let stored = stored_hashes(&chunk);
+            let hashes =
+                if first + chunk.leaf_count > recomputed_from { check.recompute(&chunk, &stored) } else { stored };
+            if let Depth::Everything(vault) = depth {
+                check.details(vault, &chunk).await?;
+            }
+            if hashes.is_empty() {
+                check.found(Finding::LeafUnreadable(first));
+                return Ok(check.result);
+            }
+            for hash in hashes {
+                check.push(hash).await?;
+            }
+            if check.result.findings.len() >= FINDINGS_MAX {
+                return Ok(check.result);
+            }
+        }
+        progress(check.tree.size(), size);
+    }
+    check.end().await?;
+    Ok(check.result)
+}
+
+// === impl Check ===
+
+impl Check<'_> {
+    fn found(&mut self, finding: Finding) {
+        if self.result.findings.len() < FINDINGS_MAX && !self.result.findings.contains(&finding) {
+            self.result.findings.push(finding);
+        }
+    }
+
+    /// Every signed head, smallest last: those of the database, and the one beside it.
+    async fn read_signed(&mut self, checkpoint_file: &Path) -> Result<(), StoreError> {
+        let mut from = 0;
+        loop {
+            let checkpoints = self.store.checkpoints_from(from, CHECKPOINTS_AT_ONCE).await?;
+            let Some(last) = checkpoints.last() else { break };
+            from = last.size + 1;
+            for checkpoint in &checkpoints {
+                self.result.checkpoints += 1;
+                match open_checkpoint(&checkpoint.note, self.key) {
+                    Ok(opened) if opened.size == checkpoint.size && opened.root == checkpoint.root => {
+                        self.signed.push((opened.size, opened.root));
+                    }
+                    Ok(_) | Err(_) => self.found(Finding::NotSigned(checkpoint.size)),
+                }
+            }
+        }
+        if let Ok(note) = std::fs::read_to_string(checkpoint_file) {
+            match open_checkpoint(&note, self.key) {
+                Ok(opened) => self.signed.push((opened.size, opened.root)),
+                Err(CheckpointError::Note(_) | CheckpointError::Malformed | CheckpointError::OtherLog) => {
+                    self.found(Finding::NotSigned(0));
+                }
+            }
+        }
+        self.signed.sort_unstable();
+        self.signed.dedup();
+        self.signed.reverse();
+        self.compare_signed();
+        Ok(())
+    }
+
+    /// Hashes of a chunk's leaves from their parts; empty where the chunk can't be read.
+    fn recompute(&mut self, chunk: &StoredChunk, stored: &[Hash]) -> Vec<Hash> {
+        let Ok(leaves) = chunk.leaves() else { return Vec::new() };
+        let mut text = Vec::new();
+        let mut hashes = Vec::with_capacity(stored.len());
+        for (index, (shape, leaf)) in (chunk.first_index..).zip(leaves.leaves()) {
+            text.clear();
+            if leaf.encode(shape, &mut text).is_err() {
+                self.found(Finding::LeafUnreadable(index));
+                return Vec::new();
+            }
+            let hash = leaf_hash(&text);
+            let place = usize::try_from(index - chunk.first_index).unwrap_or(usize::MAX);
+            if stored.get(place) != Some(&hash) {
+                self.found(Finding::LeafChanged(index));
+            }
+            hashes.push(hash);
+        }
+        let counted = u64::try_from(hashes.len()).unwrap_or(u64::MAX);
+        if counted != chunk.leaf_count || hashes.len() != stored.len() {
+            self.found(Finding::LeafMissing(chunk.first_index + counted));
+        }
+        hashes
+    }
+
+    /// Compares the sealed details with the leaves. What was erased, with the person's key or by its time, can't be compared.
+    async fn details(&mut self, vault: &Vault, chunk: &StoredChunk) -> Result<(), StoreError> {
+        let (Ok(leaves), details) = (chunk.leaves(), self.store.log_details(chunk.first_index).await) else {
+            return Ok(());
+        };
+        let Ok(details) = details else {
+            self.found(Finding::DetailsMissing(chunk.first_index));
+            return Ok(());
+        };
+        let keys = keys(self.store, vault, &details).await?;
+        for (place, (index, (_, leaf))) in (chunk.first_index..).zip(leaves.leaves()).enumerate() {
+            match details.get(place) {
+                None => self.found(Finding::DetailsMissing(index)),
+                Some(stored) if Details::open(vault, &keys, leaf, stored).is_err() => {
+                    self.found(Finding::DetailsChanged(index));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one leaf to the recomputed tree, and compares what is complete with it.
+    async fn push(&mut self, hash: Hash) -> Result<(), StoreError> {
+        let mut completed = Vec::new();
+        self.tree.push(hash, |level, index, root| {
+            if level >= 8 && level % 8 == 0 {
+                completed.push((level / 8, index, root));
+            }
+        });
+        for (level, index, root) in completed {
+            let tile = index / 256;
+            if !self.nodes.contains_key(&(level, tile)) {
+                self.nodes.retain(|(kept, _), _| *kept != level);
+                self.nodes.insert((level, tile), self.store.log_tile(level, tile).await.unwrap_or_default());
+            }
+            let place = usize::try_from(index % 256).unwrap_or(usize::MAX);
+            let stored = self.nodes.get(&(level, tile)).and_then(|hashes| hashes.get(place));
+            if stored != Some(&root) {
+                let leaves = 1_u64 << (8 * u32::from(level));
+                self.found(Finding::NodeDiffers { from: index * leaves, to: (index + 1) * leaves - 1 });
+            }
+        }
+        self.compare_signed();
+        Ok(())
+    }
+
+    /// Compares the tree with the signed heads of its size.
+    fn compare_signed(&mut self) {
+        while let Some((size, root)) = self.signed.last().copied().filter(|(size, _)| *size == self.tree.size()) {
+            self.signed.pop();
+            if self.tree.root() == root {
+                self.vouched = size;
+            } else {
+                self.found(Finding::SignedHeadDiffers { from: self.vouched, to: size.saturating_sub(1) });
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), StoreError> {
+        let size = self.tree.size();
+        if size < self.result.size {
+            self.found(Finding::LeafMissing(size));
+        }
+        if let Some((signed, _)) = self.signed.first().copied() {
+            self.found(Finding::Truncated { signed, size });
+        }
+        let mut transaction = self.store.begin_write("check_log_head").await?;
+        if transaction.log_frontier().await.ok().as_ref() != Some(&self.tree) {
+            self.found(Finding::HeadDiffers);
+        }
+        Ok(())
+    }
+}
+
+fn stored_hashes(chunk: &StoredChunk) -> Vec<Hash> {
+    chunk.hashes.as_chunks::<32>().0.iter().copied().map(Hash).collect()
+}
+
+async fn keys(
+    store: &Store,
+    vault: &Vault,
+    details: &[StoredDetails],
+) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, StoreError> {
+    let people: std::collections::HashSet<_> = details.iter().filter_map(|details| details.person.clone()).collect();
+    let people: Vec<_> = people.into_iter().collect();
+    let wrapped = store.person_keys(&people).await?;
+    Ok(wrapped
+        .into_iter()
+        .filter_map(|(person, key)| Some((person.clone(), vault.unwrap_person_key(&person, &key).ok()?)))
+        .collect())
+}

@@ -1,0 +1,163 @@
+//! Appending to the transfer log: leaves, tree and head in one transaction.
+
+use std::sync::Arc;
+
+use atena_domain::UnifiedAddressNumber;
+use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape, leaf_hash};
+use sqlx::Row;
+
+use crate::error::StoreError;
+use crate::log_details::pack_details;
+use crate::write::WriteTransaction;
+
+/// Leaves in one row, at most.
+const CHUNK_LEAVES_MAX: usize = 512;
+
+/// Hashes in one row of `log_tile`.
+pub(crate) const TILE_WIDTH: u64 = 256;
+
+/// One transfer, ready to be kept.
+pub struct LogEntry {
+    /// What it shares with others.
+    pub shape: Arc<RenderedShape>,
+    /// Its own part of the leaf.
+    pub leaf: Leaf,
+    /// The person, where known.
+    pub person: Option<UnifiedAddressNumber>,
+    /// The details, sealed.
+    pub details: Vec<u8>,
+}
+
+/// A perfect subtree's root that becomes part of a stored tile: its tile level, tile, and root.
+struct Completed {
+    level: u8,
+    tile: u64,
+    root: Hash,
+}
+
+// === impl WriteTransaction ===
+
+impl WriteTransaction {
+    /// Appends entries in order, with the tree above them; tells the index of the first.
+    ///
+    /// # Errors
+    /// [`StoreError`]: then nothing may be released (log-before-release).
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.append")]
+    pub async fn append_log(&mut self, entries: &[LogEntry]) -> Result<u64, StoreError> {
+        let mut frontier = self.log_frontier().await?;
+        let first = frontier.size();
+        let mut completed = Vec::new();
+        for entries in entries.chunks(CHUNK_LEAVES_MAX) {
+            self.append_chunk(entries, &mut frontier, &mut completed).await?;
+        }
+        for completed in completed {
+            self.append_to_tile(&completed).await?;
+        }
+        self.set_frontier(&frontier).await?;
+        Ok(first)
+    }
+
+    /// The growing edge of the log's tree, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log_frontier(&mut self) -> Result<Frontier, StoreError> {
+        const HEAD: &str = "SELECT frontier FROM log_head WHERE municipality_code = ?";
+        let row = sqlx::query(HEAD).bind(self.municipality.as_str()).fetch_optional(&mut *self.transaction).await?;
+        match row {
+            Some(row) => Frontier::from_bytes(row.try_get(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
+            None => Ok(Frontier::empty()),
+        }
+    }
+
+    async fn append_chunk(
+        &mut self,
+        entries: &[LogEntry],
+        frontier: &mut Frontier,
+        completed: &mut Vec<Completed>,
+    ) -> Result<(), StoreError> {
+        const CHUNK: &str = "INSERT INTO log_chunk (municipality_code, first_index, leaf_count, requested_min, requested_max, \
+            transfer_id_min, transfer_id_max, hashes, leaves) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        const DETAILS: &str = "INSERT INTO log_details (municipality_code, first_index, details) VALUES (?, ?, ?)";
+        let first = index(frontier.size())?;
+        let mut chunk = Chunk::default();
+        let mut hashes = Vec::with_capacity(32 * entries.len());
+        let mut text = Vec::with_capacity(2048);
+        for entry in entries {
+            text.clear();
+            entry.leaf.encode(&entry.shape, &mut text).map_err(|_: LeafError| StoreError::LeafRefused)?;
+            let hash = leaf_hash(&text);
+            hashes.extend_from_slice(&hash.0);
+            frontier.push(hash, |level, index, root| {
+                // Every eighth level is a level of tiles; level 0 is kept with the leaves.
+                if level >= 8 && level % 8 == 0 {
+                    completed.push(Completed { level: level / 8, tile: index / TILE_WIDTH, root });
+                }
+            });
+            chunk.push(&entry.shape, entry.leaf.clone());
+        }
+        let leaves = || entries.iter().map(|entry| &entry.leaf);
+        let requested = || leaves().map(|leaf| i64::try_from(leaf.requested_us).unwrap_or(i64::MAX));
+        let id = || leaves().map(|leaf| leaf.id);
+        sqlx::query(CHUNK)
+            .bind(self.municipality.as_str())
+            .bind(first)
+            .bind(i64::try_from(entries.len()).unwrap_or(i64::MAX))
+            .bind(requested().min())
+            .bind(requested().max())
+            .bind(id().min().unwrap_or_default().to_vec())
+            .bind(id().max().unwrap_or_default().to_vec())
+            .bind(hashes)
+            .bind(chunk.to_bytes())
+            .execute(&mut *self.transaction)
+            .await?;
+        sqlx::query(DETAILS)
+            .bind(self.municipality.as_str())
+            .bind(first)
+            .bind(pack_details(entries))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
+        // `||` makes text of blobs in SQLite, so the bytes are joined here: once for 256 leaves.
+        const TILE: &str = "SELECT hashes FROM log_tile WHERE municipality_code = ? AND level = ? AND tile_index = ?";
+        const PUT: &str = "INSERT INTO log_tile (municipality_code, level, tile_index, hashes) VALUES (?, ?, ?, ?) \
+            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = excluded.hashes";
+        let tile = index(completed.tile)?;
+        let known: Option<Vec<u8>> = sqlx::query_scalar(TILE)
+            .bind(self.municipality.as_str())
+            .bind(completed.level)
+            .bind(tile)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let mut hashes = known.unwrap_or_default();
+        hashes.extend_from_slice(&completed.root.0);
+        sqlx::query(PUT)
+            .bind(self.municipality.as_str())
+            .bind(completed.level)
+            .bind(tile)
+            .bind(hashes)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn set_frontier(&mut self, frontier: &Frontier) -> Result<(), StoreError> {
+        const SET: &str = "INSERT INTO log_head (municipality_code, size, frontier) VALUES (?, ?, ?) \
+            ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier";
+        sqlx::query(SET)
+            .bind(self.municipality.as_str())
+            .bind(index(frontier.size())?)
+            .bind(frontier.to_bytes())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+/// As the database keeps an index.
+pub(crate) fn index(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Corrupt { table: "log_head" })
+}

@@ -1,0 +1,270 @@
+//! Reading the transfer log back: chunks of leaves for those who search or check it, nodes for those who prove from it.
+
+use std::collections::HashMap;
+
+use atena_domain::UnifiedAddressNumber;
+use atena_ledger::{Chunk, Hash, Node};
+use atena_policy::AuditPermit;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::log_append::{TILE_WIDTH, index};
+use crate::log_details::{StoredDetails, unpack_details};
+use crate::rows::{count, signed};
+use crate::store::Store;
+
+/// Leaves of one commit as they are stored, bytes not yet read.
+pub struct StoredChunk {
+    /// Index of the first leaf.
+    pub first_index: u64,
+    /// Leaves in it, as the row says.
+    pub leaf_count: u64,
+    /// The leaf hashes, as the row says.
+    pub hashes: Vec<u8>,
+    /// The packed leaves.
+    leaves: Vec<u8>,
+}
+
+/// Which chunks to read, newest first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChunkRange {
+    /// Only chunks that begin before this leaf.
+    pub before: Option<u64>,
+    /// Only chunks with a transfer requested at or after this time (microseconds since 1970).
+    pub requested_from: Option<i64>,
+    /// Only chunks with a transfer requested at or before this time.
+    pub requested_to: Option<i64>,
+}
+
+const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
+
+const COLUMNS: &str = "SELECT first_index, leaf_count, hashes, leaves FROM log_chunk WHERE municipality_code = ";
+
+// === impl Store ===
+
+impl Store {
+    /// Leaves in the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
+    pub async fn log_size(&self) -> Result<u64, StoreError> {
+        const SIZE: &str = "SELECT size FROM log_head WHERE municipality_code = ?";
+        match sqlx::query(SIZE).bind(self.code()).fetch_optional(&self.readers).await? {
+            Some(row) => count(&row, 0, "log_head"),
+            None => Ok(0),
+        }
+    }
+
+    /// Chunks of leaves, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.newest")]
+    pub async fn log_chunks_newest_first(
+        &self,
+        _permit: &AuditPermit,
+        range: ChunkRange,
+        limit: u32,
+    ) -> Result<Vec<StoredChunk>, StoreError> {
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push_bind(self.code());
+        for (condition, bound) in [
+            (" AND first_index < ", range.before.map(signed)),
+            (" AND requested_max >= ", range.requested_from),
+            (" AND requested_min <= ", range.requested_to),
+        ] {
+            if let Some(bound) = bound {
+                query.push(condition).push_bind(bound);
+            }
+        }
+        query.push(" ORDER BY first_index DESC LIMIT ").push_bind(limit);
+        query.build().fetch_all(&self.readers).await?.iter().map(chunk).collect()
+    }
+
+    /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and copying the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
+    pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
+        let mut query = QueryBuilder::new(COLUMNS);
+        query
+            .push_bind(self.code())
+            .push(" AND first_index + leaf_count > ")
+            .push_bind(index(from)?)
+            .push(" AND first_index >= coalesce((SELECT max(first_index) FROM log_chunk WHERE municipality_code = ")
+            .push_bind(self.code())
+            .push(" AND first_index <= ")
+            .push_bind(index(from)?)
+            .push("), 0) ORDER BY first_index LIMIT ")
+            .push_bind(limit);
+        query.build().fetch_all(&self.readers).await?.iter().map(chunk).collect()
+    }
+
+    /// The chunk that holds the leaf of this transfer, if any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.by_id")]
+    pub async fn log_chunk_of(&self, id: Uuid) -> Result<Option<(StoredChunk, usize)>, StoreError> {
+        let mut query = QueryBuilder::new(COLUMNS);
+        query
+            .push_bind(self.code())
+            .push(" AND transfer_id_max >= ")
+            .push_bind(id.as_bytes().to_vec())
+            .push(" AND transfer_id_min <= ")
+            .push_bind(id.as_bytes().to_vec())
+            .push(" ORDER BY transfer_id_max");
+        for row in query.build().fetch_all(&self.readers).await? {
+            let chunk = chunk(&row)?;
+            let place = chunk.leaves()?.leaves().position(|(_, leaf)| leaf.id == *id.as_bytes());
+            if let Some(place) = place {
+                return Ok(Some((chunk, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Indexes of the leaves about a person, newest first, and how far the search index reaches: newer leaves have to be looked
+    /// through.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.of_person")]
+    pub async fn log_leaves_of_person(
+        &self,
+        _permit: &AuditPermit,
+        person: &UnifiedAddressNumber,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<u64>, StoreError> {
+        const OF_PERSON: &str = "SELECT leaf_index FROM log_person WHERE municipality_code = ? \
+            AND unified_address_number = ? AND leaf_index < ? ORDER BY leaf_index DESC LIMIT ?";
+        let rows = sqlx::query(OF_PERSON)
+            .bind(self.code())
+            .bind(person.as_str())
+            .bind(before.map_or(i64::MAX, signed))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| count(row, 0, "log_person")).collect()
+    }
+
+    /// The details of a chunk's leaves, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
+    pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
+        const DETAILS: &str = "SELECT details FROM log_details WHERE municipality_code = ? AND first_index = ?";
+        let row =
+            sqlx::query(DETAILS).bind(self.code()).bind(index(first_index)?).fetch_optional(&self.readers).await?;
+        row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.try_get(0)?))
+    }
+
+    /// Roots of perfect subtrees, for proofs: level k covers 2^k leaves.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where the tree does not hold them.
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.nodes")]
+    pub async fn log_nodes(&self, nodes: &[Node]) -> Result<HashMap<Node, Hash>, StoreError> {
+        let mut tiles: HashMap<(u8, u64), Vec<Hash>> = HashMap::new();
+        let mut found = HashMap::with_capacity(nodes.len());
+        for &(level, place) in nodes {
+            // The node is the root over `width` hashes of one stored tile.
+            let (tile_level, within) = (level / 8, level % 8);
+            let width = 1_u64 << within;
+            let start = place.checked_mul(width).ok_or(StoreError::Corrupt { table: "log_tile" })?;
+            let tile = start / TILE_WIDTH;
+            if !tiles.contains_key(&(tile_level, tile)) {
+                tiles.insert((tile_level, tile), self.log_tile(tile_level, tile).await?);
+            }
+            let hashes = tiles.get(&(tile_level, tile)).map_or(&[][..], Vec::as_slice);
+            let from = usize::try_from(start % TILE_WIDTH).unwrap_or(usize::MAX);
+            let to = from.saturating_add(usize::try_from(width).unwrap_or(usize::MAX));
+            let hashes = hashes.get(from..to).ok_or(StoreError::Corrupt { table: "log_tile" })?;
+            found.insert((level, place), perfect_root(hashes));
+        }
+        Ok(found)
+    }
+
+    /// The hashes of one tile (c2sp.org/tlog-tiles), as many as there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
+    pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
+        const TILE: &str = "SELECT hashes FROM log_tile WHERE municipality_code = ? AND level = ? AND tile_index = ?";
+        const LEAVES: &str = "SELECT first_index, hashes FROM log_chunk WHERE municipality_code = ? AND first_index < ? \
+            AND first_index >= coalesce((SELECT max(first_index) FROM log_chunk WHERE municipality_code = ? AND first_index <= ?), 0) \
+            ORDER BY first_index";
+        if level > 0 {
+            let row = sqlx::query(TILE)
+                .bind(self.code())
+                .bind(level)
+                .bind(index(tile)?)
+                .fetch_optional(&self.readers)
+                .await?;
+            return row.map_or(Ok(Vec::new()), |row| hashes(row.try_get(0)?));
+        }
+        let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
+        let rows = sqlx::query(LEAVES)
+            .bind(self.code())
+            .bind(index(end)?)
+            .bind(self.code())
+            .bind(index(start)?)
+            .fetch_all(&self.readers)
+            .await?;
+        let mut leaves = Vec::with_capacity(256);
+        let mut expected = None;
+        for row in &rows {
+            let first = count(row, 0, "log_chunk")?;
+            if expected.is_some_and(|expected| expected != first) || (expected.is_none() && first > start) {
+                return Err(CORRUPT);
+            }
+            let hashes = hashes(row.try_get(1)?)?;
+            expected = Some(first + u64::try_from(hashes.len()).unwrap_or(u64::MAX));
+            let within = (first..).zip(hashes).filter(|(index, _)| (start..end).contains(index));
+            leaves.extend(within.map(|(_, hash)| hash));
+        }
+        Ok(leaves)
+    }
+}
+
+// === impl StoredChunk ===
+
+impl StoredChunk {
+    /// The leaves.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn leaves(&self) -> Result<Chunk, StoreError> {
+        Chunk::from_bytes(&self.leaves).map_err(|_| CORRUPT)
+    }
+}
+
+fn chunk(row: &SqliteRow) -> Result<StoredChunk, StoreError> {
+    Ok(StoredChunk {
+        first_index: count(row, 0, "log_chunk")?,
+        leaf_count: count(row, 1, "log_chunk")?,
+        hashes: row.try_get(2)?,
+        leaves: row.try_get(3)?,
+    })
+}
+
+fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, StoreError> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    if rest.is_empty() { Ok(hashes.iter().copied().map(Hash).collect()) } else { Err(CORRUPT) }
+}
+
+/// The root over a power of two of hashes.
+fn perfect_root(hashes: &[Hash]) -> Hash {
+    let mut row = hashes.to_vec();
+    while row.len() > 1 {
+        row = row.chunks_exact(2).map(|pair| atena_ledger::node_hash(&pair[0], &pair[1])).collect();
+    }
+    row.first().copied().unwrap_or(Hash::EMPTY_ROOT)
+}

@@ -57,9 +57,19 @@ class Town:
     """A home directory with a running gateway."""
 
     def __init__(self, home: Path, contract):
+        subprocess.run([BINARY, "init", "--home", str(home)], check=True, capture_output=True)
+        self.serve(home, contract)
+
+    @classmethod
+    def on(cls, home: Path, contract):
+        """A gateway on a home that is there already."""
+        town = cls.__new__(cls)
+        town.serve(home, contract)
+        return town
+
+    def serve(self, home: Path, contract):
         self.home = home
         self.contract = contract
-        subprocess.run([BINARY, "init", "--home", str(home)], check=True, capture_output=True)
         self.log = (home / "gateway.log").open("wb")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
@@ -111,6 +121,8 @@ class Town:
         return [result for answer in self.records("pension").PushRecords(iter([chunk])) for result in answer.results]
 
     def stop(self):
+        if self.process.poll() is not None:
+            return self.process.returncode
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=60)
         self.log.close()

@@ -1,6 +1,7 @@
 //! Reading the transfer log back: chunks of leaves for those who search or check it, nodes for those who prove from it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Chunk, Hash, Node};
@@ -179,10 +180,10 @@ impl Store {
             let width = 1_u64 << within;
             let start = place.checked_mul(width).ok_or(StoreError::Corrupt { table: "log_tile" })?;
             let tile = start / TILE_WIDTH;
-            if !tiles.contains_key(&(tile_level, tile)) {
-                tiles.insert((tile_level, tile), self.log_tile(tile_level, tile).await?);
-            }
-            let hashes = tiles.get(&(tile_level, tile)).map_or(&[][..], Vec::as_slice);
+            let hashes = match tiles.entry((tile_level, tile)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.log_tile(tile_level, tile).await?),
+            };
             let from = usize::try_from(start % TILE_WIDTH).unwrap_or(usize::MAX);
             let to = from.saturating_add(usize::try_from(width).unwrap_or(usize::MAX));
             let hashes = hashes.get(from..to).ok_or(StoreError::Corrupt { table: "log_tile" })?;

@@ -49,6 +49,9 @@ pub(crate) struct Summary {
     pub(crate) records: u64,
 }
 
+/// What is counted together: day, system, direction, dataset, outcome.
+type Counted = (Date, String, Direction, Option<String>, Outcome);
+
 /// The leaf of the whole text, and where it stands.
 pub(crate) struct Located {
     pub(crate) index: u64,
@@ -117,7 +120,7 @@ pub(crate) async fn summarize(
     permit: &AuditPermit,
     query: &TransferQuery,
 ) -> Result<Vec<Summary>, CallError> {
-    let mut counts: BTreeMap<(Date, String, Direction, Option<String>, Outcome), (u64, u64)> = BTreeMap::new();
+    let mut counts: BTreeMap<Counted, (u64, u64)> = BTreeMap::new();
     let mut count = |found: &Found| {
         let at = i64::try_from(found.leaf.requested_us).ok().and_then(|at| Timestamp::from_microsecond(at).ok());
         let day = clock::japanese_day(at.unwrap_or(Timestamp::UNIX_EPOCH));

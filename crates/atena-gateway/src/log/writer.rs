@@ -78,7 +78,10 @@ async fn run(store: Store, mut waiting: mpsc::Receiver<Waiting>, closed: Cancell
         }
         for done in done {
             // Who went away finds the record in the log.
-            let _ = done.send(result.as_ref().map(|()| ()).map_err(|_| "the transfer log can't be written"));
+            let _ = done.send(match &result {
+                Ok(()) => Ok(()),
+                Err(_) => Err("the transfer log can't be written"),
+            });
         }
     }
 }

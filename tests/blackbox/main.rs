@@ -3,6 +3,7 @@
 
 mod door;
 mod hostile;
+mod log;
 mod numbers;
 mod people;
 mod program;

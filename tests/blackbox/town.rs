@@ -23,7 +23,7 @@ use tonic_types::StatusExt as _;
 
 /// A home directory with a running gateway.
 pub(crate) struct Town {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     serving: Option<Serving>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn reason(status: &Status) -> String {
 impl Town {
     /// A home without a gateway yet.
     pub(crate) fn prepare() -> Self {
-        let town = Self { folder: tempfile::tempdir().unwrap(), serving: None };
+        let town = Self { folder: Arc::new(tempfile::tempdir().unwrap()), serving: None };
         printed(&atena(&["init", "--home", town.home_text()]));
         town
     }
@@ -88,6 +88,24 @@ impl Town {
             panic!("it does not serve: {}", &log[log.floor_char_boundary(log.len().saturating_sub(2000))..]);
         };
         self.serving = Some(Serving { process, address, _stdout: stdout });
+    }
+
+    /// A second gateway on the same home.
+    pub(crate) fn another_gateway(&self) -> Self {
+        let mut other = Self { folder: Arc::clone(&self.folder), serving: None };
+        other.serve();
+        other
+    }
+
+    /// The line of the gateway's log that holds `text`, once there is one.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        loop {
+            let log = std::fs::read(self.log_file()).unwrap();
+            let log = String::from_utf8_lossy(&log);
+            if let Some(line) = log.lines().rev().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+        }
     }
 
     /// Ends the gateway with SIGTERM: it drains and exits 0.

@@ -93,6 +93,14 @@ pub(crate) enum Command {
     /// Check receipts and copies of the log offline, with the public key alone (検証).
     #[command(subcommand)]
     Verify(VerifyCommand),
+    /// Watch a transfer log and cosign what is consistent, on a machine of the audit office (監査の立会い).
+    ///
+    /// Speaks c2sp.org/tlog-witness. A head is cosigned only if the log's key signed it and it extends the last one; a rewound or forked
+    /// log is refused, and what was seen last stays in the directory. Prints the key that verifies the cosignatures.
+    #[command(
+        after_help = "Example:\n  atena witness --dir /srv/witness --log-key log.vkey --listen 0.0.0.0:8099 --name audit.city.example/witness"
+    )]
+    Witness(WitnessArgs),
     /// Look after the transfer log at the machine: check it, copy it out, tell its public key (記録の点検).
     #[command(subcommand)]
     Log(LogCommand),
@@ -331,6 +339,23 @@ pub(crate) enum VerifyCommand {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// `atena witness`.
+#[derive(Args)]
+pub(crate) struct WitnessArgs {
+    /// Where the witness keeps its key and the last head it cosigned.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The public key of the log to watch (`atena log key`), or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: String,
+    /// Take submissions here; port 0 takes any free port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8099")]
+    pub(crate) listen: SocketAddr,
+    /// The witness's name in its cosignatures.
+    #[arg(long, value_name = "NAME", default_value = "atena-witness.local")]
+    pub(crate) name: String,
 }
 
 /// `atena log`.

@@ -55,6 +55,18 @@ pub struct LogConfig {
     pub checkpoint_file: PathBuf,
     /// Time between signed heads while the log grows; at most 1000.
     pub checkpoint_interval_ms: u64,
+    /// Witnesses that are asked to cosign each head (c2sp.org/tlog-witness), e.g. that of the audit office.
+    pub witness: Vec<WitnessConfig>,
+}
+
+/// One witness.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its submission prefix, e.g. `http://audit.city.example:8099`. What is sent has no personal data and is signed, so it needs no TLS.
+    pub url: String,
+    /// Its public key, as `atena witness` prints it.
+    pub key: String,
 }
 
 /// Limits, each with a unit in its name and a default that suits one town hall.
@@ -188,13 +200,26 @@ impl Config {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { checkpoint_file: PathBuf::from("log.checkpoint"), checkpoint_interval_ms: 500 }
+        Self { checkpoint_file: PathBuf::from("log.checkpoint"), checkpoint_interval_ms: 500, witness: Vec::new() }
     }
 }
 
 impl LogConfig {
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
+    }
+}
+
+// === impl WitnessConfig ===
+
+impl WitnessConfig {
+    /// HOST:PORT and the path before `/add-checkpoint`; `None` unless it is an `http://` address.
+    pub(crate) fn place(&self) -> Option<(String, String)> {
+        let rest = self.url.strip_prefix("http://")?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        let path = path.trim_end_matches('/');
+        Some((address, if path.is_empty() { String::new() } else { format!("/{path}") }))
     }
 }
 

@@ -18,7 +18,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::service::RoutesBuilder;
+use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
 
 use crate::catalog::field_catalog;
@@ -27,7 +27,7 @@ use crate::config::{Config, Limits};
 use crate::door::{self, TlsError};
 use crate::hall::Hall;
 use crate::log::fsck::{Depth, Finding, fsck};
-use crate::log::{Log, LogKeyError, log_key};
+use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
 use crate::metrics::Metrics;
 use crate::service::address::Address;
 use crate::service::linkage::Linkage;
@@ -73,6 +73,9 @@ pub enum GatewayError {
     /// The key of the transfer log can't be used.
     #[error("the key of the transfer log can't be used: {0}")]
     LogKey(#[from] LogKeyError),
+    /// A witness in the settings.
+    #[error(transparent)]
+    Witness(#[from] WitnessRefused),
     /// The transfer log is not what was signed.
     #[error("the transfer log is damaged: {0}. Nothing is served. Run `atena log fsck` to see everything that differs")]
     LogDamaged(Finding),
@@ -125,7 +128,7 @@ impl Gateway {
         if let Some(finding) = checked.findings.into_iter().next() {
             return Err(GatewayError::LogDamaged(finding));
         }
-        let log = Log::start(&store, &vault, key, &config.log);
+        let log = Log::start(&store, &vault, key, &config.log)?;
         let hall = Hall { policy, catalog, store, vault, log, limits: config.limits, metrics: Metrics::new() };
         Ok(Self { hall: Arc::new(hall), tls })
     }
@@ -194,7 +197,7 @@ fn server(limits: &Limits) -> Server {
         .max_connection_age_grace(Duration::from_secs(limits.stream_timeout_s))
 }
 
-async fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<tonic::service::Routes, GatewayError> {
+async fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AddressServiceServer<Address>>().await;
     health.set_serving::<RecordServiceServer<Record>>().await;
@@ -217,5 +220,6 @@ async fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<tonic::service::Rou
         .add_service(
             TransferLogServiceServer::new(TransferLog { hall: Arc::clone(hall) }).max_decoding_message_size(size),
         );
-    Ok(routes.routes())
+    let tiles = crate::log::serve::router(Arc::clone(hall));
+    Ok(Routes::from(routes.routes().into_axum_router().merge(tiles)))
 }

@@ -36,8 +36,8 @@ mod transfer_filter;
 mod unreadable;
 
 pub use catalog::field_catalog;
-pub use config::{Config, ConfigError, Limits, LogConfig, TelemetryConfig, TlsConfig};
+pub use config::{Config, ConfigError, Limits, LogConfig, TelemetryConfig, TlsConfig, WitnessConfig};
 pub use gateway::{BoundGateway, Gateway, GatewayError};
 pub use keeper::{ExportError, LogKeeper};
 pub use log::fsck::{Finding, Fsck};
-pub use log::{LogKeyError, log_key};
+pub use log::{LogKeyError, WitnessRefused, log_key};

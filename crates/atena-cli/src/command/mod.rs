@@ -12,6 +12,7 @@ mod sample;
 mod serve;
 pub(crate) mod transfers;
 mod verify;
+mod witness;
 
 use crate::Finished;
 use crate::cli::{CallArgs, Command};
@@ -37,6 +38,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Transfers(args) => transfers::run(&args, output).await,
         Command::Receipt(args) => receipt::run(&args, output).await,
         Command::Verify(command) => verify::run(&command, output),
+        Command::Witness(args) => witness::run(&args, output).await,
         Command::Log(command) => log::run(&command, output).await,
         Command::Policy(command) => policy::run(&command, output),
         Command::Sample(args) => sample::run(&args, output),

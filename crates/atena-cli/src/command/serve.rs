@@ -28,7 +28,11 @@ pub(super) async fn run(args: &ServeArgs, output: &mut Output) -> Result<Finishe
     Ok(Finished::Clean)
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
+/// Resolves once this process is asked to stop.
+///
+/// # Errors
+/// Signals can't be listened to.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut interrupt: Signal = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     Ok(async move {

@@ -25,7 +25,7 @@ pub(super) fn run(command: &VerifyCommand, output: &mut Output) -> Result<Finish
 }
 
 /// A key as such, or a file that holds one.
-fn read_key(key: &str) -> Result<VerifierKey, CliError> {
+pub(super) fn read_key(key: &str) -> Result<VerifierKey, CliError> {
     let text = match VerifierKey::parse(key.trim()) {
         Ok(key) => return Ok(key),
         Err(_) => read(Path::new(key))?,

@@ -10,13 +10,15 @@ pub(crate) mod fsck;
 mod indexer;
 pub(crate) mod query;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod signer;
+mod witness;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use atena_ledger::VerifierKey;
+use atena_ledger::{Note, VerifierKey};
 use atena_store::{Store, StoreError, WriteTransaction};
 use atena_vault::Vault;
 use tokio::sync::{Notify, watch};
@@ -32,11 +34,19 @@ use crate::transfer::TransferRecord;
 pub(crate) use details::{Details, damaged};
 pub use signer::{LogKeyError, log_key};
 
+/// A witness in the settings that can't be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the witness {url} needs an http:// address and the key that `atena witness` prints")]
+pub struct WitnessRefused {
+    url: String,
+}
+
 /// The running log of one municipality.
 pub(crate) struct Log {
     writer: writer::Writer,
     grown: Arc<Notify>,
     newest: watch::Receiver<Option<String>>,
+    cosigned: Vec<watch::Receiver<Option<String>>>,
     key: VerifierKey,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -46,7 +56,15 @@ pub(crate) struct Log {
 
 impl Log {
     /// Starts the log's tasks.
-    pub(crate) fn start(store: &Store, vault: &Arc<Vault>, key: VerifierKey, config: &LogConfig) -> Self {
+    ///
+    /// # Errors
+    /// A witness in the settings has no usable address or key.
+    pub(crate) fn start(
+        store: &Store,
+        vault: &Arc<Vault>,
+        key: VerifierKey,
+        config: &LogConfig,
+    ) -> Result<Self, WitnessRefused> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let grown = Arc::new(Notify::new());
         let (writer, writing) = writer::Writer::new(store.clone());
@@ -62,8 +80,19 @@ impl Log {
         };
         tasks.spawn(signer.run(Arc::clone(&grown), stop.clone()));
         tasks.spawn(indexer::run(store.clone(), stop.clone()));
+        let mut cosigned = Vec::new();
+        for witness in &config.witness {
+            let refused = || WitnessRefused { url: witness.url.clone() };
+            let (address, path) = witness.place().ok_or_else(refused)?;
+            let witness_key = VerifierKey::parse(&witness.key).map_err(|_| refused())?;
+            let (publish, heads) = watch::channel(None);
+            let (store, log) = (store.clone(), key.clone());
+            let witness = witness::Witness { store, log, address, path, key: witness_key };
+            tasks.spawn(witness.run(newest.clone(), publish, stop.clone()));
+            cosigned.push(heads);
+        }
         tasks.close();
-        Self { writer, grown, newest, key, tasks, stop }
+        Ok(Self { writer, grown, newest, cosigned, key, tasks, stop })
     }
 
     /// The public key that verifies the log's signed heads.
@@ -71,9 +100,16 @@ impl Log {
         &self.key
     }
 
-    /// The newest signed head (a signed note), once there is one.
+    /// The newest signed head (a signed note), once there is one; with the cosignatures that it has by now.
     pub(crate) fn newest_checkpoint(&self) -> Option<String> {
-        self.newest.borrow().clone()
+        let mut note = Note::parse(self.newest.borrow().as_deref()?).ok()?;
+        for cosigned in &self.cosigned {
+            let of_witness = cosigned.borrow().as_deref().and_then(|text| Note::parse(text).ok());
+            if let Some(of_witness) = of_witness.filter(|of_witness| of_witness.text == note.text) {
+                note.signatures.extend(of_witness.signatures.into_iter().skip(1));
+            }
+        }
+        Some(note.to_string())
     }
 
     /// A signed head of more than `index` leaves: soon after a commit there is one. `None` where the log has stopped.
@@ -82,7 +118,15 @@ impl Log {
             let opened = note.as_deref().and_then(|note| atena_ledger::open_checkpoint(note, &self.key).ok());
             opened.is_some_and(|checkpoint| checkpoint.size > index)
         };
-        self.newest.clone().wait_for(covers).await.ok().and_then(|note| note.clone())
+        // One that a witness cosigned says more than one that is merely newer.
+        let cosigned = self
+            .cosigned
+            .iter()
+            .find_map(|cosigned| cosigned.borrow().clone().filter(|note| covers(&Some(note.clone()))));
+        match cosigned {
+            Some(note) => Some(note),
+            None => self.newest.clone().wait_for(covers).await.ok().and_then(|note| note.clone()),
+        }
     }
 
     /// Ends the tasks: the last head is signed before.

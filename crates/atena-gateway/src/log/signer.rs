@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
-use atena_ledger::{Checkpoint, KeyError, Note, VerifierKey};
+use atena_ledger::{Checkpoint, KeyError, Note, VerifierKey, open_checkpoint};
 use atena_store::{Store, StoreError, StoredCheckpoint};
 use atena_vault::Vault;
 use tokio::sync::{Notify, watch};
@@ -85,7 +85,12 @@ impl Signer {
         };
         let shown = self.publish.borrow().as_deref() == Some(kept.note.as_str());
         if !shown {
-            replace_file(&self.file, &kept.note)?;
+            // Another gateway on the same machine may have been faster.
+            let beside = std::fs::read_to_string(&self.file).ok();
+            let beside = beside.and_then(|note| open_checkpoint(&note, &self.key).ok());
+            if beside.is_none_or(|beside| beside.size < kept.size) {
+                replace_file(&self.file, &kept.note)?;
+            }
             self.publish.send_replace(Some(kept.note));
         }
         Ok(())

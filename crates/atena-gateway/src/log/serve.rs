@@ -1,0 +1,60 @@
+//! The log over HTTPS, read-only, in the layout that standard tools read (c2sp.org/tlog-tiles): `/log/checkpoint`, `/log/tile/…`. For
+//! auditors, on the same port and with the same certificates as every call.
+
+use std::sync::Arc;
+
+use atena_ledger::TilePath;
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::export;
+use crate::caller;
+use crate::door::Peer;
+use crate::hall::Hall;
+
+/// The routes.
+pub(crate) fn router(hall: Arc<Hall>) -> Router {
+    Router::new().route("/log/checkpoint", get(checkpoint)).route("/log/tile/{*path}", get(tile)).with_state(hall)
+}
+
+/// Auditors only: the same registry, the same decision as for every call.
+fn may_they(hall: &Hall, request: &Request) -> Result<(), StatusCode> {
+    let caller = caller::identify(&hall.policy, request.extensions().get::<Peer>());
+    let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
+    let permit = hall.policy.authorize_audit(&caller.system_id, hall.today());
+    permit.map(|_| ()).map_err(|_| StatusCode::FORBIDDEN)
+}
+
+async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    if let Err(status) = may_they(&hall, &request) {
+        return status.into_response();
+    }
+    match hall.log.newest_checkpoint() {
+        Some(note) => {
+            let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+            (headers, note).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
+    if let Err(status) = may_they(&hall, &request) {
+        return status.into_response();
+    }
+    let Some(tile) = TilePath::parse(&format!("tile/{path}")) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match export::tile(&hall.store, &tile).await {
+        Ok(Some(content)) => {
+            let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "private, immutable")];
+            (headers, content).into_response()
+        }
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}

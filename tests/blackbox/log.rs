@@ -1,0 +1,177 @@
+//! tamper-evident beyond one machine: auditors fetch the log, a witness watches it, gateways share it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use atena_ledger::{
+    Frontier, Note, VerifierKey, decode_bundle, leaf_hash, open_checkpoint, tiles_of, verify_cosignature,
+};
+use atena_proto::v1;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, StatusCode};
+use tower::{Service as _, ServiceExt as _};
+
+use crate::people::{personal_number, registration};
+use crate::town::{Town, atena, printed};
+
+/// One GET over the connection of `system`.
+async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
+    let mut channel = town.channel(system);
+    let request = Request::get(format!("https://localhost{path}")).body(Body::empty()).unwrap();
+    let answer = channel.ready().await.unwrap().call(request).await.unwrap();
+    let status = answer.status();
+    let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+    (status, body.to_vec())
+}
+
+async fn register_some(town: &Town, from: u64, count: u64) {
+    let registrations =
+        (from..from + count).map(|one| registration(&format!("P{one}"), Some(&personal_number(one)))).collect();
+    let chunk = v1::RegisterPersonsRequest { request_id: String::new(), registrations };
+    let mut service = town.address_service("pension");
+    let mut answers = service.register_persons(tokio_stream::once(chunk)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap();
+    assert!(answer.results.iter().all(|result| result.error.is_none()));
+}
+
+async fn head(town: &Town) -> v1::GetCheckpointResponse {
+    town.transfer_log("auditor").get_checkpoint(v1::GetCheckpointRequest {}).await.unwrap().into_inner()
+}
+
+/// Asks for the newest head until it is as wanted: heads are signed, and cosigned, soon after the log has grown.
+async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
+    loop {
+        if let Ok(note) = Note::parse(&head(town).await.checkpoint)
+            && wanted(&note)
+        {
+            return note;
+        }
+    }
+}
+
+fn size(note: &Note) -> u64 {
+    atena_ledger::Checkpoint::parse(&note.text).unwrap().size
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auditors_fetch_the_log_over_https_and_nobody_else_does() {
+    let town = Town::start();
+    register_some(&town, 0, 600).await;
+    head_when(&town, |note| size(note) >= 600).await;
+    for system in ["pension", "resident-tax", "address-administrator"] {
+        for path in ["/log/checkpoint", "/log/tile/0/000", "/log/tile/entries/000"] {
+            assert_eq!(get(&town, system, path).await.0, StatusCode::FORBIDDEN, "{system} {path}");
+        }
+    }
+    let key = VerifierKey::parse(&head(&town).await.verifier_key).unwrap();
+    let (status, note) = get(&town, "auditor", "/log/checkpoint").await;
+    assert_eq!(status, StatusCode::OK);
+    let signed = open_checkpoint(std::str::from_utf8(&note).unwrap(), &key).unwrap();
+    let mut tree = Frontier::empty();
+    for tile in tiles_of(signed.size) {
+        let (status, content) = get(&town, "auditor", &format!("/log/{tile}")).await;
+        assert_eq!(status, StatusCode::OK, "{tile}");
+        if tile.kind == atena_ledger::TileKind::Entries {
+            for entry in decode_bundle(&content).unwrap() {
+                tree.push(leaf_hash(entry), |_, _, _| {});
+            }
+        }
+    }
+    assert_eq!((tree.size(), tree.root()), (signed.size, signed.root));
+    for beyond in ["/log/tile/0/009", "/log/tile/7/000", "/log/tile/0/../../keys.toml", "/log/tile/entries/x"] {
+        assert_eq!(get(&town, "auditor", beyond).await.0, StatusCode::NOT_FOUND, "{beyond}");
+    }
+}
+
+/// A witness in a process of its own.
+struct Witness {
+    process: Child,
+    key: VerifierKey,
+    address: String,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Witness {
+    fn start(town: &Town) -> Self {
+        let key = printed(&atena(&["log", "key", "--home", town.home_text()]));
+        let folder = town.home().join("witness");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
+            .args(["witness", "--dir", folder.to_str().unwrap(), "--log-key", key.trim(), "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        };
+        let key = VerifierKey::parse(line().strip_prefix("witness key ").unwrap()).unwrap();
+        let address = line().strip_prefix("listening on ").unwrap().to_owned();
+        Self { process, key, address, _stdout: stdout }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tamper_evident_a_witness_cosigns_a_growing_log_and_refuses_a_rewound_one() {
+    let mut town = Town::prepare();
+    let witness = Witness::start(&town);
+    town.change("atena.toml", |text| {
+        let entry =
+            format!("[[log.witness]]\nurl = \"http://{}\"\nkey = \"{}\"\n\n[telemetry]", witness.address, witness.key);
+        text.replace("[telemetry]", &entry)
+    });
+    town.serve();
+    let cosigned = |note: &Note| verify_cosignature(note, &witness.key).is_ok();
+    register_some(&town, 0, 10).await;
+    head_when(&town, |note| size(note) >= 10 && cosigned(note)).await;
+    town.stop();
+    let yesterday: Vec<_> = ["atena.db", "log.checkpoint"]
+        .map(|file| (town.home().join(file), std::fs::read(town.home().join(file)).unwrap()))
+        .into();
+    town.serve();
+    register_some(&town, 10, 10).await;
+    head_when(&town, |note| size(note) >= 20 && cosigned(note)).await;
+    town.stop();
+
+    // The operator restores yesterday's copy, the signed head beside it included, and goes on.
+    for (path, content) in yesterday {
+        std::fs::write(path, content).unwrap();
+    }
+    town.serve();
+    register_some(&town, 100, 3).await;
+    head_when(&town, |note| size(note) >= 13 && !cosigned(note)).await;
+    let told = town.wait_for_log("a witness did not cosign the transfer log");
+    assert!(told.contains("the log was rewound"), "{told}");
+    // And when it has grown past what the witness saw, it is found to be another log.
+    register_some(&town, 200, 30).await;
+    let told = town.wait_for_log("status 422");
+    assert!(told.contains("forked"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gateways_on_one_database_keep_one_log() {
+    let mut town = Town::start();
+    let other = town.another_gateway();
+    let work = async |gateway: &Town| {
+        for one in 0..40 {
+            let number = personal_number(one);
+            let system = if one % 2 == 0 { "pension" } else { "resident-tax" };
+            gateway.register(system, registration(&format!("A{one}"), Some(&number))).await.unwrap();
+        }
+    };
+    tokio::join!(work(&town), work(&other));
+    let issued = town.transfers("method = \"AddressService/RegisterPerson\" AND outcome = \"RECEIVED\"").await;
+    assert_eq!(issued.len(), 80, "nothing acknowledged is missing");
+    drop(other);
+    town.stop();
+    let told = printed(&atena(&["log", "fsck", "--home", town.home_text()]));
+    assert!(told.contains("sound"), "{told}");
+}

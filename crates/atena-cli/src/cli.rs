@@ -93,6 +93,17 @@ pub(crate) enum Command {
     /// Check receipts and copies of the log offline, with the public key alone (検証).
     #[command(subcommand)]
     Verify(VerifyCommand),
+    /// Answer a disclosure request: who received what about one person, when and on which legal basis (開示請求).
+    ///
+    /// Writes disclosure.html, ready for print (and disclosure.pdf where Chromium is installed), and beside it the receipts that prove
+    /// each entry with the log's public key.
+    #[command(
+        after_help = "Example:\n  atena disclose --home /srv/atena --person pension/000000000000019 --out ./disclosure"
+    )]
+    Disclose(DiscloseArgs),
+    /// Review the transfer log (監査).
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Watch a transfer log and cosign what is consistent, on a machine of the audit office (監査の立会い).
     ///
     /// Speaks c2sp.org/tlog-witness. A head is cosigned only if the log's key signed it and it extends the last one; a rewound or forked
@@ -339,6 +350,56 @@ pub(crate) enum VerifyCommand {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// `atena disclose`.
+#[derive(Args)]
+pub(crate) struct DiscloseArgs {
+    /// The directory that `init` made (certificates and settings).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The auditing system.
+    #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
+    pub(crate) system: String,
+    /// How to reach the gateway.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+    /// The person, as a system names them: SYSTEM/NUMBER.
+    #[arg(long, value_name = "SYSTEM/NUMBER")]
+    pub(crate) person: String,
+    /// Directory for the report and the receipts.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// `atena audit`.
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// The monthly review: volumes against the usual, calls out of hours, refusals, people looked up often (見過ぎ), operators (月次点検).
+    ///
+    /// What counts as unusual is set in [review] of atena.toml.
+    #[command(after_help = "Example:\n  atena audit review --home /srv/atena --month 2026-11 --out review.html")]
+    Review(ReviewArgs),
+}
+
+/// `atena audit review`.
+#[derive(Args)]
+pub(crate) struct ReviewArgs {
+    /// The directory that `init` made (certificates and settings).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The auditing system.
+    #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
+    pub(crate) system: String,
+    /// How to reach the gateway.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+    /// The month, YYYY-MM.
+    #[arg(long, value_name = "YYYY-MM")]
+    pub(crate) month: String,
+    /// The report.
+    #[arg(long, value_name = "FILE", default_value = "review.html")]
+    pub(crate) out: PathBuf,
 }
 
 /// `atena witness`.

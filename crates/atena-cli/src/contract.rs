@@ -103,6 +103,27 @@ impl Contract {
         }
     }
 
+    /// The Japanese term of a field of a dataset, by its path (`months.status`); the path itself where there is none.
+    pub(crate) fn term_of(&self, dataset: Dataset, path: &str) -> String {
+        let name = match dataset {
+            Dataset::Unspecified => return path.to_owned(),
+            Dataset::Person => "Person",
+            Dataset::Qualification => "Qualification",
+            Dataset::Payment => "Payment",
+            Dataset::Exemption => "Exemption",
+            Dataset::Benefit => "Benefit",
+            Dataset::WelfarePension => "WelfarePension",
+        };
+        let mut message = self.pool.get_message_by_name(&format!("atena.v1.{name}"));
+        let mut term = None;
+        for part in path.split('.') {
+            let field = message.as_ref().and_then(|message| message.get_field_by_name(part));
+            term = field.as_ref().map(|field| self.japanese(field)).filter(|term| !term.is_empty());
+            message = field.and_then(|field| field.kind().as_message().cloned());
+        }
+        term.unwrap_or_else(|| path.to_owned())
+    }
+
     /// A message of the contract, e.g. `PushedRecord`.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod output;
 mod pki;
 mod progress;
 mod received;
+mod report;
 mod rows;
 mod sample;
 mod status;

@@ -29,6 +29,9 @@ pub struct Config {
     /// The transfer log.
     #[serde(default)]
     pub log: LogConfig,
+    /// What the monthly review calls unusual.
+    #[serde(default)]
+    pub review: ReviewConfig,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -57,6 +60,22 @@ pub struct LogConfig {
     pub checkpoint_interval_ms: u64,
     /// Witnesses that are asked to cosign each head (c2sp.org/tlog-witness), e.g. that of the audit office.
     pub witness: Vec<WitnessConfig>,
+}
+
+/// What the monthly review (月次点検) calls unusual.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReviewConfig {
+    /// Hour at which office hours begin, in Japan.
+    pub office_from_hour: i8,
+    /// Hour at which they end.
+    pub office_to_hour: i8,
+    /// A day with more than this times the usual transfers of a system.
+    pub volume_factor: f64,
+    /// A person looked up more often than this in a month by one system (見過ぎ).
+    pub lookups_of_person_max: u64,
+    /// An operator with more than this times the median of all operators.
+    pub operator_factor: f64,
 }
 
 /// One witness.
@@ -207,6 +226,20 @@ impl Default for LogConfig {
 impl LogConfig {
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
+    }
+}
+
+// === impl ReviewConfig ===
+
+impl Default for ReviewConfig {
+    fn default() -> Self {
+        Self {
+            office_from_hour: 8,
+            office_to_hour: 19,
+            volume_factor: 2.0,
+            lookups_of_person_max: 20,
+            operator_factor: 3.0,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One file for each command.
 
+mod audit;
+mod disclose;
 mod entitlements;
 mod init;
 mod log;
@@ -15,7 +17,7 @@ mod verify;
 mod witness;
 
 use crate::Finished;
-use crate::cli::{CallArgs, Command};
+use crate::cli::{CallArgs, Command, ReachArgs};
 use crate::client::{Caller, Client};
 use crate::error::CliError;
 use crate::home::Home;
@@ -38,11 +40,19 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Transfers(args) => transfers::run(&args, output).await,
         Command::Receipt(args) => receipt::run(&args, output).await,
         Command::Verify(command) => verify::run(&command, output),
+        Command::Disclose(args) => disclose::run(&args, output).await,
+        Command::Audit(crate::cli::AuditCommand::Review(args)) => audit::run(&args, output).await,
         Command::Witness(args) => witness::run(&args, output).await,
         Command::Log(command) => log::run(&command, output).await,
         Command::Policy(command) => policy::run(&command, output),
         Command::Sample(args) => sample::run(&args, output),
     }
+}
+
+/// A connection of somebody who audits.
+async fn connect_auditor(home: &Home, system: &str, reach: &ReachArgs) -> Result<Client, CliError> {
+    let (server, operator) = (reach.server.as_deref(), reach.operator.as_deref());
+    Client::connect(&Caller { home, system, server, operator, tape: None }).await
 }
 
 async fn connect(args: &CallArgs) -> Result<Client, CliError> {

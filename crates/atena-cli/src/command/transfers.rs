@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Finished;
 use crate::cli::TransfersArgs;
-use crate::client::{Caller, Client};
+use crate::client::Client;
 use crate::error::CliError;
 use crate::home::Home;
 use crate::output::Output;
@@ -21,8 +21,7 @@ const PAGE_SIZE: u32 = 1_000;
 /// Shows transfers, one transfer, or counts.
 pub(super) async fn run(args: &TransfersArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
-    let (server, operator) = (args.reach.server.as_deref(), args.reach.operator.as_deref());
-    let client = Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await?;
+    let client = super::connect_auditor(&home, &args.system, &args.reach).await?;
     if let (Some(id), Some(path)) = (&args.id, &args.reconstruct) {
         let request = client.request(ReconstructTransferRequest { transfer_id: id.clone() });
         let answer = client.transfer_log().reconstruct_transfer(request).await?.into_inner();

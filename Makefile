@@ -7,7 +7,7 @@ TOOLS := target/tools
 ATENA := target/debug/atena
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean
+.PHONY: help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ proto-lint:
 deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
+
+bench: ## Measure the transfer log against bare SQLite (minutes; ATENA_BENCH_LEAVES sets the size)
+	$(CARGO) bench --locked -p atena-store --bench log
 
 golden: build ## Write the golden files anew; look at the difference before you commit it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test blackbox

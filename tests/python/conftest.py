@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -61,20 +62,28 @@ class Town:
         self.serve(home, contract)
 
     @classmethod
-    def on(cls, home: Path, contract):
+    def on(cls, home: Path, contract, file_bytes_max=None):
         """A gateway on a home that is there already."""
         town = cls.__new__(cls)
-        town.serve(home, contract)
+        town.serve(home, contract, file_bytes_max)
         return town
 
-    def serve(self, home: Path, contract):
+    def serve(self, home: Path, contract, file_bytes_max=None):
+        """Starts the gateway; with a limit, files may not grow beyond it, as if the disk were full."""
+
+        def limit():
+            if file_bytes_max is not None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+
         self.home = home
         self.contract = contract
         self.log = (home / "gateway.log").open("wb")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
-            stderr=self.log,
+            stderr=self.log if file_bytes_max is None else subprocess.DEVNULL,
+            preexec_fn=limit,
             env={**os.environ, "RUST_LOG": "trace"},
         )
         line = self.process.stdout.readline().decode()

@@ -201,3 +201,10 @@ def test_one_person_one_number_when_systems_register_the_same_people_at_once(tow
         [(people,)] = database.execute("SELECT count(*) FROM person")
         [(numbered,)] = database.execute("SELECT count(DISTINCT unified_address_number) FROM personal_number")
     assert people == numbered == len(town.people) + len(numbers)
+
+
+def test_tamper_evident_the_log_is_sound_after_every_kill(town):
+    """The tests above killed the gateway between any two steps; the log they left behind has neither fork nor gap."""
+    assert town.stop() == 0
+    run = subprocess.run([BINARY, "log", "fsck", "--home", str(town.home)], capture_output=True, text=True)
+    assert (run.returncode, "sound" in run.stdout) == (0, True), run.stdout + run.stderr

@@ -289,3 +289,60 @@ def test_tamper_evident_yesterdays_copy_is_refused(logged, stopped):
     told = atena("log", "fsck", "--home", home, code=2)
     assert "old backup" in told, told
     assert "old backup" in atena("serve", "--home", home, "--listen", "127.0.0.1:0", code=1)
+
+
+def test_details_are_erased_when_their_time_has_come_and_every_proof_goes_on_verifying(logged, stopped, tmp_path):
+    home = stopped()
+    settings = home / "atena.toml"
+    settings.write_text(settings.read_text().replace("transfers_days = 2557", "transfers_days = 0"))
+    delivery = logged.deliveries[2]
+    town = Town.on(home, logged.contract)
+    c = town.contract
+    while True:
+        erasures = town.transfers().ListTransfers(c.ListTransfersRequest(filter='outcome = "ERASED"')).transfers
+        if erasures:
+            break
+    assert erasures[0].system_id == "atena" and erasures[0].fields[0] == "transfers"
+    transfer = town.transfers().GetTransfer(c.GetTransferRequest(transfer_id=delivery.transfer_id)).transfer
+    assert (transfer.outcome, transfer.system_id) == (c.TRANSFER_OUTCOME_RELEASED, "resident-tax"), "the leaf stays"
+    assert (transfer.local_address_number, transfer.content_sha256, len(transfer.records)) == ("", "", 0)
+    with pytest.raises(grpc.RpcError):
+        town.transfers("internal-audit").ReconstructTransfer(c.ReconstructTransferRequest(transfer_id=delivery.transfer_id))
+    town.deliveries, town.earlier = logged.deliveries, logged.earlier
+    write_proofs(town, tmp_path)
+    receipt = next(tmp_path.glob("*.tlog-proof"))
+    assert "verified" in atena("verify", "receipt", "--key", logged.key, "--leaf", receipt.with_suffix(".leaf"), "--receipt", receipt)
+    assert town.stop() == 0
+    assert "sound" in atena("log", "fsck", "--home", home)
+    # Details that go without the log saying so are missed.
+    change(home, "DELETE FROM log_details WHERE first_index = (SELECT max(first_index) FROM log_details)")
+    assert "details of leaf" in atena("log", "fsck", "--home", home, code=2)
+
+
+def test_acknowledged_is_durable_and_nothing_else_is_harmed_when_the_disk_is_full(tmp_path, contract):
+    """The file may not grow: every call that has to be logged is refused, and goes through once there is room again."""
+    home = tmp_path / "home"
+    town = Town(home, contract)
+    c = contract
+    town.register("pension", "P1", personal_number(1))
+    assert town.stop() == 0
+    size = max((home / name).stat().st_size for name in ["atena.db"])
+    town = Town.on(home, contract, file_bytes_max=size + 300_000)
+    registered = 0
+    with pytest.raises(grpc.RpcError) as refused:
+        while True:
+            town.register("pension", f"N{registered}")
+            registered += 1
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert reason(refused.value) in ["LOG_UNAVAILABLE", "STORE_UNAVAILABLE"]
+    with pytest.raises(grpc.RpcError) as refused:
+        town.transfers().ListTransfers(c.ListTransfersRequest())
+    assert reason(refused.value) == "LOG_UNAVAILABLE", "log-before-release: not even an auditor is answered"
+    town.stop()
+    assert "sound" in atena("log", "fsck", "--home", home)
+    town = Town.on(home, contract)
+    known = town.transfers().SummarizeTransfers(c.SummarizeTransfersRequest(
+        filter='method = "AddressService/RegisterPerson" AND outcome = "RECEIVED"')).summaries
+    assert sum(one.transfers for one in known) == registered + 1, "what was acknowledged is there, and nothing else"
+    town.register("pension", "LATER")
+    assert town.stop() == 0

@@ -81,6 +81,7 @@ pub(crate) fn outcome_japanese(name: &str) -> &'static str {
         "CANCELLED" => "取消",
         "TIMED_OUT" => "時間切れ",
         "FAILED" => "失敗",
+        "ERASED" => "消去",
         _ => "",
     }
 }

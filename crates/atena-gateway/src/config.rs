@@ -58,8 +58,22 @@ pub struct LogConfig {
     pub checkpoint_file: PathBuf,
     /// Time between signed heads while the log grows; at most 1000.
     pub checkpoint_interval_ms: u64,
+    /// How long details are kept.
+    pub retention: RetentionConfig,
     /// Witnesses that are asked to cosign each head (c2sp.org/tlog-witness), e.g. that of the audit office.
     pub witness: Vec<WitnessConfig>,
+}
+
+/// How long the details of transfers are kept, in days; the leaves of the log stay for ever.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Of what was released or received.
+    pub transfers_days: u32,
+    /// Of calls that were refused, cancelled, timed out or failed.
+    pub refusals_days: u32,
+    /// Of questions that auditors asked of the log.
+    pub audits_days: u32,
 }
 
 /// What the monthly review (月次点検) calls unusual.
@@ -219,13 +233,29 @@ impl Config {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { checkpoint_file: PathBuf::from("log.checkpoint"), checkpoint_interval_ms: 500, witness: Vec::new() }
+        Self {
+            checkpoint_file: PathBuf::from("log.checkpoint"),
+            checkpoint_interval_ms: 500,
+            retention: RetentionConfig::default(),
+            witness: Vec::new(),
+        }
     }
 }
 
 impl LogConfig {
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
+    }
+}
+
+// === impl RetentionConfig ===
+
+/// Seven years, leap days included.
+const SEVEN_YEARS_DAYS: u32 = 2557;
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { transfers_days: SEVEN_YEARS_DAYS, refusals_days: SEVEN_YEARS_DAYS, audits_days: SEVEN_YEARS_DAYS }
     }
 }
 

@@ -129,8 +129,10 @@ impl Gateway {
             return Err(GatewayError::LogDamaged(finding));
         }
         let log = Log::start(&store, &vault, key, &config.log)?;
-        let hall = Hall { policy, catalog, store, vault, log, limits: config.limits, metrics: Metrics::new() };
-        Ok(Self { hall: Arc::new(hall), tls })
+        let hall =
+            Arc::new(Hall { policy, catalog, store, vault, log, limits: config.limits, metrics: Metrics::new() });
+        hall.log.keep_retention(&hall, config.log.retention);
+        Ok(Self { hall, tls })
     }
 
     /// Opens the port; port 0 lets the kernel choose one.

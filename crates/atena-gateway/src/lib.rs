@@ -36,7 +36,9 @@ mod transfer_filter;
 mod unreadable;
 
 pub use catalog::field_catalog;
-pub use config::{Config, ConfigError, Limits, LogConfig, ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig};
+pub use config::{
+    Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
+};
 pub use gateway::{BoundGateway, Gateway, GatewayError};
 pub use keeper::{ExportError, LogKeeper};
 pub use log::fsck::{Finding, Fsck};

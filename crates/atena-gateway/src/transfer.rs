@@ -119,6 +119,13 @@ pub(crate) fn refused_unheard(
     record
 }
 
+/// The record of something that the gateway does by itself, an outcome still to be set.
+pub(crate) fn of_gateway(hall: &Hall, method: Method, name: &str) -> TransferRecord {
+    let mut record = blank(hall, method, clock::now());
+    record.system_id = name.to_owned();
+    record
+}
+
 fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord {
     TransferRecord {
         transfer_id: hall.transfer_id(),

@@ -121,10 +121,11 @@ fn comparison(
                 "CANCELLED" => Outcome::Cancelled,
                 "TIMED_OUT" => Outcome::TimedOut,
                 "FAILED" => Outcome::Failed,
+                "ERASED" => Outcome::Erased,
                 _ => {
                     return Err(wrong(
                         position,
-                        "outcome is RELEASED, RECEIVED, REFUSED, CANCELLED, TIMED_OUT or FAILED",
+                        "outcome is RELEASED, RECEIVED, REFUSED, CANCELLED, TIMED_OUT, FAILED or ERASED",
                     ));
                 }
             },

@@ -110,6 +110,7 @@ fn outcome_code(outcome: Outcome) -> u8 {
         Outcome::Cancelled => 3,
         Outcome::TimedOut => 4,
         Outcome::Failed => 5,
+        Outcome::Erased => 6,
     }
 }
 
@@ -195,7 +196,7 @@ mod tests {
         };
         let mut chunk = Chunk::default();
         for number in 0..300_u64 {
-            let outcome = Outcome::ALL[usize::try_from(number).unwrap() % 6];
+            let outcome = Outcome::ALL[usize::try_from(number).unwrap() % 7];
             let reason = (number % 3 == 0).then(|| "REASON".to_owned());
             let leaf = Leaf {
                 id: [7; 16],

@@ -13,7 +13,25 @@ pub struct Hash(pub [u8; 32]);
 /// The hash of a leaf: `SHA-256(0x00 || leaf)`.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    Hash(Sha256::new().chain_update([0x00]).chain_update(leaf).finalize().into())
+    LeafHasher::new().update(leaf).finish()
+}
+
+/// The hash of a leaf under way, for leaves that begin alike.
+#[derive(Clone)]
+pub(crate) struct LeafHasher(Sha256);
+
+impl LeafHasher {
+    pub(crate) fn new() -> Self {
+        Self(Sha256::new().chain_update([0x00]))
+    }
+
+    pub(crate) fn update(self, bytes: &[u8]) -> Self {
+        Self(self.0.chain_update(bytes))
+    }
+
+    pub(crate) fn finish(self) -> Hash {
+        Hash(self.0.finalize().into())
+    }
 }
 
 /// The hash of an inner node: `SHA-256(0x01 || left || right)`.

@@ -31,6 +31,7 @@ mod log_checkpoint;
 mod log_details;
 mod log_index;
 mod log_read;
+mod log_retention;
 mod people;
 mod records;
 mod review;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape, leaf_hash};
+use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
 use sqlx::Row;
 
 use crate::error::StoreError;
@@ -82,11 +82,9 @@ impl WriteTransaction {
         let first = index(frontier.size())?;
         let mut chunk = Chunk::default();
         let mut hashes = Vec::with_capacity(32 * entries.len());
-        let mut text = Vec::with_capacity(2048);
+        let mut text = Vec::with_capacity(512);
         for entry in entries {
-            text.clear();
-            entry.leaf.encode(&entry.shape, &mut text).map_err(|_: LeafError| StoreError::LeafRefused)?;
-            let hash = leaf_hash(&text);
+            let hash = entry.leaf.hash(&entry.shape, &mut text).map_err(|_: LeafError| StoreError::LeafRefused)?;
             hashes.extend_from_slice(&hash.0);
             frontier.push(hash, |level, index, root| {
                 // Every eighth level is a level of tiles; level 0 is kept with the leaves.

@@ -23,6 +23,14 @@ pub(crate) fn pack_details(entries: &[LogEntry]) -> Vec<u8> {
     out
 }
 
+pub(crate) fn pack_stored(details: &[StoredDetails]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for one in details {
+        push(&mut out, one.person.as_ref(), &one.sealed);
+    }
+    out
+}
+
 fn push(out: &mut Vec<u8>, person: Option<&UnifiedAddressNumber>, sealed: &[u8]) {
     let person = person.map_or("", UnifiedAddressNumber::as_str).as_bytes();
     // A unified number has 15 digits; sealed details stay far below 4 GiB.

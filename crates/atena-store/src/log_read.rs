@@ -22,6 +22,8 @@ pub struct StoredChunk {
     pub first_index: u64,
     /// Leaves in it, as the row says.
     pub leaf_count: u64,
+    /// The newest time at which one of its transfers was requested, microseconds since 1970, as the row says.
+    pub requested_max: i64,
     /// The leaf hashes, as the row says.
     pub hashes: Vec<u8>,
     /// The packed leaves.
@@ -41,7 +43,8 @@ pub struct ChunkRange {
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
 
-const COLUMNS: &str = "SELECT first_index, leaf_count, hashes, leaves FROM log_chunk WHERE municipality_code = ";
+const COLUMNS: &str =
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk WHERE municipality_code = ";
 
 // === impl Store ===
 
@@ -251,8 +254,9 @@ fn chunk(row: &SqliteRow) -> Result<StoredChunk, StoreError> {
     Ok(StoredChunk {
         first_index: count(row, 0, "log_chunk")?,
         leaf_count: count(row, 1, "log_chunk")?,
-        hashes: row.try_get(2)?,
-        leaves: row.try_get(3)?,
+        requested_max: row.try_get(2)?,
+        hashes: row.try_get(3)?,
+        leaves: row.try_get(4)?,
     })
 }
 

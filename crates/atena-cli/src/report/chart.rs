@@ -27,9 +27,9 @@ pub(super) fn bars(title: &str, bars: &[Bar], usual: Option<f64>) -> Markup {
                     fill=(if bar.unusual { "#a40000" } else { "#2c5f8a" }) {
                     title { (bar.label) ": " (bar.value) }
                 }
-                @if bar.unusual {
+                @if bar.value > 0 {
                     text x=(format!("{:.1}", x + step / 2.0)) y=(format!("{:.1}", HEIGHT - FOOT - tall - 3.0))
-                        font-size="10" text-anchor="middle" fill="#a40000" { (bar.value) }
+                        font-size="9" text-anchor="middle" fill=(if bar.unusual { "#a40000" } else { "#555" }) { (bar.value) }
                 }
                 text x=(format!("{:.1}", x + step / 2.0)) y=(format!("{:.1}", HEIGHT - 5.0)) font-size="10"
                     text-anchor="middle" fill="#555" { (bar.label) }

@@ -112,7 +112,10 @@ impl Disclosure<'_> {
                         }
                         td { (transfer.legal_basis) }
                         td .number { (group.times) }
-                        td { (day(group.oldest)) " 〜 " (day(transfer)) }
+                        td .day {
+                            (day(transfer))
+                            @if day(group.oldest) != day(transfer) { br; "〜 " (day(group.oldest)) }
+                        }
                     }
                 }
             }
@@ -128,7 +131,7 @@ impl Disclosure<'_> {
                 tr { th { "日時" } th { "部署" } th { "事務" } th { "情報" } th { "件数" } th { "結果" } th { "受領証の番号" } }
                 @for transfer in transfers {
                     tr {
-                        td { (terms::japanese_time(transfer)) }
+                        td .day { (terms::japanese_time(transfer)) }
                         td { (self.name(transfer)) }
                         td { (transfer.affair) }
                         td { (terms::dataset_japanese(transfer.dataset())) }

@@ -13,7 +13,7 @@ h1 { font-size: 18pt; border-bottom: 2px solid #1a1a1a; padding-bottom: .2em; }
 h2 { font-size: 13pt; margin-top: 2em; border-left: .4em solid #2c5f8a; padding-left: .5em; break-after: avoid; }
 table { border-collapse: collapse; width: 100%; margin: .8em 0; font-size: 9.5pt; }
 th, td { border: 1px solid #999; padding: .3em .5em; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th { background: #eef2f6; } td.number { text-align: right; white-space: nowrap; } tr { break-inside: avoid; }
+th { background: #eef2f6; } td.number { text-align: right; white-space: nowrap; } td.day { white-space: nowrap; } tr { break-inside: avoid; }
 .unusual { color: #a40000; font-weight: bold; } .quiet { color: #555; } code { font-size: 8.5pt; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: 11em 1fr; gap: .2em 1em; } dt { font-weight: bold; } dd { margin: 0; }
 svg { width: 100%; height: auto; }

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{CheckpointError, Frontier, Hash, VerifierKey, leaf_hash, open_checkpoint};
+use atena_ledger::{CheckpointError, Frontier, Hash, VerifierKey, open_checkpoint};
 use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
 use atena_vault::{PersonKey, Vault};
 
 use super::details::Details;
+use super::retention::{Kind, erasure};
 
 /// Findings that are listed; one is enough to refuse to serve.
 const FINDINGS_MAX: usize = 20;
@@ -108,6 +109,9 @@ struct Check<'a> {
     nodes: HashMap<(u8, u64), Vec<Hash>>,
     signed: Vec<(u64, Hash)>,
     vouched: u64,
+    /// For each kind of details: the newest one that is erased (when it was requested, its leaf), and before when the log says so.
+    erased: HashMap<&'static str, (u64, u64)>,
+    erased_before: HashMap<&'static str, u64>,
     result: Fsck,
 }
 
@@ -127,6 +131,8 @@ pub(crate) async fn fsck(
         nodes: HashMap::new(),
         signed: Vec::new(),
         vouched: 0,
+        erased: HashMap::new(),
+        erased_before: HashMap::new(),
         result: Fsck { size, checkpoints: 0, findings: Vec::new() },
     };
     check.read_signed(checkpoint_file).await?;
@@ -225,12 +231,10 @@ impl Check<'_> {
         let mut text = Vec::new();
         let mut hashes = Vec::with_capacity(stored.len());
         for (index, (shape, leaf)) in (chunk.first_index..).zip(leaves.leaves()) {
-            text.clear();
-            if leaf.encode(shape, &mut text).is_err() {
+            let Ok(hash) = leaf.hash(shape, &mut text) else {
                 self.found(Finding::LeafUnreadable(index));
                 return Vec::new();
-            }
-            let hash = leaf_hash(&text);
+            };
             let place = usize::try_from(index - chunk.first_index).unwrap_or(usize::MAX);
             if stored.get(place) != Some(&hash) {
                 self.found(Finding::LeafChanged(index));
@@ -254,9 +258,22 @@ impl Check<'_> {
             return Ok(());
         };
         let keys = keys(self.store, vault, &details).await?;
-        for (place, (index, (_, leaf))) in (chunk.first_index..).zip(leaves.leaves()).enumerate() {
+        for (place, (index, (shape, leaf))) in (chunk.first_index..).zip(leaves.leaves()).enumerate() {
+            let shape = shape.shape().ok();
+            if let Some((kind, before)) = shape.as_ref().and_then(|shape| erasure(shape, leaf)) {
+                let known = self.erased_before.entry(kind.as_str()).or_default();
+                *known = before.max(*known);
+            }
+            let kind = shape.as_ref().and_then(|shape| Kind::of(shape, leaf));
             match details.get(place) {
                 None => self.found(Finding::DetailsMissing(index)),
+                Some(stored) if stored.sealed.is_empty() => match kind {
+                    Some(kind) => {
+                        let newest = self.erased.entry(kind.as_str()).or_default();
+                        *newest = (leaf.requested_us, index).max(*newest);
+                    }
+                    None => self.found(Finding::DetailsMissing(index)),
+                },
                 Some(stored) if Details::open(vault, &keys, leaf, stored).is_err() => {
                     self.found(Finding::DetailsChanged(index));
                 }
@@ -310,6 +327,12 @@ impl Check<'_> {
         }
         if let Some((signed, _)) = self.signed.first().copied() {
             self.found(Finding::Truncated { signed, size });
+        }
+        // Details may be gone only where the log itself says that their time had come.
+        for (kind, (requested, leaf)) in std::mem::take(&mut self.erased) {
+            if self.erased_before.get(kind).is_none_or(|before| requested >= *before) {
+                self.found(Finding::DetailsMissing(leaf));
+            }
         }
         let mut transaction = self.store.begin_write("check_log_head").await?;
         if transaction.log_frontier().await.ok().as_ref() != Some(&self.tree) {

@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod fsck;
 mod indexer;
 pub(crate) mod query;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod serve;
 mod signer;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::config::LogConfig;
+use crate::config::{LogConfig, RetentionConfig};
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::transfer::TransferRecord;
@@ -127,6 +128,11 @@ impl Log {
             Some(note) => Some(note),
             None => self.newest.clone().wait_for(covers).await.ok().and_then(|note| note.clone()),
         }
+    }
+
+    /// Starts erasing what comes of age.
+    pub(crate) fn keep_retention(&self, hall: &Arc<Hall>, config: RetentionConfig) {
+        self.tasks.spawn(retention::run(Arc::clone(hall), config, self.stop.clone()));
     }
 
     /// Ends the tasks: the last head is signed before.

@@ -90,11 +90,31 @@ impl Leaf {
     /// # Errors
     /// [`LeafError::Character`], [`LeafError::TooLong`].
     pub fn encode(&self, shape: &RenderedShape, out: &mut Vec<u8>) -> Result<(), LeafError> {
+        let start = out.len();
+        out.extend_from_slice(shape.as_bytes());
+        let encoded = self.encode_own(out).and_then(|()| fits(out.len() - start));
+        if encoded.is_err() {
+            out.truncate(start);
+        }
+        encoded
+    }
+
+    /// The hash of the whole leaf, as [`leaf_hash`](crate::leaf_hash) of what [`Leaf::encode`] writes; `scratch` is overwritten.
+    ///
+    /// # Errors
+    /// As [`Leaf::encode`].
+    pub fn hash(&self, shape: &RenderedShape, scratch: &mut Vec<u8>) -> Result<Hash, LeafError> {
+        scratch.clear();
+        self.encode_own(scratch)?;
+        fits(shape.as_bytes().len() + scratch.len())?;
+        Ok(shape.hash_with(scratch))
+    }
+
+    /// The lines that are the leaf's own.
+    fn encode_own(&self, out: &mut Vec<u8>) -> Result<(), LeafError> {
         if let Some(reason) = &self.reason {
             is_name(reason)?;
         }
-        let start = out.len();
-        out.extend_from_slice(shape.as_bytes());
         out.extend_from_slice(b"id ");
         for (index, part) in
             [&self.id[..4], &self.id[4..6], &self.id[6..8], &self.id[8..10], &self.id[10..]].iter().enumerate()
@@ -125,10 +145,6 @@ impl Leaf {
             push_hex(out, &commitment.0);
         }
         out.push(b'\n');
-        if out.len() - start > BYTES_MAX {
-            out.truncate(start);
-            return Err(LeafError::TooLong);
-        }
         Ok(())
     }
 
@@ -142,4 +158,8 @@ impl Leaf {
         let own = reader.own()?;
         if reader.rest.is_empty() { Ok((shape, own)) } else { Err(LeafError::Malformed) }
     }
+}
+
+fn fits(bytes: usize) -> Result<(), LeafError> {
+    if bytes > BYTES_MAX { Err(LeafError::TooLong) } else { Ok(()) }
 }

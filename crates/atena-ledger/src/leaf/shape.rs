@@ -2,6 +2,7 @@
 
 use super::lines::{Lines, Reader, is_name};
 use super::{BYTES_MAX, Direction, LeafError, VERSION};
+use crate::hash::{Hash, LeafHasher};
 use crate::text::push_hex;
 
 /// What thousands of leaves share.
@@ -30,9 +31,11 @@ pub struct LeafShape {
 }
 
 /// The lines of a [`LeafShape`], written once for all leaves that share it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RenderedShape {
     lines: Vec<u8>,
+    /// The hash of a leaf as far as these lines go: they are hashed once for all leaves that share them.
+    begun: LeafHasher,
 }
 
 // === impl LeafShape ===
@@ -64,13 +67,22 @@ impl LeafShape {
         lines.out.extend_from_slice(b"policy ");
         push_hex(&mut lines.out, &self.policy);
         lines.out.push(b'\n');
-        if lines.out.len() > BYTES_MAX { Err(LeafError::TooLong) } else { Ok(RenderedShape { lines: lines.out }) }
+        if lines.out.len() > BYTES_MAX { Err(LeafError::TooLong) } else { Ok(RenderedShape::new(lines.out)) }
     }
 }
 
 // === impl RenderedShape ===
 
 impl RenderedShape {
+    fn new(lines: Vec<u8>) -> Self {
+        Self { begun: LeafHasher::new().update(&lines), lines }
+    }
+
+    /// The hash of the leaf that goes on with `own`.
+    pub(super) fn hash_with(&self, own: &[u8]) -> Hash {
+        self.begun.clone().update(own).finish()
+    }
+
     /// The lines, as they stand in every leaf of this shape.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -84,7 +96,7 @@ impl RenderedShape {
     pub fn from_bytes(lines: Vec<u8>) -> Result<Self, LeafError> {
         let mut reader = Reader::new(&lines)?;
         reader.shape()?;
-        if reader.rest.is_empty() { Ok(Self { lines }) } else { Err(LeafError::Malformed) }
+        if reader.rest.is_empty() { Ok(Self::new(lines)) } else { Err(LeafError::Malformed) }
     }
 
     /// What the lines say.
@@ -93,5 +105,19 @@ impl RenderedShape {
     /// [`LeafError::Malformed`]: never for lines that [`LeafShape::render`] wrote.
     pub fn shape(&self) -> Result<LeafShape, LeafError> {
         Reader::new(&self.lines)?.shape()
+    }
+}
+
+impl PartialEq for RenderedShape {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines == other.lines
+    }
+}
+
+impl Eq for RenderedShape {}
+
+impl std::fmt::Debug for RenderedShape {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.lines))
     }
 }

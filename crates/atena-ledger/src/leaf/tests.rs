@@ -51,6 +51,8 @@ fn a_leaf_is_read_as_it_was_written() {
     let refused = Leaf { outcome: Outcome::Refused, reason: Some("ROLE_REQUIRED".into()), ..leaf() };
     for (shape, leaf) in [(shape(), leaf()), (bare, refused)] {
         let bytes = encoded(&shape, &leaf);
+        let hash = leaf.hash(&shape.render().unwrap(), &mut Vec::new());
+        assert_eq!(hash, Ok(crate::hash::leaf_hash(&bytes)));
         assert_eq!(Leaf::decode(&bytes), Ok((shape.clone(), leaf)));
         let rendered = RenderedShape::from_bytes(shape.render().unwrap().as_bytes().to_vec()).unwrap();
         assert_eq!(rendered.shape().unwrap(), shape);

@@ -26,6 +26,8 @@ pub enum Outcome {
     TimedOut,
     /// The gateway could not answer.
     Failed,
+    /// Details of the log were erased because their time had come.
+    Erased,
 }
 
 // === impl Direction ===
@@ -51,8 +53,8 @@ impl Direction {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Released, Self::Received, Self::Refused, Self::Cancelled, Self::TimedOut, Self::Failed];
+    pub const ALL: [Self; 7] =
+        [Self::Released, Self::Received, Self::Refused, Self::Cancelled, Self::TimedOut, Self::Failed, Self::Erased];
 
     /// As the log keeps it.
     #[must_use]
@@ -64,6 +66,7 @@ impl Outcome {
             Self::Cancelled => "CANCELLED",
             Self::TimedOut => "TIMED_OUT",
             Self::Failed => "FAILED",
+            Self::Erased => "ERASED",
         }
     }
 

@@ -164,6 +164,14 @@ CREATE TABLE log_details (
     FOREIGN KEY (municipality_code, first_index) REFERENCES log_chunk
 ) STRICT;
 
+-- How far each kind of details has been erased because its time had come: chunks before `first_index` are done.
+CREATE TABLE log_retention (
+    municipality_code TEXT NOT NULL,
+    kind              TEXT NOT NULL,
+    first_index       INTEGER NOT NULL,
+    PRIMARY KEY (municipality_code, kind)
+) STRICT, WITHOUT ROWID;
+
 -- Roots of complete subtrees of 256^level leaves, 256 of them to a row. Derived from the leaves.
 CREATE TABLE log_tile (
     municipality_code TEXT NOT NULL,

@@ -60,6 +60,7 @@ pub(super) fn outcome(outcome: Outcome) -> v1::TransferOutcome {
         Outcome::Cancelled => v1::TransferOutcome::Cancelled,
         Outcome::TimedOut => v1::TransferOutcome::TimedOut,
         Outcome::Failed => v1::TransferOutcome::Failed,
+        Outcome::Erased => v1::TransferOutcome::Erased,
     }
 }
 

@@ -1,0 +1,140 @@
+//! Erases the details of transfers whose retention period (保存期間) has ended, and records each erasure. The leaves stay, so that every
+//! proof goes on verifying; what they commit to is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atena_ledger::{Direction, Leaf, LeafShape, Outcome};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::call::Method;
+use crate::clock;
+use crate::config::RetentionConfig;
+use crate::error::CallError;
+use crate::hall::Hall;
+use crate::transfer;
+
+/// How often it is looked whether something has come of age.
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Chunks of one transaction.
+const CHUNKS_AT_ONCE: u32 = 64;
+
+/// Under which name the gateway records what it does by itself.
+const GATEWAY: &str = "atena";
+const ERASE: Method = Method { name: "Log/EraseDetails", direction: Direction::Inbound };
+
+/// What is kept for one length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Transfers,
+    Refusals,
+    Audits,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Transfers, Self::Refusals, Self::Audits];
+
+    /// The kind of a leaf; `None` for the records of erasures, whose details are kept for ever (they name nobody).
+    pub(crate) fn of(shape: &LeafShape, leaf: &Leaf) -> Option<Self> {
+        match leaf.outcome {
+            Outcome::Erased => None,
+            _ if shape.method.starts_with("TransferLogService/") => Some(Self::Audits),
+            Outcome::Released | Outcome::Received => Some(Self::Transfers),
+            Outcome::Refused | Outcome::Cancelled | Outcome::TimedOut | Outcome::Failed => Some(Self::Refusals),
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Transfers => "transfers",
+            Self::Refusals => "refusals",
+            Self::Audits => "audits",
+        }
+    }
+
+    fn days(self, config: &RetentionConfig) -> u32 {
+        match self {
+            Self::Transfers => config.transfers_days,
+            Self::Refusals => config.refusals_days,
+            Self::Audits => config.audits_days,
+        }
+    }
+}
+
+/// What an erasure's leaf says: of which kind, and before which time (microseconds since 1970).
+pub(crate) fn erasure(shape: &LeafShape, leaf: &Leaf) -> Option<(Kind, u64)> {
+    let [kind, before] = shape.fields.as_slice() else { return None };
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    let before = before.strip_prefix("before:")?.parse().ok()?;
+    (leaf.outcome == Outcome::Erased && shape.system == GATEWAY).then_some((kind, before))
+}
+
+/// Erases what has come of age, now and every hour, until stopped.
+pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        for kind in Kind::ALL {
+            if let Err(error) = erase(&hall, kind, kind.days(&config)).await {
+                tracing::error!(%error, kind = kind.as_str(), "details whose time has come were not erased");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn erase(hall: &Hall, kind: Kind, days: u32) -> Result<(), CallError> {
+    let age = SignedDuration::from_hours(24 * i64::from(days));
+    let Ok(before) = clock::now().checked_sub(age) else { return Ok(()) };
+    let mut erased_any = false;
+    loop {
+        let place = hall.store.retention_place(kind.as_str()).await?;
+        let chunks = hall.store.log_chunks_from(place, CHUNKS_AT_ONCE).await?;
+        let of_age: Vec<_> =
+            chunks.into_iter().take_while(|chunk| chunk.requested_max < before.as_microsecond()).collect();
+        let Some(done) = of_age.last().map(|chunk| chunk.first_index + chunk.leaf_count) else { break };
+        let mut transaction = hall.store.begin_write("erase_log_details").await?;
+        let mut erased = 0;
+        for chunk in of_age {
+            let leaves = chunk.leaves()?;
+            let mut details = hall.store.log_details(chunk.first_index).await?;
+            let mut forgotten = Vec::new();
+            for ((index, (shape, leaf)), details) in (chunk.first_index..).zip(leaves.leaves()).zip(&mut details) {
+                let shape = shape.shape().map_err(|_| super::damaged())?;
+                if Kind::of(&shape, leaf) == Some(kind) && !details.sealed.is_empty() {
+                    details.sealed.clear();
+                    forgotten.extend(details.person.take().map(|person| (person, index)));
+                    erased += 1;
+                }
+            }
+            transaction.replace_log_details(chunk.first_index, &details, &forgotten).await?;
+        }
+        transaction.set_retention_place(kind.as_str(), done).await?;
+        if erased == 0 {
+            transaction.commit().await?;
+        } else {
+            super::commit(hall, transaction, &[record(hall, kind, before, days)]).await?;
+            tracing::info!(kind = kind.as_str(), erased, "details whose time had come were erased");
+            erased_any = true;
+        }
+    }
+    if erased_any {
+        // Nothing erased may stay in the write-ahead log.
+        hall.store.truncate_wal().await?;
+    }
+    Ok(())
+}
+
+fn record(hall: &Hall, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
+    let mut record = transfer::of_gateway(hall, ERASE, GATEWAY);
+    record.outcome = Outcome::Erased;
+    record.affair = Some("記録の保存期間満了による消去".to_owned());
+    record.legal_basis = Some(format!("保存期間 {days} 日"));
+    record.fields = Arc::from([kind.as_str().to_owned(), format!("before:{}", before.as_microsecond())]);
+    record
+}

@@ -1,0 +1,172 @@
+//! The transfer log in the database: one tree, whatever the size of the commits and whoever commits.
+#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
+
+use std::sync::Arc;
+
+use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+use atena_ledger::{
+    Direction, Frontier, Hash, Leaf, LeafShape, Outcome, RenderedShape, inclusion_nodes, inclusion_proof, leaf_hash,
+    root_nodes, tree_root, verify_inclusion,
+};
+use atena_store::{LogEntry, Store, StoreError, StoredCheckpoint};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+async fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    (folder, store)
+}
+
+async fn open(folder: &TempDir) -> Store {
+    let url = format!("sqlite:{}", folder.path().join("atena.db").display());
+    Store::open(&url, MunicipalityCode::parse("132098").unwrap()).await.unwrap()
+}
+
+fn shape(system: &str) -> Arc<RenderedShape> {
+    let shape = LeafShape {
+        direction: Direction::Outbound,
+        method: "LinkageService/GetRecords".into(),
+        system: system.into(),
+        division: None,
+        affair: None,
+        rule: None,
+        basis: None,
+        dataset: None,
+        fields: Vec::new(),
+        policy: [0; 32],
+    };
+    Arc::new(shape.render().unwrap())
+}
+
+fn entry(number: u64) -> LogEntry {
+    let leaf = Leaf {
+        id: *Uuid::from_u64_pair(number, 7).as_bytes(),
+        // Every third one is from a clock that was set back.
+        requested_us: if number.is_multiple_of(3) { 5 } else { 1000 + number },
+        provided_us: 2000 + number,
+        outcome: Outcome::Released,
+        reason: None,
+        records: number,
+        subject: Hash([1; 32]),
+        content: Hash([2; 32]),
+        details: Hash([3; 32]),
+    };
+    let person = UnifiedAddressNumber::from_body(1 + number % 5).ok();
+    LogEntry { shape: shape(if number.is_multiple_of(2) { "a" } else { "b" }), leaf, person, details: vec![0xdd; 20] }
+}
+
+fn hash(entry: &LogEntry) -> Hash {
+    let mut text = Vec::new();
+    entry.leaf.encode(&entry.shape, &mut text).unwrap();
+    leaf_hash(&text)
+}
+
+async fn append(store: &Store, from: u64, count: u64) -> u64 {
+    let entries: Vec<_> = (from..from + count).map(entry).collect();
+    let mut transaction = store.begin_write("append").await.unwrap();
+    let first = transaction.append_log(&entries).await.unwrap();
+    transaction.commit().await.unwrap();
+    first
+}
+
+#[tokio::test]
+async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of_every_size() {
+    let (_folder, store) = store().await;
+    let mut tree = Frontier::empty();
+    let mut leaves = Vec::new();
+    for count in [1, 1, 2, 250, 3, 255, 256, 257, 700, 1, 40_000, 30_000] {
+        let from = tree.size();
+        assert_eq!(append(&store, from, count).await, from);
+        for number in from..from + count {
+            let hash = hash(&entry(number));
+            leaves.push(hash);
+            tree.push(hash, |_, _, _| {});
+        }
+        let size = tree.size();
+        assert_eq!(store.log_size().await.unwrap(), size);
+        let nodes = store.log_nodes(&root_nodes(size)).await.unwrap();
+        let root = tree_root(size, |level, index| nodes.get(&(level, index)).copied().ok_or(())).unwrap();
+        assert_eq!(root, tree.root(), "{size}");
+        for index in [0, size / 3, size / 2, size - 1] {
+            let nodes = store.log_nodes(&inclusion_nodes(index, size)).await.unwrap();
+            let proof =
+                inclusion_proof(index, size, |level, index| nodes.get(&(level, index)).copied().ok_or(())).unwrap();
+            verify_inclusion(index, size, &leaves[usize::try_from(index).unwrap()], &proof, &root).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_leaves_no_leaf_behind() {
+    let (_folder, store) = store().await;
+    append(&store, 0, 10).await;
+    let mut dropped = store.begin_write("dropped").await.unwrap();
+    dropped.append_log(&[entry(10), entry(11)]).await.unwrap();
+    drop(dropped);
+    assert_eq!(append(&store, 10, 5).await, 10);
+    assert_eq!(store.log_size().await.unwrap(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_on_one_database_make_one_log_without_gap() {
+    let (folder, one) = store().await;
+    let two = open(&folder).await;
+    let work = |store: Store| async move {
+        for number in 0..60 {
+            append(&store, number * 7, 1 + number % 9).await;
+        }
+    };
+    tokio::join!(work(one.clone()), work(two));
+    let mut expected = 0;
+    while expected < one.log_size().await.unwrap() {
+        for chunk in one.log_chunks_from(expected, 50).await.unwrap() {
+            assert_eq!(chunk.first_index, expected);
+            expected += chunk.leaf_count;
+        }
+    }
+    assert_eq!(expected, 2 * (0..60).map(|number| 1 + number % 9).sum::<u64>());
+}
+
+#[tokio::test]
+async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back() {
+    let (_folder, store) = store().await;
+    append(&store, 0, 300).await;
+    append(&store, 300, 2).await;
+    append(&store, 302, 600).await;
+    for number in [0, 1, 299, 300, 301, 302, 813, 814, 901] {
+        let (chunk, place) = store.log_chunk_of(Uuid::from_u64_pair(number, 7)).await.unwrap().unwrap();
+        assert_eq!(chunk.first_index + u64::try_from(place).unwrap(), number);
+        let from = store.log_chunks_from(number, 1).await.unwrap();
+        assert!((from[0].first_index..from[0].first_index + from[0].leaf_count).contains(&number));
+        assert_eq!(store.log_details(chunk.first_index).await.unwrap()[place].person, entry(number).person);
+    }
+    assert!(store.log_chunk_of(Uuid::from_u64_pair(5, 8)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tamper_evident_one_size_has_one_signed_head() {
+    let (_folder, store) = store().await;
+    let head = |root: u8| StoredCheckpoint { size: 5, root: Hash([root; 32]), note: "note".into() };
+    let mut transaction = store.begin_write("sign").await.unwrap();
+    transaction.insert_checkpoint(&head(1), Timestamp::UNIX_EPOCH).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut transaction = store.begin_write("sign").await.unwrap();
+    let refused = transaction.insert_checkpoint(&head(2), Timestamp::UNIX_EPOCH).await;
+    assert!(matches!(refused, Err(StoreError::Constraint)));
+    drop(transaction);
+    assert_eq!(store.newest_checkpoint().await.unwrap(), Some(head(1)));
+}
+
+#[tokio::test]
+async fn the_log_is_only_ever_added_to() {
+    let (folder, store) = store().await;
+    append(&store, 0, 3).await;
+    let url = format!("sqlite:{}", folder.path().join("atena.db").display());
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect(&url).await.unwrap();
+    for statement in ["UPDATE log_chunk SET leaf_count = 1", "DELETE FROM log_chunk"] {
+        let refused = sqlx::query(statement).execute(&pool).await.err().unwrap();
+        assert!(refused.to_string().contains("never"), "{refused}");
+    }
+}

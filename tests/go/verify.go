@@ -24,8 +24,15 @@ func fail(format string, args ...any) {
 	os.Exit(1)
 }
 
-// A signed head: size and root.
+// A signed head: size and root. Go's note package reads several spellings of one signature; here one is enough.
 func head(signed []byte, verifiers note.Verifiers) (int64, tlog.Hash, error) {
+	for _, line := range strings.Split(string(signed), "\n") {
+		if fields := strings.Fields(line); strings.HasPrefix(line, "— ") && len(fields) == 3 {
+			if _, err := base64.StdEncoding.Strict().DecodeString(fields[2]); err != nil {
+				return 0, tlog.Hash{}, err
+			}
+		}
+	}
 	opened, err := note.Open(signed, verifiers)
 	if err != nil {
 		return 0, tlog.Hash{}, err

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -201,6 +202,45 @@ def test_one_person_one_number_when_systems_register_the_same_people_at_once(tow
         [(people,)] = database.execute("SELECT count(*) FROM person")
         [(numbered,)] = database.execute("SELECT count(DISTINCT unified_address_number) FROM personal_number")
     assert people == numbered == len(town.people) + len(numbers)
+
+
+def test_acknowledged_is_durable_through_kills_at_random_moments_under_load(town):
+    """Several clients register while the gateway is killed; then everything acknowledged is there, and what was not happens once."""
+    c = town.contract
+    acknowledged, chosen = set(), random.Random(7)
+    for round_ in range(8):
+        stop_after, lock = chosen.randrange(1, 60), threading.Lock()
+        done = set()
+
+        def work(worker):
+            for one in range(40):
+                local = f"K{round_}W{worker}N{one}"
+                try:
+                    town.register("welfare", local)
+                except grpc.RpcError:
+                    return
+                with lock:
+                    done.add(local)
+                    if len(done) == stop_after:
+                        town.process.kill()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        town.process.wait()
+        acknowledged |= done
+        restart(town)
+    registered = {}
+    token = ""
+    while True:
+        page = town.transfers().ListTransfers(c.ListTransfersRequest(
+            filter='method = "AddressService/RegisterPerson" AND system_id = "welfare" AND outcome = "RECEIVED"', page_size=1000, page_token=token))
+        for transfer in page.transfers:
+            registered[transfer.local_address_number] = registered.get(transfer.local_address_number, 0) + 1
+        token = page.next_page_token
+        if not token:
+            break
+    assert acknowledged <= set(registered), "nothing acknowledged is missing"
+    assert set(registered.values()) == {1}, "nothing happened twice"
 
 
 def test_tamper_evident_the_log_is_sound_after_every_kill(town):

@@ -338,6 +338,8 @@ def test_acknowledged_is_durable_and_nothing_else_is_harmed_when_the_disk_is_ful
     with pytest.raises(grpc.RpcError) as refused:
         town.transfers().ListTransfers(c.ListTransfersRequest())
     assert reason(refused.value) == "LOG_UNAVAILABLE", "log-before-release: not even an auditor is answered"
+    health = town.channel("pension").unary_unary("/grpc.health.v1.Health/Check")
+    assert health(b"") == b"\x08\x02", "NOT_SERVING"
     town.stop()
     assert "sound" in atena("log", "fsck", "--home", home)
     town = Town.on(home, contract)
@@ -345,4 +347,5 @@ def test_acknowledged_is_durable_and_nothing_else_is_harmed_when_the_disk_is_ful
         filter='method = "AddressService/RegisterPerson" AND outcome = "RECEIVED"')).summaries
     assert sum(one.transfers for one in known) == registered + 1, "what was acknowledged is there, and nothing else"
     town.register("pension", "LATER")
+    assert town.channel("pension").unary_unary("/grpc.health.v1.Health/Check")(b"") == b"\x08\x01", "SERVING"
     assert town.stop() == 0

@@ -26,7 +26,9 @@ use crate::clock;
 use crate::config::{Config, Limits};
 use crate::door::{self, TlsError};
 use crate::hall::Hall;
+use crate::health::Health;
 use crate::log::fsck::{Depth, Finding, fsck};
+use crate::log::retention;
 use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
 use crate::metrics::Metrics;
 use crate::service::address::Address;
@@ -129,9 +131,17 @@ impl Gateway {
             return Err(GatewayError::LogDamaged(finding));
         }
         let log = Log::start(&store, &vault, key, &config.log)?;
-        let hall =
-            Arc::new(Hall { policy, catalog, store, vault, log, limits: config.limits, metrics: Metrics::new() });
-        hall.log.keep_retention(&hall, config.log.retention);
+        let hall = Arc::new(Hall {
+            policy,
+            catalog,
+            store,
+            vault,
+            log,
+            limits: config.limits,
+            metrics: Metrics::new(),
+            health: Health::new(),
+        });
+        hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         Ok(Self { hall, tls })
     }
 
@@ -165,7 +175,7 @@ impl BoundGateway {
         let limits = hall.limits.clone();
         let stop = CancellationToken::new();
         let streams = door::accept(self.listener, tls, limits.clone(), stop.clone());
-        let routes = routes(&hall, &limits).await?;
+        let routes = routes(&hall, &limits)?;
         let stopping = stop.clone();
         let serving = server(&limits)
             .layer(UnreadableLayer { hall: Arc::clone(&hall) })
@@ -199,12 +209,9 @@ fn server(limits: &Limits) -> Server {
         .max_connection_age_grace(Duration::from_secs(limits.stream_timeout_s))
 }
 
-async fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
+fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<AddressServiceServer<Address>>().await;
-    health.set_serving::<RecordServiceServer<Record>>().await;
-    health.set_serving::<LinkageServiceServer<Linkage>>().await;
-    health.set_serving::<TransferLogServiceServer<TransferLog>>().await;
+    hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(atena_proto::FILE_DESCRIPTOR_SET)

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::config::Limits;
+use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
 
@@ -22,6 +23,7 @@ pub(crate) struct Hall {
     pub(crate) log: Log,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
 }
 
 // === impl Hall ===

@@ -25,6 +25,7 @@ mod door;
 mod error;
 mod gateway;
 mod hall;
+mod health;
 mod keeper;
 mod log;
 mod metrics;

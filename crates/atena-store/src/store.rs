@@ -79,6 +79,18 @@ impl Store {
         Ok(WriteTransaction { municipality: Arc::clone(&self.municipality), transaction })
     }
 
+    /// Whether anything can be written: writes a row as it is, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.probe")]
+    pub async fn probe_write(&self) -> Result<(), StoreError> {
+        const PROBE: &str = "INSERT INTO log_index_head (municipality_code, size) VALUES (?, 0) \
+            ON CONFLICT (municipality_code) DO UPDATE SET size = size";
+        sqlx::query(PROBE).bind(self.code()).execute(&self.writer).await?;
+        Ok(())
+    }
+
     /// Empties the write-ahead log into the database, so that nothing erased stays in it.
     ///
     /// # Errors

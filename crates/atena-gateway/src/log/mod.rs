@@ -16,6 +16,7 @@ mod signer;
 mod witness;
 mod writer;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::config::{LogConfig, RetentionConfig};
+use crate::config::LogConfig;
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::transfer::TransferRecord;
@@ -130,9 +131,12 @@ impl Log {
         }
     }
 
-    /// Starts erasing what comes of age.
-    pub(crate) fn keep_retention(&self, hall: &Arc<Hall>, config: RetentionConfig) {
-        self.tasks.spawn(retention::run(Arc::clone(hall), config, self.stop.clone()));
+    /// Runs a task beside the log's own, until the log stops.
+    pub(crate) fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task(self.stop.clone()));
     }
 
     /// Ends the tasks: the last head is signed before.
@@ -154,9 +158,8 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     };
     work.instrument(tracing::info_span!("log", transfers = records.len()))
         .await
-        .map_err(|error| CallError::log_unavailable(&error))?;
-    hall.log.grown.notify_one();
-    hall.metrics.log_commit(started.elapsed());
+        .map_err(|error| unwritten(hall, &error))?;
+    written(hall, started);
     Ok(())
 }
 
@@ -176,8 +179,18 @@ pub(crate) async fn commit(
     };
     work.instrument(tracing::info_span!("log", transfers = records.len()))
         .await
-        .map_err(|error: StoreError| CallError::log_unavailable(&error))?;
-    hall.log.grown.notify_one();
-    hall.metrics.log_commit(started.elapsed());
+        .map_err(|error: StoreError| unwritten(hall, &error))?;
+    written(hall, started);
     Ok(())
+}
+
+fn written(hall: &Hall, started: Instant) {
+    hall.log.grown.notify_one();
+    hall.health.note(true);
+    hall.metrics.log_commit(started.elapsed());
+}
+
+fn unwritten(hall: &Hall, error: &StoreError) -> CallError {
+    hall.health.note(false);
+    CallError::log_unavailable(error)
 }

@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := target/venv
 TOOLS := target/tools
 ATENA := target/debug/atena
+FUZZ_SECONDS := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
+.PHONY: fuzz help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +56,14 @@ deny:
 
 bench: ## Measure the transfer log against bare SQLite (minutes; ATENA_BENCH_LEAVES sets the size)
 	$(CARGO) bench --locked -p atena-store --bench log
+
+fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); needs cargo-fuzz
+	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }
+	@cd crates/atena-ledger/fuzz && for target in seeds/*/; do target=$$(basename $$target); mkdir -p corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target corpus/$$target seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 > corpus/$$target.log 2>&1 || { cat corpus/$$target.log >&2; exit 1; }; \
+		echo "$$target: $$(tail -n 1 corpus/$$target.log)"; \
+	done && echo 'fuzzing found nothing'
 
 golden: build ## Write the golden files anew; look at the difference before you commit it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test blackbox

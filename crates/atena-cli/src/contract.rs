@@ -56,19 +56,8 @@ impl Contract {
     /// # Errors
     /// [`CliError::Answer`] when the bytes are not such a record.
     pub(crate) fn fields(&self, dataset: Dataset, record: &[u8]) -> Result<Vec<FieldText>, CliError> {
-        let name = match dataset {
-            Dataset::Unspecified => return Err(CliError::Answer("a record of no dataset")),
-            Dataset::Person => "Person",
-            Dataset::Qualification => "Qualification",
-            Dataset::Payment => "Payment",
-            Dataset::Exemption => "Exemption",
-            Dataset::Benefit => "Benefit",
-            Dataset::WelfarePension => "WelfarePension",
-        };
-        let descriptor = self
-            .pool
-            .get_message_by_name(&format!("atena.v1.{name}"))
-            .ok_or(CliError::Answer("the contract in this program is damaged"))?;
+        let name = message_of(dataset).ok_or(CliError::Answer("a record of no dataset"))?;
+        let descriptor = self.message(name)?;
         let message = DynamicMessage::decode(descriptor.clone(), record)
             .map_err(|_| CliError::Answer("a record can't be read"))?;
         let mut fields = Vec::new();
@@ -105,16 +94,7 @@ impl Contract {
 
     /// The Japanese term of a field of a dataset, by its path (`months.status`); the path itself where there is none.
     pub(crate) fn term_of(&self, dataset: Dataset, path: &str) -> String {
-        let name = match dataset {
-            Dataset::Unspecified => return path.to_owned(),
-            Dataset::Person => "Person",
-            Dataset::Qualification => "Qualification",
-            Dataset::Payment => "Payment",
-            Dataset::Exemption => "Exemption",
-            Dataset::Benefit => "Benefit",
-            Dataset::WelfarePension => "WelfarePension",
-        };
-        let mut message = self.pool.get_message_by_name(&format!("atena.v1.{name}"));
+        let mut message = message_of(dataset).and_then(|name| self.message(name).ok());
         let mut term = None;
         for part in path.split('.') {
             let field = message.as_ref().and_then(|message| message.get_field_by_name(part));
@@ -173,6 +153,19 @@ impl Contract {
     /// What stands in parentheses in the comment of a field's message.
     pub(crate) fn message_term(&self, field: &FieldDescriptor) -> Option<String> {
         self.comments.get(field.parent_message().full_name()).and_then(|comment| in_parentheses(comment))
+    }
+}
+
+/// The message of a dataset.
+fn message_of(dataset: Dataset) -> Option<&'static str> {
+    match dataset {
+        Dataset::Unspecified => None,
+        Dataset::Person => Some("Person"),
+        Dataset::Qualification => Some("Qualification"),
+        Dataset::Payment => Some("Payment"),
+        Dataset::Exemption => Some("Exemption"),
+        Dataset::Benefit => Some("Benefit"),
+        Dataset::WelfarePension => Some("WelfarePension"),
     }
 }
 

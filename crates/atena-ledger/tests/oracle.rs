@@ -27,7 +27,14 @@ fn theirs(hash: &Hash) -> tlog_tiles::Hash {
 }
 
 /// Both trees over the same leaves.
-fn trees(size: u64, seed: u64) -> (Frontier, HashMap<(u8, u64), Hash>, Vec<Hash>, Stored) {
+struct Trees {
+    tree: Frontier,
+    nodes: HashMap<(u8, u64), Hash>,
+    leaves: Vec<Hash>,
+    stored: Stored,
+}
+
+fn trees(size: u64, seed: u64) -> Trees {
     let (mut tree, mut nodes, mut leaves, mut stored) =
         (Frontier::empty(), HashMap::new(), Vec::new(), Stored(Vec::new()));
     for number in 0..size {
@@ -40,7 +47,7 @@ fn trees(size: u64, seed: u64) -> (Frontier, HashMap<(u8, u64), Hash>, Vec<Hash>
         let more = tlog_tiles::stored_hashes(number, &leaf, &stored).unwrap();
         stored.0.extend(more);
     }
-    (tree, nodes, leaves, stored)
+    Trees { tree, nodes, leaves, stored }
 }
 
 proptest! {
@@ -48,7 +55,7 @@ proptest! {
 
     #[test]
     fn roots_and_proofs_agree_and_each_accepts_the_others(size in 1_u64..1000, seed in any::<u64>(), index in any::<u64>(), old in any::<u64>()) {
-        let (tree, nodes, leaves, stored) = trees(size, seed);
+        let Trees { tree, nodes, leaves, stored } = trees(size, seed);
         let read = |level: u8, index: u64| nodes.get(&(level, index)).copied().ok_or(());
         let root = tlog_tiles::tree_hash(size, &stored).unwrap();
         prop_assert_eq!(tree.root(), ours(&root));

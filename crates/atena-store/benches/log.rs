@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
 use atena_ledger::{
-    Direction, Hash, Leaf, LeafShape, Outcome, RenderedShape, Salts, commit_content, commit_details, commit_subject,
-    inclusion_nodes, inclusion_proof, verify_inclusion,
+    Direction, Frontier, Hash, Leaf, LeafShape, Outcome, RenderedShape, Salts, commit_content, commit_details,
+    commit_subject, inclusion_nodes, inclusion_proof, verify_inclusion,
 };
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::{LogEntry, Store};
@@ -68,7 +68,23 @@ async fn run(leaves: u64) {
         let (small, large) = (small.as_secs_f64() * 1e6, large.as_secs_f64() * 1e6);
         println!("{name:<34}{small:>11.0} µs{large:>11.0} µs   {:.2}", large / small);
     }
+    println!("\nstart-up check of every hash       {:>10.2} s", start_up(&town).await.as_secs_f64());
     town.store.close().await;
+}
+
+/// Time to rebuild the tree from the stored hashes, as every start does for all but the newest leaves.
+async fn start_up(town: &Town) -> Duration {
+    let started = Instant::now();
+    let mut tree = Frontier::empty();
+    loop {
+        let chunks = town.store.log_hashes_from(tree.size(), 1024).await.unwrap();
+        if chunks.is_empty() {
+            return started.elapsed();
+        }
+        for hash in chunks.into_iter().flat_map(|(_, hashes)| hashes) {
+            tree.push(hash, |_, _, _| {});
+        }
+    }
 }
 
 fn per_second(count: u64, took: Duration) -> f64 {

@@ -51,6 +51,21 @@ impl WriteTransaction {
         Ok(())
     }
 
+    /// Forgets signed heads that say nothing more: of those before the newest thousand, the last of each day in Japan stays.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.thin_out")]
+    pub async fn thin_out_checkpoints(&mut self) -> Result<(), StoreError> {
+        // The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
+        const THIN_OUT: &str = "DELETE FROM log_checkpoint WHERE municipality_code = ?1 AND size < \
+            (SELECT min(size) FROM (SELECT size FROM log_checkpoint WHERE municipality_code = ?1 ORDER BY size DESC LIMIT 1000)) \
+            AND size NOT IN (SELECT max(size) FROM log_checkpoint WHERE municipality_code = ?1 \
+            GROUP BY (signed_at + 32400000000) / 86400000000)";
+        sqlx::query(THIN_OUT).bind(self.municipality.as_str()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
     /// The newest signed head, as this transaction sees it.
     ///
     /// # Errors

@@ -108,6 +108,19 @@ impl Store {
         query.build().fetch_all(&self.readers).await?.iter().map(chunk).collect()
     }
 
+    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
+    pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
+        const HASHES: &str = "SELECT first_index, hashes FROM log_chunk WHERE municipality_code = ? AND first_index >= ? \
+            ORDER BY first_index LIMIT ?";
+        let rows =
+            sqlx::query(HASHES).bind(self.code()).bind(index(from)?).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((count(row, 0, "log_chunk")?, hashes(row.try_get(1)?)?))).collect()
+    }
+
     /// The chunk that holds the leaf of this transfer, if any.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(WAIT_MAX)
             .pragma("secure_delete", "ON")
+            // Pages that every commit touches (head, newest index pages) are written back once in 16 MiB instead of once in 4.
+            .pragma("wal_autocheckpoint", "4000")
             .pragma("trusted_schema", "OFF")
             .disable_statement_logging();
         let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());

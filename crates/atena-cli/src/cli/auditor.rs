@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 
 use super::{CallArgs, ReachArgs};
 
-/// `atena transfers`.
+/// What every question of an auditor needs.
 #[derive(Args)]
-pub(crate) struct TransfersArgs {
+pub(crate) struct AuditorArgs {
     /// The directory that `init` made (certificates and settings).
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
@@ -19,6 +19,14 @@ pub(crate) struct TransfersArgs {
     /// How to reach the gateway.
     #[command(flatten)]
     pub(crate) reach: ReachArgs,
+}
+
+/// `atena transfers`.
+#[derive(Args)]
+pub(crate) struct TransfersArgs {
+    /// Who asks.
+    #[command(flatten)]
+    pub(crate) auditor: AuditorArgs,
     /// Which transfers, e.g. 'system_id = "resident-tax" AND outcome = "RELEASED"'.
     #[arg(long, default_value = "")]
     pub(crate) filter: String,
@@ -89,15 +97,9 @@ pub(crate) enum VerifyCommand {
 /// `atena disclose`.
 #[derive(Args)]
 pub(crate) struct DiscloseArgs {
-    /// The directory that `init` made (certificates and settings).
-    #[arg(long, value_name = "DIR")]
-    pub(crate) home: PathBuf,
-    /// The auditing system.
-    #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
-    pub(crate) system: String,
-    /// How to reach the gateway.
+    /// Who asks.
     #[command(flatten)]
-    pub(crate) reach: ReachArgs,
+    pub(crate) auditor: AuditorArgs,
     /// The person, as a system names them: SYSTEM/NUMBER.
     #[arg(long, value_name = "SYSTEM/NUMBER")]
     pub(crate) person: String,
@@ -119,15 +121,9 @@ pub(crate) enum AuditCommand {
 /// `atena audit review`.
 #[derive(Args)]
 pub(crate) struct ReviewArgs {
-    /// The directory that `init` made (certificates and settings).
-    #[arg(long, value_name = "DIR")]
-    pub(crate) home: PathBuf,
-    /// The auditing system.
-    #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
-    pub(crate) system: String,
-    /// How to reach the gateway.
+    /// Who asks.
     #[command(flatten)]
-    pub(crate) reach: ReachArgs,
+    pub(crate) auditor: AuditorArgs,
     /// The month, YYYY-MM.
     #[arg(long, value_name = "YYYY-MM")]
     pub(crate) month: String,

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use auditor::{
-    AuditCommand, DiscloseArgs, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand, WitnessArgs,
+    AuditCommand, AuditorArgs, DiscloseArgs, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
+    WitnessArgs,
 };
 
 use crate::init::DEFAULT_MUNICIPALITY;

@@ -30,9 +30,9 @@ const QUESTIONS: [&str; 4] = [
 pub(super) async fn run(args: &ReviewArgs, output: &mut Output) -> Result<Finished, CliError> {
     let malformed = |_| CliError::Malformed { what: "--month", reason: "write YYYY-MM, e.g. 2026-11".to_owned() };
     let month: Date = format!("{}-01", args.month).parse().map_err(malformed)?;
-    let home = Home::existing(&args.home)?;
+    let home = Home::existing(&args.auditor.home)?;
     let limits = Config::load(&home.config())?.review;
-    let client = super::connect_auditor(&home, &args.system, &args.reach).await?;
+    let client = super::connect_auditor(&home, &args.auditor).await?;
     let next = month.saturating_add(1.month());
     let within = between(month, next);
     let before = between(month.saturating_sub(MONTHS_BEFORE.months()), month);

@@ -23,8 +23,8 @@ use crate::report::write_pdf;
 
 /// Writes the report and the receipts.
 pub(super) async fn run(args: &DiscloseArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let home = Home::existing(&args.home)?;
-    let client = super::connect_auditor(&home, &args.system, &args.reach).await?;
+    let home = Home::existing(&args.auditor.home)?;
+    let client = super::connect_auditor(&home, &args.auditor).await?;
     let transfers = of_person(&client, &args.person, usize::MAX).await?;
     let receipts = args.out.join("receipts");
     fs::create_dir_all(&receipts).map_err(failed("make", &receipts))?;

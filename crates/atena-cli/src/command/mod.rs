@@ -17,7 +17,7 @@ mod verify;
 mod witness;
 
 use crate::Finished;
-use crate::cli::{CallArgs, Command, ReachArgs};
+use crate::cli::{AuditorArgs, CallArgs, Command};
 use crate::client::{Caller, Client};
 use crate::error::CliError;
 use crate::home::Home;
@@ -50,9 +50,9 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
 }
 
 /// A connection of somebody who audits.
-async fn connect_auditor(home: &Home, system: &str, reach: &ReachArgs) -> Result<Client, CliError> {
-    let (server, operator) = (reach.server.as_deref(), reach.operator.as_deref());
-    Client::connect(&Caller { home, system, server, operator, tape: None }).await
+async fn connect_auditor(home: &Home, auditor: &AuditorArgs) -> Result<Client, CliError> {
+    let (server, operator) = (auditor.reach.server.as_deref(), auditor.reach.operator.as_deref());
+    Client::connect(&Caller { home, system: &auditor.system, server, operator, tape: None }).await
 }
 
 async fn connect(args: &CallArgs) -> Result<Client, CliError> {

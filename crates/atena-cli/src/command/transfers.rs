@@ -20,8 +20,8 @@ const PAGE_SIZE: u32 = 1_000;
 
 /// Shows transfers, one transfer, or counts.
 pub(super) async fn run(args: &TransfersArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let home = Home::existing(&args.home)?;
-    let client = super::connect_auditor(&home, &args.system, &args.reach).await?;
+    let home = Home::existing(&args.auditor.home)?;
+    let client = super::connect_auditor(&home, &args.auditor).await?;
     if let (Some(id), Some(path)) = (&args.id, &args.reconstruct) {
         let request = client.request(ReconstructTransferRequest { transfer_id: id.clone() });
         let answer = client.transfer_log().reconstruct_transfer(request).await?.into_inner();

@@ -20,6 +20,9 @@ const FINDINGS_MAX: usize = 20;
 /// Chunks read at once.
 const CHUNKS_AT_ONCE: u32 = 64;
 
+/// Chunks whose hashes alone are read at once.
+const HASHES_AT_ONCE: u32 = 1024;
+
 /// Newest leaves that are recomputed from their parts at every start; older ones are checked by their stored hashes.
 const RECOMPUTED_AT_START: u64 = 200_000;
 
@@ -141,6 +144,7 @@ pub(crate) async fn fsck(
         Depth::Everything(_) => 0,
     };
     progress(0, size);
+    check.push_stored(recomputed_from, &mut progress).await?;
     loop {
         let chunks = store.log_chunks_from(check.tree.size(), CHUNKS_AT_ONCE).await?;
         if chunks.is_empty() {
@@ -161,9 +165,7 @@ pub(crate) async fn fsck(
                 check.found(Finding::LeafBeyondEnd(first));
                 return Ok(check.result);
             }
-            let stored = stored_hashes(&chunk);
-            let hashes =
-                if first + chunk.leaf_count > recomputed_from { check.recompute(&chunk, &stored) } else { stored };
+            let hashes = check.recompute(&chunk, &stored_hashes(&chunk));
             if let Depth::Everything(vault) = depth {
                 check.details(vault, &chunk).await?;
             }
@@ -223,6 +225,27 @@ impl Check<'_> {
         self.signed.reverse();
         self.compare_signed();
         Ok(())
+    }
+
+    /// Takes the leaves before `until` by their stored hashes, a whole chunk at a time: the tree and the signed heads tell whether they are
+    /// what was signed. What is not in order is left to the closer look.
+    async fn push_stored(&mut self, until: u64, progress: &mut impl FnMut(u64, u64)) -> Result<(), StoreError> {
+        loop {
+            let chunks = self.store.log_hashes_from(self.tree.size(), HASHES_AT_ONCE).await?;
+            if chunks.is_empty() {
+                return Ok(());
+            }
+            for (first, hashes) in chunks {
+                let end = first + u64::try_from(hashes.len()).unwrap_or(u64::MAX);
+                if first != self.tree.size() || end > until || hashes.is_empty() {
+                    return Ok(());
+                }
+                for hash in hashes {
+                    self.push(hash).await?;
+                }
+            }
+            progress(self.tree.size(), self.result.size);
+        }
     }
 
     /// Hashes of a chunk's leaves from their parts; empty where the chunk can't be read.

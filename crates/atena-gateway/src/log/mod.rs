@@ -18,6 +18,7 @@ mod writer;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use atena_ledger::{Note, VerifierKey};
@@ -79,6 +80,7 @@ impl Log {
             publish,
             file: config.checkpoint_file.clone(),
             interval: config.checkpoint_interval(),
+            signed: AtomicU64::new(0),
         };
         tasks.spawn(signer.run(Arc::clone(&grown), stop.clone()));
         tasks.spawn(indexer::run(store.clone(), stop.clone()));

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
@@ -14,6 +15,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+
+/// After how many signed heads those that say nothing more are forgotten.
+const THIN_OUT_EVERY: u64 = 1000;
 
 /// Why the log's key can't be used.
 pub type LogKeyError = KeyError;
@@ -34,6 +38,8 @@ pub(super) struct Signer {
     pub(super) publish: watch::Sender<Option<String>>,
     pub(super) file: PathBuf,
     pub(super) interval: Duration,
+    /// Heads signed since the start.
+    pub(super) signed: AtomicU64,
 }
 
 /// Why a head was not signed.
@@ -112,6 +118,9 @@ impl Signer {
         let note = Note { text, signatures: vec![signature] }.to_string();
         let checkpoint = StoredCheckpoint { size, root, note };
         transaction.insert_checkpoint(&checkpoint, clock::now()).await?;
+        if self.signed.fetch_add(1, Ordering::Relaxed).is_multiple_of(THIN_OUT_EVERY) {
+            transaction.thin_out_checkpoints().await?;
+        }
         transaction.commit().await?;
         Ok(checkpoint)
     }

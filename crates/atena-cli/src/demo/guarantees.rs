@@ -4,8 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
+use atena_gateway::{Config, LogKeeper};
+use atena_ledger::{Receipt, VerifierKey};
 use atena_proto::released::ReleasedBody;
-use atena_proto::v1::{Benefit, Dataset, Delivery, Payment, Qualification, Transfer};
+use atena_proto::v1::{
+    Benefit, Dataset, Delivery, GetCheckpointRequest, GetInclusionProofRequest, Payment, Qualification, Transfer,
+};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +22,9 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::table::grouped;
 use crate::{progress, rows};
+
+/// Receipts that are fetched and verified.
+const RECEIPTS: usize = 50;
 
 /// The checks so far.
 struct Checks<'a> {
@@ -40,6 +47,7 @@ pub(super) async fn run(
     checks.check(evidence.all_refused, "everything that no rule allows was refused")?;
     let to_tax = pull_everything(&consumers.resident_tax).await?;
     let to_assistance = pull_everything(&consumers.public_assistance).await?;
+    receipts_verify(&mut checks, &consumers.resident_tax, &to_tax).await?;
     let tapes = consumers.tapes;
     deny_by_default(&mut checks, &to_tax, &to_assistance)?;
     let delivered: Vec<Delivery> = [to_tax, to_assistance, evidence.shown].into_iter().flatten().collect();
@@ -53,6 +61,7 @@ pub(super) async fn run(
     let status = process.stop().await?;
     let text = format!("asked to stop (SIGTERM), the gateway finished what was under way and ended: {status}");
     checks.check(status.success(), &text)?;
+    log_is_sound(&mut checks, town).await?;
     let everything: Vec<PathBuf> = town.database_files().into_iter().chain([town.log.clone()]).collect();
     confined_at_rest(&mut checks, &everything, &detector, "after it stopped")?;
     Ok(checks.broken)
@@ -135,6 +144,37 @@ fn names_restricted_field(body: &ReleasedBody) -> Result<bool, CliError> {
         ReleasedBody::Exemption(_) | ReleasedBody::WelfarePension(_) => return Ok(true),
     };
     Ok(!number.is_empty() || !remarks.is_empty())
+}
+
+/// tamper-evident: a receiver can hold the municipality to its word, with the log's public key and nothing else.
+async fn receipts_verify(checks: &mut Checks<'_>, client: &Client, delivered: &[Delivery]) -> Result<(), CliError> {
+    let head = client.transfer_log().get_checkpoint(client.request(GetCheckpointRequest {})).await?.into_inner();
+    let key = VerifierKey::parse(&head.verifier_key).map_err(|_| CliError::Answer("no key of the log"))?;
+    let mut verified = 0;
+    for delivery in delivered.iter().take(RECEIPTS) {
+        let request = client.request(GetInclusionProofRequest { transfer_id: delivery.transfer_id.clone() });
+        let proof = client.transfer_log().get_inclusion_proof(request).await?.into_inner();
+        let in_log = Receipt::parse(&proof.receipt).is_ok_and(|receipt| receipt.verify(&proof.leaf, &key).is_ok());
+        let same_bytes = proof.content_sha256 == sha256(&delivery.encode_to_vec());
+        verified += usize::from(in_log && same_bytes);
+    }
+    checks.check(
+        verified == delivered.len().min(RECEIPTS),
+        &format!("{RESIDENT_TAX} holds receipts (受領証) for {verified} deliveries: each verifies offline with the log's public key alone"),
+    )
+}
+
+/// tamper-evident: every leaf, the tree and every signed head, recomputed.
+async fn log_is_sound(checks: &mut Checks<'_>, town: &Town) -> Result<(), CliError> {
+    let keeper = LogKeeper::open(Config::load(&town.home.config())?).await?;
+    let checked = keeper.fsck(|_, _| {}).await.map_err(|error| CliError::Rows(error.to_string()))?;
+    keeper.close().await;
+    let leaves = grouped(i64::try_from(checked.size).unwrap_or(i64::MAX));
+    let text = format!(
+        "the transfer log recomputed: {leaves} leaves give every one of its {} signed heads",
+        checked.checkpoints
+    );
+    checks.check(checked.findings.is_empty() && checked.size > 0 && checked.checkpoints > 0, &text)
 }
 
 /// log-before-release and reconstructible: every delivery is in the log under its id with the digest of exactly what was sent, and

@@ -167,7 +167,15 @@ async fn two_gateways_on_one_database_keep_one_log() {
             gateway.register(system, registration(&format!("A{one}"), Some(&number))).await.unwrap();
         }
     };
-    tokio::join!(work(&town), work(&other));
+    let check = async || {
+        for _ in 0..3 {
+            let home = town.home_text().to_owned();
+            let fsck = move || printed(&atena(&["log", "fsck", "--home", &home]));
+            let told = tokio::task::spawn_blocking(fsck).await.unwrap();
+            assert!(told.contains("sound"), "also while it grows: {told}");
+        }
+    };
+    tokio::join!(work(&town), work(&other), check());
     let issued = town.transfers("method = \"AddressService/RegisterPerson\" AND outcome = \"RECEIVED\"").await;
     assert_eq!(issued.len(), 80, "nothing acknowledged is missing");
     drop(other);

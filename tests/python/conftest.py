@@ -62,13 +62,13 @@ class Town:
         self.serve(home, contract)
 
     @classmethod
-    def on(cls, home: Path, contract, file_bytes_max=None):
+    def on(cls, home: Path, contract, file_bytes_max=None, wrapper=()):
         """A gateway on a home that is there already."""
         town = cls.__new__(cls)
-        town.serve(home, contract, file_bytes_max)
+        town.serve(home, contract, file_bytes_max, wrapper)
         return town
 
-    def serve(self, home: Path, contract, file_bytes_max=None):
+    def serve(self, home: Path, contract, file_bytes_max=None, wrapper=()):
         """Starts the gateway; with a limit, files may not grow beyond it, as if the disk were full."""
 
         def limit():
@@ -80,10 +80,11 @@ class Town:
         self.contract = contract
         self.log = (home / "gateway.log").open("wb")
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
+            [*wrapper, BINARY, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=self.log if file_bytes_max is None else subprocess.DEVNULL,
             preexec_fn=limit,
+            start_new_session=True,
             env={**os.environ, "RUST_LOG": "trace"},
         )
         line = self.process.stdout.readline().decode()
@@ -128,6 +129,15 @@ class Town:
         c = self.contract
         chunk = c.PushRecordsRequest(request_id=str(uuid.uuid4()), records=records)
         return [result for answer in self.records("pension").PushRecords(iter([chunk])) for result in answer.results]
+
+    def kill(self):
+        """Ends it at once, with whatever it was started through."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.log.close()
 
     def stop(self):
         if self.process.poll() is not None:

@@ -277,6 +277,15 @@ def test_tamper_evident_changed_details_are_found_by_fsck(stopped):
     assert "details of leaf 0 were changed" in atena("log", "fsck", "--home", home, code=2)
 
 
+def test_a_persons_key_can_be_destroyed_and_every_proof_goes_on_verifying(logged, stopped, tmp_path):
+    home = stopped()
+    change(home, "DELETE FROM person_key WHERE unified_address_number = (SELECT unified_address_number FROM link "
+                 "WHERE system_id = 'resident-tax' AND local_address_number = 'T7')")
+    assert "sound" in atena("log", "fsck", "--home", home)
+    atena("log", "export", "--home", home, "--out", tmp_path / "copy")
+    assert "verified" in atena("verify", "export", "--key", logged.key, tmp_path / "copy")
+
+
 def test_tamper_evident_yesterdays_copy_is_refused(logged, stopped):
     """The database is restored from an old backup; the signed head beside it is from today."""
     home = stopped()

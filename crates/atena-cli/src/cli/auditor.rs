@@ -113,7 +113,7 @@ pub(crate) struct DiscloseArgs {
 pub(crate) enum AuditCommand {
     /// The monthly review: volumes against the usual, calls out of hours, refusals, people looked up often (見過ぎ), operators (月次点検).
     ///
-    /// What counts as unusual is set in [review] of atena.toml.
+    /// What counts as unusual is set under `review` in atena.toml.
     #[command(after_help = "Example:\n  atena audit review --home /srv/atena --month 2026-11 --out review.html")]
     Review(ReviewArgs),
 }

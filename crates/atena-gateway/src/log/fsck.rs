@@ -148,7 +148,10 @@ pub(crate) async fn fsck(
     loop {
         let chunks = store.log_chunks_from(check.tree.size(), CHUNKS_AT_ONCE).await?;
         if chunks.is_empty() {
-            break;
+            if check.end().await? {
+                return Ok(check.result);
+            }
+            continue;
         }
         for chunk in chunks {
             let first = chunk.first_index;
@@ -161,7 +164,11 @@ pub(crate) async fn fsck(
                 });
                 return Ok(check.result);
             }
-            if first >= size {
+            if first >= check.result.size {
+                // A running gateway may have added it since.
+                check.result.size = store.log_size().await?;
+            }
+            if first >= check.result.size {
                 check.found(Finding::LeafBeyondEnd(first));
                 return Ok(check.result);
             }
@@ -180,10 +187,8 @@ pub(crate) async fn fsck(
                 return Ok(check.result);
             }
         }
-        progress(check.tree.size(), size);
+        progress(check.tree.size(), check.result.size);
     }
-    check.end().await?;
-    Ok(check.result)
 }
 
 // === impl Check ===
@@ -316,13 +321,14 @@ impl Check<'_> {
         });
         for (level, index, root) in completed {
             let tile = index / 256;
-            if !self.nodes.contains_key(&(level, tile)) {
+            let place = usize::try_from(index % 256).unwrap_or(usize::MAX);
+            let kept = |check: &Self| check.nodes.get(&(level, tile)).and_then(|hashes| hashes.get(place)).copied();
+            if kept(self).is_none() {
+                // Not read yet, or grown since it was read.
                 self.nodes.retain(|(kept, _), _| *kept != level);
                 self.nodes.insert((level, tile), self.store.log_tile(level, tile).await.unwrap_or_default());
             }
-            let place = usize::try_from(index % 256).unwrap_or(usize::MAX);
-            let stored = self.nodes.get(&(level, tile)).and_then(|hashes| hashes.get(place));
-            if stored != Some(&root) {
+            if kept(self) != Some(root) {
                 let leaves = 1_u64 << (8 * u32::from(level));
                 self.found(Finding::NodeDiffers { from: index * leaves, to: (index + 1) * leaves - 1 });
             }
@@ -343,11 +349,20 @@ impl Check<'_> {
         }
     }
 
-    async fn end(&mut self) -> Result<(), StoreError> {
+    /// Compares what is left to compare at the end of the leaves; `false` where a running gateway has added more meanwhile.
+    async fn end(&mut self) -> Result<bool, StoreError> {
+        let mut transaction = self.store.begin_write("check_log_head").await?;
+        let head = transaction.log_frontier().await.ok();
         let size = self.tree.size();
+        if head.as_ref().is_some_and(|head| head.size() > size)
+            && !self.store.log_hashes_from(size, 1).await?.is_empty()
+        {
+            return Ok(false);
+        }
         if size < self.result.size {
             self.found(Finding::LeafMissing(size));
         }
+        self.result.size = size;
         if let Some((signed, _)) = self.signed.first().copied() {
             self.found(Finding::Truncated { signed, size });
         }
@@ -357,11 +372,10 @@ impl Check<'_> {
                 self.found(Finding::DetailsMissing(leaf));
             }
         }
-        let mut transaction = self.store.begin_write("check_log_head").await?;
-        if transaction.log_frontier().await.ok().as_ref() != Some(&self.tree) {
+        if head.as_ref() != Some(&self.tree) {
             self.found(Finding::HeadDiffers);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -74,7 +74,11 @@ impl Witness {
             let head = newest.borrow_and_update().clone();
             let mut pause = None;
             if let Some(head) = head {
-                match self.submit(&head, &mut seen).await {
+                let submitted = tokio::select! {
+                    submitted = self.submit(&head, &mut seen) => submitted,
+                    () = stop.cancelled() => return,
+                };
+                match submitted {
                     Ok(note) => {
                         cosigned.send_replace(Some(note));
                     }

@@ -54,8 +54,9 @@ deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
 
-bench: ## Measure the transfer log against bare SQLite (minutes; ATENA_BENCH_LEAVES sets the size)
+bench: ## Measure log and gateway against bare baselines (minutes; ATENA_BENCH_LEAVES, ATENA_BENCH_PEOPLE)
 	$(CARGO) bench --locked -p atena-store --bench log
+	$(CARGO) bench --locked -p atena-cli --bench gateway
 
 fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }

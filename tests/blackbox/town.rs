@@ -24,6 +24,8 @@ use tonic_types::StatusExt as _;
 /// A home directory with a running gateway.
 pub(crate) struct Town {
     folder: Arc<TempDir>,
+    /// `RUST_LOG` of the gateway.
+    log_level: &'static str,
     serving: Option<Serving>,
 }
 
@@ -58,9 +60,22 @@ pub(crate) fn reason(status: &Status) -> String {
 impl Town {
     /// A home without a gateway yet.
     pub(crate) fn prepare() -> Self {
-        let town = Self { folder: Arc::new(tempfile::tempdir().unwrap()), serving: None };
+        let town = Self { folder: Arc::new(tempfile::tempdir().unwrap()), log_level: "trace", serving: None };
         printed(&atena(&["init", "--home", town.home_text()]));
         town
+    }
+
+    /// Lets the gateway log this much from its next start on.
+    #[allow(dead_code, reason = "for benches/gateway, which shares this file")]
+    pub(crate) fn log_at(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// The gateway's process.
+    #[allow(dead_code, reason = "for benches/gateway, which shares this file")]
+    pub(crate) fn process_id(&self) -> u32 {
+        self.serving.as_ref().unwrap().process.id()
     }
 
     /// A home with its gateway.
@@ -75,7 +90,7 @@ impl Town {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
             .args(["serve", "--home", self.home_text(), "--listen", "127.0.0.1:0"])
-            .env("RUST_LOG", "trace")
+            .env("RUST_LOG", self.log_level)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -92,7 +107,7 @@ impl Town {
 
     /// A second gateway on the same home.
     pub(crate) fn another_gateway(&self) -> Self {
-        let mut other = Self { folder: Arc::clone(&self.folder), serving: None };
+        let mut other = Self { folder: Arc::clone(&self.folder), log_level: self.log_level, serving: None };
         other.serve();
         other
     }

@@ -8,7 +8,7 @@ use atena_proto::v1;
 
 use crate::call::Call;
 use crate::error::{CallError, Reason};
-use crate::transfer::Subject;
+use crate::transfer::{Subject, refuse};
 
 /// Numbers in one call.
 const NUMBERS_MAX: usize = 1000;
@@ -66,7 +66,14 @@ pub(crate) async fn run(
                 });
                 transfers.push(transfer);
             }
-            Err(error) => answer.errors.push(error.into_item(index)),
+            Err(error) => {
+                let local = locals.get(index).and_then(|local| local.as_ref().ok()).cloned();
+                let subject = Subject { local_address_number: local, unified_address_number: None };
+                let mut transfer = call.transfer(Some(Dataset::Person), &subject);
+                refuse(&mut transfer, error.reason);
+                transfers.push(transfer);
+                answer.errors.push(error.into_item(index));
+            }
         }
     }
     call.log_release(transfers).await?;

@@ -1,0 +1,63 @@
+//! Bare SQLite through sqlx: what the gateway is compared with.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{QueryBuilder, Row as _};
+use tokio_stream::StreamExt as _;
+
+const ROWS_OF_STATEMENT: u64 = 64;
+const ROWS_OF_TRANSACTION: u64 = 512;
+
+async fn pool(path: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
+}
+
+/// Inserts rows of 300 bytes, 64 to a statement and 512 to a transaction.
+pub(crate) async fn insert(rows: u64) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(&folder.path().join("bare.db")).await;
+    sqlx::query("CREATE TABLE record (id INTEGER PRIMARY KEY, body BLOB)").execute(&pool).await.unwrap();
+    let body = vec![7_u8; 300];
+    let started = Instant::now();
+    let mut done = 0;
+    while done < rows {
+        let mut transaction = pool.begin().await.unwrap();
+        let end = rows.min(done + ROWS_OF_TRANSACTION);
+        while done < end {
+            let to = end.min(done + ROWS_OF_STATEMENT);
+            let mut query = QueryBuilder::new("INSERT INTO record ");
+            query.push_values(done..to, |mut row, id| {
+                row.push_bind(i64::try_from(id).unwrap()).push_bind(body.as_slice());
+            });
+            query.build().execute(&mut *transaction).await.unwrap();
+            done = to;
+        }
+        transaction.commit().await.unwrap();
+    }
+    started.elapsed()
+}
+
+/// Reads the very rows that a full pull reads, in order, without doing anything with them.
+pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
+    let pool = pool(database).await;
+    let started = Instant::now();
+    let mut stream = sqlx::query(
+        "SELECT record_key, revision, sealed FROM record_revision ORDER BY municipality_code, dataset, record_key",
+    )
+    .fetch(&pool);
+    let mut read = 0;
+    while let Some(row) = stream.next().await {
+        let row = row.unwrap();
+        std::hint::black_box((row.get::<&str, _>(0).len(), row.get::<i64, _>(1), row.get::<&[u8], _>(2).len()));
+        read += 1;
+    }
+    assert_eq!(read, rows);
+    started.elapsed()
+}

@@ -88,7 +88,8 @@ impl Store {
         query
             .push(STORED)
             .push(
-                " FROM record_head AS head JOIN link ON link.municipality_code = head.municipality_code \
+                // By what changed: without statistics SQLite may walk through the whole dataset instead.
+                " FROM record_head AS head INDEXED BY record_head_by_change JOIN link INDEXED BY link_by_person ON link.municipality_code = head.municipality_code \
                  AND link.unified_address_number = head.unified_address_number \
                  JOIN record_revision AS revision ON revision.municipality_code = head.municipality_code \
                  AND revision.dataset = head.dataset AND revision.record_key = head.record_key \

@@ -133,7 +133,8 @@ impl Store {
             query
                 .push(STORED)
                 .push(
-                    " FROM record_head AS head JOIN record_revision AS revision \
+                    // By the person: without statistics SQLite may walk through the whole dataset instead.
+                    " FROM record_head AS head INDEXED BY record_head_of_person JOIN record_revision AS revision \
                      ON revision.municipality_code = head.municipality_code AND revision.dataset = head.dataset \
                      AND revision.record_key = head.record_key AND revision.revision = head.revision \
                      WHERE head.deleted = 0 AND head.municipality_code = ",

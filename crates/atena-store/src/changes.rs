@@ -2,11 +2,11 @@
 
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
-use sqlx::QueryBuilder;
 
+use crate::engine::{Sql, Statement, signed, sql};
 use crate::error::StoreError;
-use crate::records::{STORED, StoredRecord, push_datasets, stored_record};
-use crate::rows::{count, signed, text};
+use crate::people::person_in;
+use crate::records::{StoredRecord, datasets, stored_record};
 use crate::store::Store;
 
 /// Something that changed for one consumer.
@@ -61,9 +61,9 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.change_sequence.last")]
     pub async fn last_change_sequence(&self) -> Result<u64, StoreError> {
-        const QUERY: &str = "SELECT last FROM change_sequence WHERE municipality_code = ?";
-        let row = sqlx::query(QUERY).bind(self.code()).fetch_optional(&self.readers).await?;
-        row.map_or(Ok(0), |row| count(&row, 0, "change_sequence"))
+        const LAST: Sql = sql!(all "SELECT last FROM change_sequence WHERE municipality_code = $1");
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), LAST)).await?;
+        row.map_or(Ok(0), |row| row.count(0, "change_sequence"))
     }
 
     /// What changed for the permits' caller, sequences after `after` up to `until`, in order, at most `limit`. Records of people who
@@ -80,56 +80,40 @@ impl Store {
         until: u64,
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
+        // By what changed: without statistics SQLite may walk through the whole dataset instead.
+        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, record.unified_address_number, record.dataset, \
+                record.record_key, record.revision, record.change_sequence, record.deleted, record.sealed FROM record"
+            sqlite " INDEXED BY record_by_change"
+            all " JOIN link"
+            sqlite " INDEXED BY link_of_person"
+            all " ON link.municipality_code = record.municipality_code \
+                AND link.unified_address_number = record.unified_address_number \
+            WHERE record.municipality_code = $1 AND link.municipality_code = $1 AND link.system_id = $2 \
+                AND record.change_sequence > $3 AND record.change_sequence <= $4 AND link.change_sequence <= $5 \
+                AND record.dataset" texts "$6"
+            all " ORDER BY record.change_sequence LIMIT $7");
+        const LINKS: Sql = sql!(all "SELECT change_sequence, local_address_number, unified_address_number FROM link \
+            WHERE municipality_code = $1 AND system_id = $2 AND change_sequence > $3 AND change_sequence <= $4 \
+            ORDER BY change_sequence LIMIT $5");
         let Some(permit) = permits.first() else {
             return Ok(Vec::new());
         };
-        let system = permit.caller().as_str();
-        let mut query = QueryBuilder::new("SELECT link.local_address_number, ");
-        query
-            .push(STORED)
-            .push(
-                // By what changed: without statistics SQLite may walk through the whole dataset instead.
-                " FROM record_head AS head INDEXED BY record_head_by_change JOIN link INDEXED BY link_by_person ON link.municipality_code = head.municipality_code \
-                 AND link.unified_address_number = head.unified_address_number \
-                 JOIN record_revision AS revision ON revision.municipality_code = head.municipality_code \
-                 AND revision.dataset = head.dataset AND revision.record_key = head.record_key \
-                 AND revision.revision = head.revision WHERE head.municipality_code = ",
-            )
-            .push_bind(self.code())
-            .push(" AND head.change_sequence > ")
-            .push_bind(signed(after))
-            .push(" AND head.change_sequence <= ")
-            .push_bind(signed(until))
-            .push(" AND link.change_sequence <= ")
-            .push_bind(signed(since))
-            .push(" AND link.system_id = ")
-            .push_bind(system);
-        push_datasets(&mut query, " AND head.dataset", permits);
-        query.push(" ORDER BY head.change_sequence LIMIT ").push_bind(limit);
+        let between = |sql| {
+            let statement = Statement::about(self.code(), sql).text(permit.caller().as_str());
+            statement.integer(signed(after)).integer(signed(until))
+        };
+        let records = between(RECORDS).integer(signed(since)).texts(datasets(permits)).integer(limit.into());
         let mut found = Vec::new();
-        for row in &query.build().fetch_all(&self.readers).await? {
-            let local = LocalAddressNumber::parse(text(row, 0)?).map_err(StoreError::corrupt("link"))?;
+        for row in &self.engine.fetch_all(&records).await? {
+            let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("link"))?;
             let stored = stored_record(row, 1)?;
             found.push(Change::Record { sequence: stored.change_sequence, local_address_number: local, stored });
         }
-
-        const LINKS: &str = "SELECT change_sequence, local_address_number, unified_address_number FROM link \
-            WHERE municipality_code = ? AND system_id = ? AND change_sequence > ? AND change_sequence <= ? \
-            ORDER BY change_sequence LIMIT ?";
-        let links = sqlx::query(LINKS)
-            .bind(self.code())
-            .bind(system)
-            .bind(signed(after))
-            .bind(signed(until))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
-        for row in &links {
-            let corrupt = StoreError::corrupt("link");
+        for row in &self.engine.fetch_all(&between(LINKS).integer(limit.into())).await? {
             found.push(Change::Linked {
-                sequence: count(row, 0, "link")?,
-                local_address_number: LocalAddressNumber::parse(text(row, 1)?).map_err(&corrupt)?,
-                unified_address_number: UnifiedAddressNumber::parse_migrated(text(row, 2)?).map_err(&corrupt)?,
+                sequence: row.count(0, "link")?,
+                local_address_number: LocalAddressNumber::parse(row.text(1)?).map_err(StoreError::corrupt("link"))?,
+                unified_address_number: person_in(row, 2, "link")?,
             });
         }
         found.sort_by_key(Change::sequence);

@@ -23,7 +23,7 @@ pub enum StoreError {
     /// The 14 digits of unified numbers are used up.
     #[error("there are no unified address numbers left")]
     NumbersExhausted,
-    /// The database file can't be created, or is no database of this program.
+    /// The database can't be created or reached, is no database of this program, or would not keep what it acknowledges.
     #[error("the database can't be opened: {0}")]
     Open(String),
 }
@@ -44,6 +44,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// For tables that can't be brought to this version.
+    pub(crate) fn not_of_this_version(error: sqlx::migrate::MigrateError) -> Self {
+        Self::Open(format!("its tables are not those of this version: {error}"))
+    }
+
     /// For identifiers and codes that a row should hold.
     pub(crate) fn corrupt(table: &'static str) -> impl Fn(IdentifierError) -> Self {
         move |_| Self::Corrupt { table }

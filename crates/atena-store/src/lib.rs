@@ -1,4 +1,5 @@
-//! The database behind one [`Store`]: the only crate that knows SQL. SQLite, embedded: no server to run.
+//! The database behind one [`Store`]: the only crate that knows SQL. SQLite, embedded, needs no server; PostgreSQL serves any number
+//! of gateways at once.
 //!
 //! A store belongs to one municipality, and every question is asked for it alone (invariant *municipality-apart*). Reading records for
 //! somebody takes the policy's permit; writing happens in a [`WriteTransaction`], which leaves nothing behind unless committed.
@@ -10,11 +11,11 @@
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use atena_domain::MunicipalityCode;
-//! use atena_store::Store;
+//! use atena_store::{Store, StoreOptions};
 //!
 //! let folder = tempfile::tempdir()?;
-//! let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-//! let store = Store::open(&url, MunicipalityCode::parse("132098")?).await?;
+//! let options = StoreOptions::new(format!("sqlite:{}", folder.path().join("atena.db").display()));
+//! let store = Store::open(&options, MunicipalityCode::parse("132098")?).await?;
 //!
 //! let mut transaction = store.begin_write("example").await?;
 //! let issued = transaction.issue_unified_numbers(2).await?;
@@ -25,6 +26,7 @@
 //! ```
 
 mod changes;
+mod engine;
 mod error;
 mod log_append;
 mod log_checkpoint;
@@ -35,7 +37,6 @@ mod log_retention;
 mod people;
 mod records;
 mod review;
-mod rows;
 mod store;
 mod views;
 mod write;
@@ -49,6 +50,6 @@ pub use log_read::{ChunkRange, StoredChunk};
 pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
 pub use records::{NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
-pub use store::Store;
+pub use store::{Store, StoreOptions};
 pub use views::{NewView, StoredView, ViewHead};
 pub use write::WriteTransaction;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
-use sqlx::Row;
 
+use crate::engine::{Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
 use crate::write::WriteTransaction;
@@ -62,10 +62,9 @@ impl WriteTransaction {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_frontier(&mut self) -> Result<Frontier, StoreError> {
-        const HEAD: &str = "SELECT frontier FROM log_head WHERE municipality_code = ?";
-        let row = sqlx::query(HEAD).bind(self.municipality.as_str()).fetch_optional(&mut *self.transaction).await?;
-        match row {
-            Some(row) => Frontier::from_bytes(row.try_get(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
+        const HEAD: Sql = sql!(all "SELECT frontier FROM log_head WHERE municipality_code = $1");
+        match self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), HEAD)).await? {
+            Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
             None => Ok(Frontier::empty()),
         }
     }
@@ -76,9 +75,11 @@ impl WriteTransaction {
         frontier: &mut Frontier,
         completed: &mut Vec<Completed>,
     ) -> Result<(), StoreError> {
-        const CHUNK: &str = "INSERT INTO log_chunk (municipality_code, first_index, leaf_count, requested_min, requested_max, \
-            transfer_id_min, transfer_id_max, hashes, leaves) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        const DETAILS: &str = "INSERT INTO log_details (municipality_code, first_index, details) VALUES (?, ?, ?)";
+        const CHUNK: Sql = sql!(all "INSERT INTO log_chunk (municipality_code, first_index, leaf_count, requested_min, \
+                requested_max, transfer_id_min, transfer_id_max, hashes, leaves) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+        const DETAILS: Sql =
+            sql!(all "INSERT INTO log_details (municipality_code, first_index, details) VALUES ($1, $2, $3)");
         let first = index(frontier.size())?;
         let mut chunk = Chunk::default();
         let mut hashes = Vec::with_capacity(32 * entries.len());
@@ -97,61 +98,42 @@ impl WriteTransaction {
         let leaves = || entries.iter().map(|entry| &entry.leaf);
         let requested = || leaves().map(|leaf| i64::try_from(leaf.requested_us).unwrap_or(i64::MAX));
         let id = || leaves().map(|leaf| leaf.id);
-        sqlx::query(CHUNK)
-            .bind(self.municipality.as_str())
-            .bind(first)
-            .bind(i64::try_from(entries.len()).unwrap_or(i64::MAX))
-            .bind(requested().min())
-            .bind(requested().max())
-            .bind(id().min().unwrap_or_default().to_vec())
-            .bind(id().max().unwrap_or_default().to_vec())
-            .bind(hashes)
-            .bind(chunk.to_bytes())
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query(DETAILS)
-            .bind(self.municipality.as_str())
-            .bind(first)
-            .bind(pack_details(entries))
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        let (id_min, id_max) = (id().min().unwrap_or_default(), id().max().unwrap_or_default());
+        let (leaves, details) = (chunk.to_bytes(), pack_details(entries));
+        let code = self.municipality.as_str();
+        let chunk = Statement::about(code, CHUNK)
+            .integer(first)
+            .integer(i64::try_from(entries.len()).unwrap_or(i64::MAX))
+            .integer(requested().min().unwrap_or_default())
+            .integer(requested().max().unwrap_or_default())
+            .bytes(&id_min)
+            .bytes(&id_max)
+            .bytes(&hashes)
+            .bytes(&leaves);
+        self.transaction.execute(&chunk).await?;
+        self.transaction.execute(&Statement::about(code, DETAILS).integer(first).bytes(&details)).await
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
         // `||` makes text of blobs in SQLite, so the bytes are joined here: once for 256 leaves.
-        const TILE: &str = "SELECT hashes FROM log_tile WHERE municipality_code = ? AND level = ? AND tile_index = ?";
-        const PUT: &str = "INSERT INTO log_tile (municipality_code, level, tile_index, hashes) VALUES (?, ?, ?, ?) \
-            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = excluded.hashes";
-        let tile = index(completed.tile)?;
-        let known: Option<Vec<u8>> = sqlx::query_scalar(TILE)
-            .bind(self.municipality.as_str())
-            .bind(completed.level)
-            .bind(tile)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let mut hashes = known.unwrap_or_default();
+        const TILE: Sql =
+            sql!(all "SELECT hashes FROM log_tile WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
+        const PUT: Sql = sql!(all "INSERT INTO log_tile (municipality_code, level, tile_index, hashes) VALUES ($1, $2, $3, $4) \
+            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = excluded.hashes");
+        let (code, tile) = (self.municipality.as_str(), index(completed.tile)?);
+        let of_tile = |sql| Statement::about(code, sql).integer(completed.level.into()).integer(tile);
+        let known = self.transaction.fetch_optional(&of_tile(TILE)).await?;
+        let mut hashes = known.as_ref().map_or(Ok(&[][..]), |row| row.bytes(0))?.to_vec();
         hashes.extend_from_slice(&completed.root.0);
-        sqlx::query(PUT)
-            .bind(self.municipality.as_str())
-            .bind(completed.level)
-            .bind(tile)
-            .bind(hashes)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        self.transaction.execute(&of_tile(PUT).bytes(&hashes)).await
     }
 
     async fn set_frontier(&mut self, frontier: &Frontier) -> Result<(), StoreError> {
-        const SET: &str = "INSERT INTO log_head (municipality_code, size, frontier) VALUES (?, ?, ?) \
-            ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier";
-        sqlx::query(SET)
-            .bind(self.municipality.as_str())
-            .bind(index(frontier.size())?)
-            .bind(frontier.to_bytes())
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        const SET: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, $2, $3) \
+            ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
+        let bytes = frontier.to_bytes();
+        let set = Statement::about(self.municipality.as_str(), SET).integer(index(frontier.size())?).bytes(&bytes);
+        self.transaction.execute(&set).await
     }
 }
 

@@ -2,12 +2,10 @@
 
 use atena_ledger::Hash;
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use crate::engine::{Row, Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::log_append::index;
-use crate::rows::{bytes32, count};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -22,8 +20,8 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-const NEWEST: &str =
-    "SELECT size, root, note FROM log_checkpoint WHERE municipality_code = ? ORDER BY size DESC LIMIT 1";
+const NEWEST: Sql =
+    sql!(all "SELECT size, root, note FROM log_checkpoint WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1");
 
 // === impl WriteTransaction ===
 
@@ -38,17 +36,14 @@ impl WriteTransaction {
         checkpoint: &StoredCheckpoint,
         signed_at: Timestamp,
     ) -> Result<(), StoreError> {
-        const INSERT: &str =
-            "INSERT INTO log_checkpoint (municipality_code, size, root, note, signed_at) VALUES (?, ?, ?, ?, ?)";
-        sqlx::query(INSERT)
-            .bind(self.municipality.as_str())
-            .bind(index(checkpoint.size)?)
-            .bind(checkpoint.root.0.as_slice())
-            .bind(checkpoint.note.as_str())
-            .bind(signed_at.as_microsecond())
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        const INSERT: Sql = sql!(all "INSERT INTO log_checkpoint (municipality_code, size, root, note, signed_at) \
+            VALUES ($1, $2, $3, $4, $5)");
+        let insert = Statement::about(self.municipality.as_str(), INSERT)
+            .integer(index(checkpoint.size)?)
+            .bytes(checkpoint.root.0.as_slice())
+            .text(&checkpoint.note)
+            .integer(signed_at.as_microsecond());
+        self.transaction.execute(&insert).await
     }
 
     /// Forgets signed heads that say nothing more: of those before the newest thousand, the last of each day in Japan stays.
@@ -58,12 +53,12 @@ impl WriteTransaction {
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.thin_out")]
     pub async fn thin_out_checkpoints(&mut self) -> Result<(), StoreError> {
         // The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
-        const THIN_OUT: &str = "DELETE FROM log_checkpoint WHERE municipality_code = ?1 AND size < \
-            (SELECT min(size) FROM (SELECT size FROM log_checkpoint WHERE municipality_code = ?1 ORDER BY size DESC LIMIT 1000)) \
-            AND size NOT IN (SELECT max(size) FROM log_checkpoint WHERE municipality_code = ?1 \
-            GROUP BY (signed_at + 32400000000) / 86400000000)";
-        sqlx::query(THIN_OUT).bind(self.municipality.as_str()).execute(&mut *self.transaction).await?;
-        Ok(())
+        const THIN_OUT: Sql = sql!(all "DELETE FROM log_checkpoint WHERE municipality_code = $1 AND size < \
+            (SELECT min(size) FROM (SELECT size FROM log_checkpoint WHERE municipality_code = $1 \
+                ORDER BY size DESC LIMIT 1000) AS newest) \
+            AND size NOT IN (SELECT max(size) FROM log_checkpoint WHERE municipality_code = $1 \
+                GROUP BY (signed_at + 32400000000) / 86400000000)");
+        self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT)).await
     }
 
     /// The newest signed head, as this transaction sees it.
@@ -72,8 +67,8 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&mut self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let row = sqlx::query(NEWEST).bind(self.municipality.as_str()).fetch_optional(&mut *self.transaction).await?;
-        row.as_ref().map(checkpoint).transpose()
+        let newest = Statement::about(self.municipality.as_str(), NEWEST);
+        self.transaction.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 }
 
@@ -86,8 +81,8 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let row = sqlx::query(NEWEST).bind(self.code()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(checkpoint).transpose()
+        let newest = Statement::about(self.code(), NEWEST);
+        self.engine.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 
     /// Signed heads of at least `from` leaves, smallest first.
@@ -96,16 +91,17 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.from")]
     pub async fn checkpoints_from(&self, from: u64, limit: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        const FROM: &str = "SELECT size, root, note FROM log_checkpoint WHERE municipality_code = ? AND size >= ? ORDER BY size LIMIT ?";
-        let rows = sqlx::query(FROM).bind(self.code()).bind(index(from)?).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter().map(checkpoint).collect()
+        const FROM: Sql = sql!(all "SELECT size, root, note FROM log_checkpoint \
+            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
+        let from = Statement::about(self.code(), FROM).integer(index(from)?).integer(limit.into());
+        self.engine.fetch_all(&from).await?.iter().map(checkpoint).collect()
     }
 }
 
-fn checkpoint(row: &SqliteRow) -> Result<StoredCheckpoint, StoreError> {
+fn checkpoint(row: &Row) -> Result<StoredCheckpoint, StoreError> {
     Ok(StoredCheckpoint {
-        size: count(row, 0, "log_checkpoint")?,
-        root: Hash(bytes32(row, 1, "log_checkpoint")?),
-        note: row.try_get(2)?,
+        size: row.count(0, "log_checkpoint")?,
+        root: Hash(row.bytes32(1, "log_checkpoint")?),
+        note: row.text(2)?.to_owned(),
     })
 }

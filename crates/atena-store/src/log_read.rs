@@ -6,14 +6,12 @@ use std::collections::hash_map::Entry;
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Chunk, Hash, Node};
 use atena_policy::AuditPermit;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
+use crate::engine::{Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::log_append::{TILE_WIDTH, index};
 use crate::log_details::{StoredDetails, unpack_details};
-use crate::rows::{count, signed};
 use crate::store::Store;
 
 /// Leaves of one commit as they are stored, bytes not yet read.
@@ -43,9 +41,6 @@ pub struct ChunkRange {
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
 
-const COLUMNS: &str =
-    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk WHERE municipality_code = ";
-
 // === impl Store ===
 
 impl Store {
@@ -55,11 +50,9 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        const SIZE: &str = "SELECT size FROM log_head WHERE municipality_code = ?";
-        match sqlx::query(SIZE).bind(self.code()).fetch_optional(&self.readers).await? {
-            Some(row) => count(&row, 0, "log_head"),
-            None => Ok(0),
-        }
+        const SIZE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE)).await?;
+        row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
 
     /// Chunks of leaves, newest first.
@@ -73,19 +66,15 @@ impl Store {
         range: ChunkRange,
         limit: u32,
     ) -> Result<Vec<StoredChunk>, StoreError> {
-        let mut query = QueryBuilder::new(COLUMNS);
-        query.push_bind(self.code());
-        for (condition, bound) in [
-            (" AND first_index < ", range.before.map(signed)),
-            (" AND requested_max >= ", range.requested_from),
-            (" AND requested_min <= ", range.requested_to),
-        ] {
-            if let Some(bound) = bound {
-                query.push(condition).push_bind(bound);
-            }
-        }
-        query.push(" ORDER BY first_index DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(&self.readers).await?.iter().map(chunk).collect()
+        const NEWEST: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
+            WHERE municipality_code = $1 AND first_index < $2 AND requested_max >= $3 AND requested_min <= $4 \
+            ORDER BY first_index DESC LIMIT $5");
+        let newest = Statement::about(self.code(), NEWEST)
+            .integer(range.before.map_or(i64::MAX, signed))
+            .integer(range.requested_from.unwrap_or(i64::MIN))
+            .integer(range.requested_to.unwrap_or(i64::MAX))
+            .integer(limit.into());
+        self.engine.fetch_all(&newest).await?.iter().map(chunk).collect()
     }
 
     /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and copying the log.
@@ -94,18 +83,12 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
     pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
-        let mut query = QueryBuilder::new(COLUMNS);
-        query
-            .push_bind(self.code())
-            .push(" AND first_index + leaf_count > ")
-            .push_bind(index(from)?)
-            .push(" AND first_index >= coalesce((SELECT max(first_index) FROM log_chunk WHERE municipality_code = ")
-            .push_bind(self.code())
-            .push(" AND first_index <= ")
-            .push_bind(index(from)?)
-            .push("), 0) ORDER BY first_index LIMIT ")
-            .push_bind(limit);
-        query.build().fetch_all(&self.readers).await?.iter().map(chunk).collect()
+        const FROM: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
+            WHERE municipality_code = $1 AND first_index + leaf_count > $2 AND first_index >= coalesce( \
+                (SELECT max(first_index) FROM log_chunk WHERE municipality_code = $1 AND first_index <= $2), 0) \
+            ORDER BY first_index LIMIT $3");
+        let from = Statement::about(self.code(), FROM).integer(index(from)?).integer(limit.into());
+        self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
     /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly.
@@ -114,11 +97,11 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        const HASHES: &str = "SELECT first_index, hashes FROM log_chunk WHERE municipality_code = ? AND first_index >= ? \
-            ORDER BY first_index LIMIT ?";
-        let rows =
-            sqlx::query(HASHES).bind(self.code()).bind(index(from)?).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok((count(row, 0, "log_chunk")?, hashes(row.try_get(1)?)?))).collect()
+        const HASHES: Sql = sql!(all "SELECT first_index, hashes FROM log_chunk \
+            WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3");
+        let from = Statement::about(self.code(), HASHES).integer(index(from)?).integer(limit.into());
+        let rows = self.engine.fetch_all(&from).await?;
+        rows.iter().map(|row| Ok((row.count(0, "log_chunk")?, hashes(row.bytes(1)?)?))).collect()
     }
 
     /// The chunk that holds the leaf of this transfer, if any.
@@ -127,15 +110,10 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.by_id")]
     pub async fn log_chunk_of(&self, id: Uuid) -> Result<Option<(StoredChunk, usize)>, StoreError> {
-        let mut query = QueryBuilder::new(COLUMNS);
-        query
-            .push_bind(self.code())
-            .push(" AND transfer_id_max >= ")
-            .push_bind(id.as_bytes().to_vec())
-            .push(" AND transfer_id_min <= ")
-            .push_bind(id.as_bytes().to_vec())
-            .push(" ORDER BY transfer_id_max");
-        for row in query.build().fetch_all(&self.readers).await? {
+        const OF_ID: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
+            WHERE municipality_code = $1 AND transfer_id_max >= $2 AND transfer_id_min <= $2 ORDER BY transfer_id_max");
+        let of_id = Statement::about(self.code(), OF_ID).bytes(id.as_bytes());
+        for row in self.engine.fetch_all(&of_id).await? {
             let chunk = chunk(&row)?;
             let place = chunk.leaves()?.leaves().position(|(_, leaf)| leaf.id == *id.as_bytes());
             if let Some(place) = place {
@@ -158,16 +136,13 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<u64>, StoreError> {
-        const OF_PERSON: &str = "SELECT leaf_index FROM log_person WHERE municipality_code = ? \
-            AND unified_address_number = ? AND leaf_index < ? ORDER BY leaf_index DESC LIMIT ?";
-        let rows = sqlx::query(OF_PERSON)
-            .bind(self.code())
-            .bind(person.as_str())
-            .bind(before.map_or(i64::MAX, signed))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(|row| count(row, 0, "log_person")).collect()
+        const OF_PERSON: Sql = sql!(all "SELECT leaf_index FROM log_person WHERE municipality_code = $1 \
+            AND unified_address_number = $2 AND leaf_index < $3 ORDER BY leaf_index DESC LIMIT $4");
+        let leaves = Statement::about(self.code(), OF_PERSON)
+            .text(person.as_str())
+            .integer(before.map_or(i64::MAX, signed))
+            .integer(limit.into());
+        self.engine.fetch_all(&leaves).await?.iter().map(|row| row.count(0, "log_person")).collect()
     }
 
     /// The details of a chunk's leaves, in order.
@@ -176,10 +151,11 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
     pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
-        const DETAILS: &str = "SELECT details FROM log_details WHERE municipality_code = ? AND first_index = ?";
-        let row =
-            sqlx::query(DETAILS).bind(self.code()).bind(index(first_index)?).fetch_optional(&self.readers).await?;
-        row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.try_get(0)?))
+        const DETAILS: Sql =
+            sql!(all "SELECT details FROM log_details WHERE municipality_code = $1 AND first_index = $2");
+        let details = Statement::about(self.code(), DETAILS).integer(index(first_index)?);
+        let row = self.engine.fetch_optional(&details).await?;
+        row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
     }
 
     /// Roots of perfect subtrees, for proofs: level k covers 2^k leaves.
@@ -214,35 +190,28 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
     pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
-        const TILE: &str = "SELECT hashes FROM log_tile WHERE municipality_code = ? AND level = ? AND tile_index = ?";
-        const LEAVES: &str = "SELECT first_index, hashes FROM log_chunk WHERE municipality_code = ? AND first_index < ? \
-            AND first_index >= coalesce((SELECT max(first_index) FROM log_chunk WHERE municipality_code = ? AND first_index <= ?), 0) \
-            ORDER BY first_index";
+        const TILE: Sql =
+            sql!(all "SELECT hashes FROM log_tile WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
+        const LEAVES: Sql = sql!(all "SELECT first_index, hashes FROM log_chunk \
+            WHERE municipality_code = $1 AND first_index < $3 AND first_index >= coalesce( \
+                (SELECT max(first_index) FROM log_chunk WHERE municipality_code = $1 AND first_index <= $2), 0) \
+            ORDER BY first_index");
         if level > 0 {
-            let row = sqlx::query(TILE)
-                .bind(self.code())
-                .bind(level)
-                .bind(index(tile)?)
-                .fetch_optional(&self.readers)
-                .await?;
-            return row.map_or(Ok(Vec::new()), |row| hashes(row.try_get(0)?));
+            let stored = Statement::about(self.code(), TILE).integer(level.into()).integer(index(tile)?);
+            let row = self.engine.fetch_optional(&stored).await?;
+            return row.map_or(Ok(Vec::new()), |row| hashes(row.bytes(0)?));
         }
         let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
-        let rows = sqlx::query(LEAVES)
-            .bind(self.code())
-            .bind(index(end)?)
-            .bind(self.code())
-            .bind(index(start)?)
-            .fetch_all(&self.readers)
-            .await?;
+        let leaves = Statement::about(self.code(), LEAVES).integer(index(start)?).integer(index(end)?);
+        let rows = self.engine.fetch_all(&leaves).await?;
         let mut leaves = Vec::with_capacity(256);
         let mut expected = None;
         for row in &rows {
-            let first = count(row, 0, "log_chunk")?;
+            let first = row.count(0, "log_chunk")?;
             if expected.is_some_and(|expected| expected != first) || (expected.is_none() && first > start) {
                 return Err(CORRUPT);
             }
-            let hashes = hashes(row.try_get(1)?)?;
+            let hashes = hashes(row.bytes(1)?)?;
             expected = Some(first + u64::try_from(hashes.len()).unwrap_or(u64::MAX));
             let within = (first..).zip(hashes).filter(|(index, _)| (start..end).contains(index));
             leaves.extend(within.map(|(_, hash)| hash));
@@ -263,13 +232,13 @@ impl StoredChunk {
     }
 }
 
-fn chunk(row: &SqliteRow) -> Result<StoredChunk, StoreError> {
+fn chunk(row: &Row) -> Result<StoredChunk, StoreError> {
     Ok(StoredChunk {
-        first_index: count(row, 0, "log_chunk")?,
-        leaf_count: count(row, 1, "log_chunk")?,
-        requested_max: row.try_get(2)?,
-        hashes: row.try_get(3)?,
-        leaves: row.try_get(4)?,
+        first_index: row.count(0, "log_chunk")?,
+        leaf_count: row.count(1, "log_chunk")?,
+        requested_max: row.integer(2)?,
+        hashes: row.bytes(3)?.to_vec(),
+        leaves: row.bytes(4)?.to_vec(),
     })
 }
 

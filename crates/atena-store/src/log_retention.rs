@@ -1,9 +1,9 @@
 //! Erasing details whose retention period has ended. The leaves stay, and with them every proof.
 
+use crate::engine::{Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, pack_stored};
-use crate::rows::count;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -16,11 +16,9 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_retention.place")]
     pub async fn retention_place(&self, kind: &str) -> Result<u64, StoreError> {
-        const PLACE: &str = "SELECT first_index FROM log_retention WHERE municipality_code = ? AND kind = ?";
-        match sqlx::query(PLACE).bind(self.code()).bind(kind).fetch_optional(&self.readers).await? {
-            Some(row) => count(&row, 0, "log_retention"),
-            None => Ok(0),
-        }
+        const PLACE: Sql = sql!(all "SELECT first_index FROM log_retention WHERE municipality_code = $1 AND kind = $2");
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), PLACE).text(kind)).await?;
+        row.map_or(Ok(0), |row| row.count(0, "log_retention"))
     }
 }
 
@@ -38,22 +36,17 @@ impl WriteTransaction {
         left: &[StoredDetails],
         erased: &[(atena_domain::UnifiedAddressNumber, u64)],
     ) -> Result<(), StoreError> {
-        const REPLACE: &str = "UPDATE log_details SET details = ? WHERE municipality_code = ? AND first_index = ?";
-        const FORGET: &str =
-            "DELETE FROM log_person WHERE municipality_code = ? AND unified_address_number = ? AND leaf_index = ?";
-        sqlx::query(REPLACE)
-            .bind(pack_stored(left))
-            .bind(self.municipality.as_str())
-            .bind(index(first_index)?)
-            .execute(&mut *self.transaction)
-            .await?;
+        const REPLACE: Sql =
+            sql!(all "UPDATE log_details SET details = $3 WHERE municipality_code = $1 AND first_index = $2");
+        const FORGET: Sql = sql!(all "DELETE FROM log_person \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND leaf_index = $3");
+        let left = pack_stored(left);
+        let code = self.municipality.as_str();
+        let replace = Statement::about(code, REPLACE).integer(index(first_index)?).bytes(&left);
+        self.transaction.execute(&replace).await?;
         for (person, leaf) in erased {
-            sqlx::query(FORGET)
-                .bind(self.municipality.as_str())
-                .bind(person.as_str())
-                .bind(index(*leaf)?)
-                .execute(&mut *self.transaction)
-                .await?;
+            let forget = Statement::about(code, FORGET).text(person.as_str()).integer(index(*leaf)?);
+            self.transaction.execute(&forget).await?;
         }
         Ok(())
     }
@@ -64,14 +57,9 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_retention.set")]
     pub async fn set_retention_place(&mut self, kind: &str, first_index: u64) -> Result<(), StoreError> {
-        const SET: &str = "INSERT INTO log_retention (municipality_code, kind, first_index) VALUES (?, ?, ?) \
-            ON CONFLICT (municipality_code, kind) DO UPDATE SET first_index = excluded.first_index";
-        sqlx::query(SET)
-            .bind(self.municipality.as_str())
-            .bind(kind)
-            .bind(index(first_index)?)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        const SET: Sql = sql!(all "INSERT INTO log_retention (municipality_code, kind, first_index) VALUES ($1, $2, $3) \
+            ON CONFLICT (municipality_code, kind) DO UPDATE SET first_index = excluded.first_index");
+        let set = Statement::about(self.municipality.as_str(), SET).text(kind).integer(index(first_index)?);
+        self.transaction.execute(&set).await
     }
 }

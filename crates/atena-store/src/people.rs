@@ -1,16 +1,15 @@
 //! People, their numbers and their keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
 use atena_vault::WrappedKey;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
 
+use crate::engine::{Insert, Row, Sql, Statement, into_map, signed, sql};
 use crate::error::StoreError;
-use crate::rows::{BINDS_MAX, LIST_MAX, bytes32, into_map, push_list, text};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -58,6 +57,15 @@ pub struct StoredPersonalNumber {
     pub sealed: Vec<u8>,
 }
 
+const LINKS_BY_LOCAL: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
+    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" texts "$3");
+
+const LINKS_BY_UNIFIED: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
+    WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" texts "$3");
+
+const PERSON_KEYS: Sql = sql!(all "SELECT unified_address_number, kek_id, wrapped_key FROM person_key \
+    WHERE municipality_code = $1 AND unified_address_number" texts "$2");
+
 // === impl Store ===
 
 impl Store {
@@ -71,20 +79,7 @@ impl Store {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, UnifiedAddressNumber>, StoreError> {
-        links_by_local(&mut *self.readers.acquire().await?, self.code(), system, locals).await
-    }
-
-    /// A system's own local numbers of people.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.link.by_unified")]
-    pub async fn links_by_unified(
-        &self,
-        system: &SystemId,
-        people: &[UnifiedAddressNumber],
-    ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-        links_by_unified(&mut *self.readers.acquire().await?, self.code(), system, people).await
+        into_map(&self.engine.fetch_all(&by_local(self.code(), system, locals)).await?, link)
     }
 
     /// The people of a system in the order of its local numbers, after `after`.
@@ -98,23 +93,14 @@ impl Store {
         after: Option<&LocalAddressNumber>,
         limit: u32,
     ) -> Result<Vec<(LocalAddressNumber, UnifiedAddressNumber)>, StoreError> {
-        const QUERY: &str = "SELECT local_address_number, unified_address_number FROM link \
-            WHERE municipality_code = ? AND system_id = ? AND local_address_number > ? \
-            ORDER BY local_address_number LIMIT ?";
-        let rows = sqlx::query(QUERY)
-            .bind(self.code())
-            .bind(system.as_str())
-            .bind(after.map_or("", LocalAddressNumber::as_str))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let corrupt = StoreError::corrupt("link");
-                let local = LocalAddressNumber::parse(text(row, 0)?).map_err(&corrupt)?;
-                Ok((local, UnifiedAddressNumber::parse_migrated(text(row, 1)?).map_err(&corrupt)?))
-            })
-            .collect()
+        const AFTER: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
+            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
+            ORDER BY local_address_number LIMIT $4");
+        let people = Statement::about(self.code(), AFTER)
+            .text(system.as_str())
+            .text(after.map_or("", LocalAddressNumber::as_str))
+            .integer(limit.into());
+        self.engine.fetch_all(&people).await?.iter().map(link).collect()
     }
 
     /// The wrapped data keys of people.
@@ -126,7 +112,7 @@ impl Store {
         &self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        person_keys(&mut *self.readers.acquire().await?, self.code(), people).await
+        into_map(&self.engine.fetch_all(&keys_of(self.code(), people)).await?, wrapped_key)
     }
 
     /// A person's current personal number, sealed; for a caller that the policy allows to use it.
@@ -139,10 +125,11 @@ impl Store {
         _permit: &PersonalNumberPermit,
         person: &UnifiedAddressNumber,
     ) -> Result<Option<StoredPersonalNumber>, StoreError> {
-        const QUERY: &str = "SELECT sequence, sealed FROM personal_number \
-            WHERE municipality_code = ? AND unified_address_number = ? AND superseded_at IS NULL";
-        let row = sqlx::query(QUERY).bind(self.code()).bind(person.as_str()).fetch_optional(&self.readers).await?;
-        row.map(|row| Ok(StoredPersonalNumber { sequence: row.try_get(0)?, sealed: row.try_get(1)? })).transpose()
+        const CURRENT: Sql = sql!(all "SELECT sequence, sealed FROM personal_number \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND superseded_at = 0");
+        let current = Statement::about(self.code(), CURRENT).text(person.as_str());
+        let row = self.engine.fetch_optional(&current).await?;
+        row.map(|row| Ok(StoredPersonalNumber { sequence: sequence(&row, 0)?, sealed: row.bytes(1)?.to_vec() })).transpose()
     }
 }
 
@@ -158,19 +145,23 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, UnifiedAddressNumber>, StoreError> {
-        links_by_local(&mut self.transaction, self.municipality.as_str(), system, locals).await
+        into_map(&self.transaction.fetch_all(&by_local(self.municipality.as_str(), system, locals)).await?, link)
     }
 
-    /// As [`Store::links_by_unified`].
+    /// A system's own local numbers of people.
     ///
     /// # Errors
     /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.link.by_unified")]
     pub async fn links_by_unified(
         &mut self,
         system: &SystemId,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-        links_by_unified(&mut self.transaction, self.municipality.as_str(), system, people).await
+        let links = Statement::about(self.municipality.as_str(), LINKS_BY_UNIFIED)
+            .text(system.as_str())
+            .texts(people.iter().map(UnifiedAddressNumber::as_str));
+        into_map(&self.transaction.fetch_all(&links).await?, |row| link(row).map(|(local, person)| (person, local)))
     }
 
     /// As [`Store::person_keys`].
@@ -181,7 +172,7 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        person_keys(&mut self.transaction, self.municipality.as_str(), people).await
+        into_map(&self.transaction.fetch_all(&keys_of(self.municipality.as_str(), people)).await?, wrapped_key)
     }
 
     /// The people who have, or had, these personal numbers.
@@ -193,24 +184,12 @@ impl WriteTransaction {
         &mut self,
         indices: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], UnifiedAddressNumber>, StoreError> {
-        let mut found = HashMap::new();
-        for indices in indices.chunks(LIST_MAX) {
-            let mut query = QueryBuilder::new(
-                "SELECT blind_index, unified_address_number FROM personal_number WHERE municipality_code = ",
-            );
-            query.push_bind(self.municipality.as_str()).push(" AND blind_index IN (");
-            let mut list = query.separated(", ");
-            for index in indices {
-                list.push_bind(index.as_slice());
-            }
-            query.push(")");
-            let rows = query.build().fetch_all(&mut *self.transaction).await?;
-            into_map(rows, &mut found, |row| {
-                let person = UnifiedAddressNumber::parse_migrated(text(row, 1)?);
-                Ok((bytes32(row, 0, "personal_number")?, person.map_err(StoreError::corrupt("personal_number"))?))
-            })?;
-        }
-        Ok(found)
+        const BY_INDEX: Sql = sql!(all "SELECT blind_index, unified_address_number FROM personal_number \
+            WHERE municipality_code = $1 AND blind_index" blobs "$2");
+        let people = Statement::about(self.municipality.as_str(), BY_INDEX).blobs(indices.iter().map(<[u8; 32]>::as_slice));
+        into_map(&self.transaction.fetch_all(&people).await?, |row| {
+            Ok((row.bytes32(0, "personal_number")?, person_in(row, 1, "personal_number")?))
+        })
     }
 
     /// The blind indices of the current personal numbers of people who have one.
@@ -222,20 +201,13 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, [u8; 32]>, StoreError> {
-        let mut found = HashMap::new();
-        for people in people.chunks(LIST_MAX) {
-            let mut query = QueryBuilder::new(
-                "SELECT unified_address_number, blind_index FROM personal_number WHERE superseded_at IS NULL AND municipality_code = ",
-            );
-            query.push_bind(self.municipality.as_str()).push(" AND unified_address_number");
-            push_list(&mut query, people.iter().map(UnifiedAddressNumber::as_str));
-            let rows = query.build().fetch_all(&mut *self.transaction).await?;
-            into_map(rows, &mut found, |row| {
-                let person = UnifiedAddressNumber::parse_migrated(text(row, 0)?);
-                Ok((person.map_err(StoreError::corrupt("personal_number"))?, bytes32(row, 1, "personal_number")?))
-            })?;
-        }
-        Ok(found)
+        const CURRENT: Sql = sql!(all "SELECT unified_address_number, blind_index FROM personal_number \
+            WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" texts "$2");
+        let current = Statement::about(self.municipality.as_str(), CURRENT)
+            .texts(people.iter().map(UnifiedAddressNumber::as_str));
+        into_map(&self.transaction.fetch_all(&current).await?, |row| {
+            Ok((person_in(row, 0, "personal_number")?, row.bytes32(1, "personal_number")?))
+        })
     }
 
     /// Issues unified numbers: sequential, never twice, passing over every number that somebody has by migration.
@@ -256,16 +228,27 @@ impl WriteTransaction {
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| StoreError::NumbersExhausted)?;
             let existing = self.existing_people(&candidates).await?;
-            issued.extend(candidates.into_iter().filter(|number| !existing.contains_key(number)));
+            issued.extend(candidates.into_iter().filter(|number| !existing.contains(number)));
         }
     }
 
-    /// Whether somebody has this unified number.
+    /// Which of these unified numbers somebody has.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn unified_number_exists(&mut self, number: &UnifiedAddressNumber) -> Result<bool, StoreError> {
-        Ok(!self.existing_people(std::slice::from_ref(number)).await?.is_empty())
+    #[tracing::instrument(level = "debug", skip_all, name = "db.person.existing")]
+    pub async fn existing_people(
+        &mut self,
+        numbers: &[UnifiedAddressNumber],
+    ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
+        const EXISTING: Sql = sql!(all "SELECT unified_address_number FROM person \
+            WHERE municipality_code = $1 AND unified_address_number" texts "$2");
+        if numbers.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let existing = Statement::about(self.municipality.as_str(), EXISTING)
+            .texts(numbers.iter().map(UnifiedAddressNumber::as_str));
+        self.transaction.fetch_all(&existing).await?.iter().map(|row| person_in(row, 0, "person")).collect()
     }
 
     /// Adds people with their keys.
@@ -274,30 +257,17 @@ impl WriteTransaction {
     /// [`StoreError::Constraint`] when a number exists already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.person.insert")]
     pub async fn insert_people(&mut self, people: &[NewPerson]) -> Result<(), StoreError> {
-        let code = self.municipality.as_str();
-        for people in people.chunks(BINDS_MAX / 4) {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO person (municipality_code, unified_address_number, migrated, created_at) ",
-            );
-            query.push_values(people, |mut row, person| {
-                row.push_bind(code)
-                    .push_bind(person.unified_address_number.as_str())
-                    .push_bind(person.migrated)
-                    .push_bind(person.created_at.as_microsecond());
-            });
-            query.build().execute(&mut *self.transaction).await?;
-            let mut query = QueryBuilder::new(
-                "INSERT INTO person_key (municipality_code, unified_address_number, kek_id, wrapped_key) ",
-            );
-            query.push_values(people, |mut row, person| {
-                row.push_bind(code)
-                    .push_bind(person.unified_address_number.as_str())
-                    .push_bind(&person.wrapped_key.kek_id)
-                    .push_bind(&person.wrapped_key.bytes);
-            });
-            query.build().execute(&mut *self.transaction).await?;
-        }
-        Ok(())
+        let numbers = || people.iter().map(|person| person.unified_address_number.as_str());
+        let rows = Insert::into("person", self.municipality.as_str(), people.len())
+            .texts("unified_address_number", numbers())
+            .integers("migrated", people.iter().map(|person| person.migrated.into()))
+            .integers("created_at", people.iter().map(|person| person.created_at.as_microsecond()));
+        self.transaction.insert(&rows).await?;
+        let keys = Insert::into("person_key", self.municipality.as_str(), people.len())
+            .texts("unified_address_number", numbers())
+            .texts("kek_id", people.iter().map(|person| person.wrapped_key.kek_id.as_str()))
+            .bytes("wrapped_key", people.iter().map(|person| person.wrapped_key.bytes.as_slice()));
+        self.transaction.insert(&keys).await
     }
 
     /// Adds personal numbers.
@@ -306,23 +276,13 @@ impl WriteTransaction {
     /// [`StoreError::Constraint`] when a number is, or was, somebody's already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.personal_number.insert")]
     pub async fn insert_personal_numbers(&mut self, numbers: &[NewPersonalNumber]) -> Result<(), StoreError> {
-        let code = self.municipality.as_str();
-        for numbers in numbers.chunks(BINDS_MAX / 6) {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO personal_number \
-                 (municipality_code, unified_address_number, sequence, blind_index, sealed, effective_date) ",
-            );
-            query.push_values(numbers, |mut row, number| {
-                row.push_bind(code)
-                    .push_bind(number.unified_address_number.as_str())
-                    .push_bind(number.sequence)
-                    .push_bind(number.blind_index.as_slice())
-                    .push_bind(&number.sealed)
-                    .push_bind(number.effective_date.map(|day| day.to_string()));
-            });
-            query.build().execute(&mut *self.transaction).await?;
-        }
-        Ok(())
+        let rows = Insert::into("personal_number", self.municipality.as_str(), numbers.len())
+            .texts("unified_address_number", numbers.iter().map(|number| number.unified_address_number.as_str()))
+            .integers("sequence", numbers.iter().map(|number| number.sequence.into()))
+            .bytes("blind_index", numbers.iter().map(|number| number.blind_index.as_slice()))
+            .bytes("sealed", numbers.iter().map(|number| number.sealed.as_slice()))
+            .maybe_texts("effective_date", numbers.iter().map(|number| number.effective_date.map(|day| day.to_string())));
+        self.transaction.insert(&rows).await
     }
 
     /// The sequence of a person's next personal number.
@@ -330,13 +290,10 @@ impl WriteTransaction {
     /// # Errors
     /// [`StoreError`].
     pub async fn next_number_sequence(&mut self, person: &UnifiedAddressNumber) -> Result<u32, StoreError> {
-        const QUERY: &str = "SELECT coalesce(max(sequence), 0) + 1 FROM personal_number \
-            WHERE municipality_code = ? AND unified_address_number = ?";
-        Ok(sqlx::query_scalar(QUERY)
-            .bind(self.municipality.as_str())
-            .bind(person.as_str())
-            .fetch_one(&mut *self.transaction)
-            .await?)
+        const NEXT: Sql = sql!(all "SELECT coalesce(max(sequence), 0) + 1 FROM personal_number \
+            WHERE municipality_code = $1 AND unified_address_number = $2");
+        let next = Statement::about(self.municipality.as_str(), NEXT).text(person.as_str());
+        sequence(&self.transaction.fetch_one(&next).await?, 0)
     }
 
     /// Makes a person's current personal number a former one.
@@ -349,15 +306,12 @@ impl WriteTransaction {
         person: &UnifiedAddressNumber,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE personal_number SET superseded_at = ? \
-            WHERE municipality_code = ? AND unified_address_number = ? AND superseded_at IS NULL";
-        sqlx::query(UPDATE)
-            .bind(at.as_microsecond())
-            .bind(self.municipality.as_str())
-            .bind(person.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        const SUPERSEDE: Sql = sql!(all "UPDATE personal_number SET superseded_at = $3 \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND superseded_at = 0");
+        // 0 stands for "not superseded".
+        let at = at.as_microsecond().max(1);
+        let supersede = Statement::about(self.municipality.as_str(), SUPERSEDE).text(person.as_str()).integer(at);
+        self.transaction.execute(&supersede).await
     }
 
     /// Adds links; each takes a change sequence.
@@ -366,119 +320,56 @@ impl WriteTransaction {
     /// [`StoreError::Constraint`] when the local number or the person is linked in that system already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.link.insert")]
     pub async fn insert_links(&mut self, links: &[NewLink]) -> Result<(), StoreError> {
-        let mut sequence = self.take_change_sequences(links.len()).await?;
-        let code = self.municipality.as_str();
-        for links in links.chunks(BINDS_MAX / 5) {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO link \
-                 (municipality_code, system_id, local_address_number, unified_address_number, change_sequence) ",
-            );
-            query.push_values(links, |mut row, link| {
-                row.push_bind(code)
-                    .push_bind(link.system_id.as_str())
-                    .push_bind(link.local_address_number.as_str())
-                    .push_bind(link.unified_address_number.as_str())
-                    .push_bind(sequence);
-                sequence += 1;
-            });
-            query.build().execute(&mut *self.transaction).await?;
+        if links.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let first = self.take_change_sequences(links.len()).await?;
+        let rows = Insert::into("link", self.municipality.as_str(), links.len())
+            .texts("system_id", links.iter().map(|link| link.system_id.as_str()))
+            .texts("local_address_number", links.iter().map(|link| link.local_address_number.as_str()))
+            .texts("unified_address_number", links.iter().map(|link| link.unified_address_number.as_str()))
+            .integers("change_sequence", (first..).take(links.len()));
+        self.transaction.insert(&rows).await
     }
 
     async fn take_bodies(&mut self, count: usize) -> Result<std::ops::Range<u64>, StoreError> {
-        const TAKE: &str = "INSERT INTO number_sequence (municipality_code, next_body) VALUES (?, 1 + ?) \
-            ON CONFLICT (municipality_code) DO UPDATE SET next_body = next_body + excluded.next_body - 1 \
-            RETURNING next_body";
+        const TAKE: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, 1 + $2) \
+            ON CONFLICT (municipality_code) DO UPDATE SET next_body = number_sequence.next_body + excluded.next_body - 1 \
+            RETURNING next_body");
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let next: i64 = sqlx::query_scalar(TAKE)
-            .bind(self.municipality.as_str())
-            .bind(crate::rows::signed(count))
-            .fetch_one(&mut *self.transaction)
-            .await?;
+        let take = Statement::about(self.municipality.as_str(), TAKE).integer(signed(count));
+        let next = self.transaction.fetch_one(&take).await?.integer(0)?;
         let next = u64::try_from(next).map_err(|_| StoreError::NumbersExhausted)?;
         Ok(next - count..next)
     }
-
-    async fn existing_people(
-        &mut self,
-        numbers: &[UnifiedAddressNumber],
-    ) -> Result<HashMap<UnifiedAddressNumber, ()>, StoreError> {
-        let mut found = HashMap::new();
-        for numbers in numbers.chunks(LIST_MAX) {
-            let mut query = QueryBuilder::new("SELECT unified_address_number FROM person WHERE municipality_code = ");
-            query.push_bind(self.municipality.as_str()).push(" AND unified_address_number");
-            push_list(&mut query, numbers.iter().map(UnifiedAddressNumber::as_str));
-            let rows = query.build().fetch_all(&mut *self.transaction).await?;
-            into_map(rows, &mut found, |row| {
-                Ok((UnifiedAddressNumber::parse_migrated(text(row, 0)?).map_err(StoreError::corrupt("person"))?, ()))
-            })?;
-        }
-        Ok(found)
-    }
 }
 
-async fn links_by_local(
-    connection: &mut SqliteConnection,
-    code: &str,
-    system: &SystemId,
-    locals: &[LocalAddressNumber],
-) -> Result<HashMap<LocalAddressNumber, UnifiedAddressNumber>, StoreError> {
-    let mut found = HashMap::with_capacity(locals.len());
-    for locals in locals.chunks(LIST_MAX) {
-        let mut query = QueryBuilder::new(
-            "SELECT local_address_number, unified_address_number FROM link WHERE municipality_code = ",
-        );
-        query.push_bind(code).push(" AND system_id = ").push_bind(system.as_str()).push(" AND local_address_number");
-        push_list(&mut query, locals.iter().map(LocalAddressNumber::as_str));
-        into_map(query.build().fetch_all(&mut *connection).await?, &mut found, |row| {
-            let corrupt = StoreError::corrupt("link");
-            let local = LocalAddressNumber::parse(text(row, 0)?).map_err(&corrupt)?;
-            Ok((local, UnifiedAddressNumber::parse_migrated(text(row, 1)?).map_err(&corrupt)?))
-        })?;
-    }
-    Ok(found)
+fn by_local<'q>(code: &'q str, system: &'q SystemId, locals: &'q [LocalAddressNumber]) -> Statement<'q> {
+    Statement::about(code, LINKS_BY_LOCAL)
+        .text(system.as_str())
+        .texts(locals.iter().map(LocalAddressNumber::as_str))
 }
 
-async fn links_by_unified(
-    connection: &mut SqliteConnection,
-    code: &str,
-    system: &SystemId,
-    people: &[UnifiedAddressNumber],
-) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-    let mut found = HashMap::with_capacity(people.len());
-    for people in people.chunks(LIST_MAX) {
-        let mut query = QueryBuilder::new(
-            "SELECT unified_address_number, local_address_number FROM link WHERE municipality_code = ",
-        );
-        query.push_bind(code).push(" AND system_id = ").push_bind(system.as_str()).push(" AND unified_address_number");
-        push_list(&mut query, people.iter().map(UnifiedAddressNumber::as_str));
-        into_map(query.build().fetch_all(&mut *connection).await?, &mut found, |row| {
-            let corrupt = StoreError::corrupt("link");
-            let person = UnifiedAddressNumber::parse_migrated(text(row, 0)?).map_err(&corrupt)?;
-            Ok((person, LocalAddressNumber::parse(text(row, 1)?).map_err(&corrupt)?))
-        })?;
-    }
-    Ok(found)
+fn keys_of<'q>(code: &'q str, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {
+    Statement::about(code, PERSON_KEYS).texts(people.iter().map(UnifiedAddressNumber::as_str))
 }
 
-async fn person_keys(
-    connection: &mut SqliteConnection,
-    code: &str,
-    people: &[UnifiedAddressNumber],
-) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-    let mut found = HashMap::with_capacity(people.len());
-    for people in people.chunks(LIST_MAX) {
-        let mut query = QueryBuilder::new(
-            "SELECT unified_address_number, kek_id, wrapped_key FROM person_key WHERE municipality_code = ",
-        );
-        query.push_bind(code).push(" AND unified_address_number");
-        push_list(&mut query, people.iter().map(UnifiedAddressNumber::as_str));
-        into_map(query.build().fetch_all(&mut *connection).await?, &mut found, |row| {
-            let person = UnifiedAddressNumber::parse_migrated(text(row, 0)?);
-            let key = WrappedKey { kek_id: row.try_get(1)?, bytes: row.try_get(2)? };
-            Ok((person.map_err(StoreError::corrupt("person_key"))?, key))
-        })?;
-    }
-    Ok(found)
+/// A local number and the person behind it.
+fn link(row: &Row) -> Result<(LocalAddressNumber, UnifiedAddressNumber), StoreError> {
+    let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("link"))?;
+    Ok((local, person_in(row, 1, "link")?))
+}
+
+fn wrapped_key(row: &Row) -> Result<(UnifiedAddressNumber, WrappedKey), StoreError> {
+    let key = WrappedKey { kek_id: row.text(1)?.to_owned(), bytes: row.bytes(2)?.to_vec() };
+    Ok((person_in(row, 0, "person_key")?, key))
+}
+
+fn sequence(row: &Row, index: usize) -> Result<u32, StoreError> {
+    u32::try_from(row.integer(index)?).map_err(|_| StoreError::Corrupt { table: "personal_number" })
+}
+
+/// A column with a unified number.
+pub(crate) fn person_in(row: &Row, index: usize, table: &'static str) -> Result<UnifiedAddressNumber, StoreError> {
+    UnifiedAddressNumber::parse_migrated(row.text(index)?).map_err(StoreError::corrupt(table))
 }

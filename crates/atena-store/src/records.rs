@@ -1,15 +1,14 @@
 //! Pension records: immutable revisions, and the newest of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::{PushPermit, ReconstructPermit, ReleasePermit};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
+use crate::engine::{Insert, Row, Sql, Statement, into_map, signed, sql};
 use crate::error::StoreError;
-use crate::rows::{BINDS_MAX, LIST_MAX, bytes32, count, into_map, push_list, signed, text};
+use crate::people::person_in;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -31,6 +30,8 @@ pub struct NewRevision {
     pub content_mac: [u8; 32],
     /// When.
     pub stored_at: Timestamp,
+    /// Whether the record had a revision before.
+    pub supersedes: bool,
 }
 
 /// What is compared with a revision that comes in.
@@ -79,9 +80,10 @@ pub struct PushStatus {
     pub last_change_sequence: u64,
 }
 
-/// Columns of a stored revision, in the order that [`stored_record`] reads them.
-pub(crate) const STORED: &str = "revision.unified_address_number, revision.dataset, revision.record_key, \
-    revision.revision, revision.change_sequence, revision.deleted, revision.sealed";
+/// What a revision that comes in does to the record that it is one of.
+const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
+    revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
+    sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at";
 
 // === impl Store ===
 
@@ -90,28 +92,25 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.record_revision.exact")]
+    #[tracing::instrument(level = "debug", skip_all, name = "db.record.exact")]
     pub async fn exact_revisions(
         &self,
         _permit: &ReconstructPermit,
         dataset: Dataset,
         rows: &[(RecordKey, u64)],
     ) -> Result<Vec<StoredRecord>, StoreError> {
+        const EXACT: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
+            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4 \
+            UNION ALL \
+            SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
+            FROM record_history WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4");
         let mut found = Vec::with_capacity(rows.len());
         for (key, revision) in rows {
-            let mut query = QueryBuilder::new("SELECT ");
-            query
-                .push(STORED)
-                .push(" FROM record_revision AS revision WHERE revision.municipality_code = ")
-                .push_bind(self.code())
-                .push(" AND revision.dataset = ")
-                .push_bind(dataset.as_str())
-                .push(" AND revision.record_key = ")
-                .push_bind(key.as_str())
-                .push(" AND revision.revision = ")
-                .push_bind(signed(*revision));
-            let row = query.build().fetch_optional(&self.readers).await?;
-            found.extend(row.map(|row| stored_record(&row, 0)).transpose()?);
+            let exact = Statement::about(self.code(), EXACT)
+                .text(dataset.as_str())
+                .text(key.as_str())
+                .integer(signed(*revision));
+            found.extend(self.engine.fetch_optional(&exact).await?.map(|row| stored_record(&row, 0)).transpose()?);
         }
         Ok(found)
     }
@@ -127,28 +126,14 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        let mut found = Vec::new();
-        for people in people.chunks(LIST_MAX) {
-            let mut query = QueryBuilder::new("SELECT ");
-            query
-                .push(STORED)
-                .push(
-                    // By the person: without statistics SQLite may walk through the whole dataset instead.
-                    " FROM record_head AS head INDEXED BY record_head_of_person JOIN record_revision AS revision \
-                     ON revision.municipality_code = head.municipality_code AND revision.dataset = head.dataset \
-                     AND revision.record_key = head.record_key AND revision.revision = head.revision \
-                     WHERE head.deleted = 0 AND head.municipality_code = ",
-                )
-                .push_bind(self.code());
-            push_datasets(&mut query, " AND head.dataset", permits);
-            query.push(" AND head.unified_address_number");
-            push_list(&mut query, people.iter().map(UnifiedAddressNumber::as_str));
-            query.push(" ORDER BY head.unified_address_number, head.dataset, head.record_key");
-            for row in &query.build().fetch_all(&self.readers).await? {
-                found.push(stored_record(row, 0)?);
-            }
-        }
-        Ok(found)
+        const CURRENT: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
+            FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
+            all " AND unified_address_number" texts "$3"
+            all " ORDER BY unified_address_number, dataset, record_key");
+        let current = Statement::about(self.code(), CURRENT)
+            .texts(datasets(permits))
+            .texts(people.iter().map(UnifiedAddressNumber::as_str));
+        self.engine.fetch_all(&current).await?.iter().map(|row| stored_record(row, 0)).collect()
     }
 
     /// The newest revisions that were there at a change sequence, of records of the permitted datasets.
@@ -162,31 +147,27 @@ impl Store {
         keys: &[(Dataset, RecordKey)],
         sequence: u64,
     ) -> Result<HashMap<(Dataset, RecordKey), StoredRecord>, StoreError> {
+        const NEWEST: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
+            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
+            all " AND change_sequence <= $4");
+        const FORMER: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
+            FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
+            all " AND revision = (SELECT max(older.revision) FROM record_history AS older \
+                WHERE older.municipality_code = $1 AND older.dataset = $2 AND older.record_key = history.record_key \
+                AND older.change_sequence <= $4)");
         let mut found = HashMap::new();
         for permit in permits {
-            let keys: Vec<_> = keys.iter().filter(|(dataset, _)| *dataset == permit.dataset()).collect();
-            for keys in keys.chunks(LIST_MAX) {
-                let mut query = QueryBuilder::new("SELECT ");
-                query
-                    .push(STORED)
-                    .push(" FROM record_revision AS revision WHERE revision.municipality_code = ")
-                    .push_bind(self.code())
-                    .push(" AND revision.dataset = ")
-                    .push_bind(permit.dataset().as_str())
-                    .push(" AND revision.record_key");
-                push_list(&mut query, keys.iter().map(|(_, key)| key.as_str()));
-                query
-                    .push(
-                        " AND revision.revision = (SELECT max(older.revision) FROM record_revision AS older \
-                         WHERE older.municipality_code = revision.municipality_code AND older.dataset = revision.dataset \
-                         AND older.record_key = revision.record_key AND older.change_sequence <= ",
-                    )
-                    .push_bind(signed(sequence))
-                    .push(")");
-                into_map(query.build().fetch_all(&self.readers).await?, &mut found, |row| {
+            let of_dataset = || keys.iter().filter(|(dataset, _)| *dataset == permit.dataset());
+            // What is newest now, if it was there already, hides what came before it.
+            for sql in [FORMER, NEWEST] {
+                let as_of = Statement::about(self.code(), sql)
+                    .text(permit.dataset().as_str())
+                    .texts(of_dataset().map(|(_, key)| key.as_str()))
+                    .integer(signed(sequence));
+                found.extend(into_map(&self.engine.fetch_all(&as_of).await?, |row| {
                     let record = stored_record(row, 0)?;
                     Ok(((record.dataset, record.record_key.clone()), record))
-                })?;
+                })?);
             }
         }
         Ok(found)
@@ -198,20 +179,19 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.status")]
     pub async fn push_status(&self, permit: &PushPermit) -> Result<PushStatus, StoreError> {
-        const HEADS: &str = "SELECT coalesce(sum(deleted = 0), 0), coalesce(sum(deleted = 1), 0), \
-                coalesce(max(revision), 0), coalesce(max(change_sequence), 0) \
-            FROM record_head WHERE municipality_code = ? AND dataset = ?";
-        const REVISIONS: &str = "SELECT count(*) FROM record_revision WHERE municipality_code = ? AND dataset = ?";
-        let dataset = permit.dataset().as_str();
-        let mut transaction = self.readers.begin().await?;
-        let heads = sqlx::query(HEADS).bind(self.code()).bind(dataset).fetch_one(&mut *transaction).await?;
-        let revisions = sqlx::query(REVISIONS).bind(self.code()).bind(dataset).fetch_one(&mut *transaction).await?;
+        const STATUS: Sql = sql!(all "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1), \
+                coalesce(max(revision), 0), coalesce(max(change_sequence), 0), \
+                (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2) \
+            FROM record WHERE municipality_code = $1 AND dataset = $2");
+        let status = Statement::about(self.code(), STATUS).text(permit.dataset().as_str());
+        let Some(row) = self.engine.fetch_optional(&status).await? else { return Ok(PushStatus::default()) };
+        let (current, deleted) = (row.count(0, "record")?, row.count(1, "record")?);
         Ok(PushStatus {
-            current_records: count(&heads, 0, "record_head")?,
-            deleted_records: count(&heads, 1, "record_head")?,
-            last_revision: count(&heads, 2, "record_head")?,
-            last_change_sequence: count(&heads, 3, "record_head")?,
-            revisions: count(&revisions, 0, "record_revision")?,
+            current_records: current,
+            deleted_records: deleted,
+            last_revision: row.count(2, "record")?,
+            last_change_sequence: row.count(3, "record")?,
+            revisions: current + deleted + row.count(4, "record_history")?,
         })
     }
 }
@@ -229,101 +209,95 @@ impl WriteTransaction {
         dataset: Dataset,
         keys: &[RecordKey],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
-        let mut found = HashMap::with_capacity(keys.len());
-        for keys in keys.chunks(LIST_MAX) {
-            let mut query = QueryBuilder::new(
-                "SELECT head.record_key, head.unified_address_number, head.revision, head.deleted, revision.content_mac \
-                 FROM record_head AS head JOIN record_revision AS revision \
-                 ON revision.municipality_code = head.municipality_code AND revision.dataset = head.dataset \
-                 AND revision.record_key = head.record_key AND revision.revision = head.revision \
-                 WHERE head.municipality_code = ",
-            );
-            query
-                .push_bind(self.municipality.as_str())
-                .push(" AND head.dataset = ")
-                .push_bind(dataset.as_str())
-                .push(" AND head.record_key");
-            push_list(&mut query, keys.iter().map(RecordKey::as_str));
-            into_map(query.build().fetch_all(&mut *self.transaction).await?, &mut found, |row| {
-                let corrupt = StoreError::corrupt("record_head");
-                let head = RecordHead {
-                    unified_address_number: UnifiedAddressNumber::parse_migrated(text(row, 1)?).map_err(&corrupt)?,
-                    revision: count(row, 2, "record_head")?,
-                    deleted: row.try_get(3)?,
-                    content_mac: bytes32(row, 4, "record_revision")?,
-                };
-                Ok((RecordKey::parse(text(row, 0)?).map_err(&corrupt)?, head))
-            })?;
-        }
-        Ok(found)
+        const HEADS: Sql = sql!(all "SELECT record_key, unified_address_number, revision, deleted, content_mac FROM record"
+            sqlite " INDEXED BY record_by_key"
+            all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3");
+        let heads = Statement::about(self.municipality.as_str(), HEADS)
+            .text(dataset.as_str())
+            .texts(keys.iter().map(RecordKey::as_str));
+        into_map(&self.transaction.fetch_all(&heads).await?, |row| {
+            let head = RecordHead {
+                unified_address_number: person_in(row, 1, "record")?,
+                revision: row.count(2, "record")?,
+                deleted: row.flag(3)?,
+                content_mac: row.bytes32(4, "record")?,
+            };
+            Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
+        })
     }
 
-    /// Adds revisions; each takes a change sequence, in order, and becomes the newest of its record.
+    /// Adds revisions, each newer than those before it of its record; each takes a change sequence, in order. What was newest until
+    /// now goes into the history as it is.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] for a revision that exists already: revisions are immutable.
+    /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision though it should have none.
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.insert")]
     pub async fn insert_revisions(&mut self, revisions: &[NewRevision]) -> Result<(), StoreError> {
+        if revisions.is_empty() {
+            return Ok(());
+        }
         let first = self.take_change_sequences(revisions.len()).await?;
-        let sequenced: Vec<(i64, &NewRevision)> = (first..).zip(revisions).collect();
-        let code = self.municipality.as_str();
-        for revisions in sequenced.chunks(BINDS_MAX / 10) {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO record_revision (municipality_code, dataset, record_key, revision, \
-                 unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) ",
-            );
-            query.push_values(revisions, |mut row, (sequence, revision)| {
-                row.push_bind(code)
-                    .push_bind(revision.dataset.as_str())
-                    .push_bind(revision.record_key.as_str())
-                    .push_bind(signed(revision.revision))
-                    .push_bind(revision.unified_address_number.as_str())
-                    .push_bind(*sequence)
-                    .push_bind(revision.deleted)
-                    .push_bind(&revision.sealed)
-                    .push_bind(revision.content_mac.as_slice())
-                    .push_bind(revision.stored_at.as_microsecond());
-            });
-            query.build().execute(&mut *self.transaction).await?;
-            let mut query = QueryBuilder::new(
-                "INSERT INTO record_head (municipality_code, dataset, record_key, revision, \
-                 unified_address_number, change_sequence, deleted) ",
-            );
-            query.push_values(revisions, |mut row, (sequence, revision)| {
-                row.push_bind(code)
-                    .push_bind(revision.dataset.as_str())
-                    .push_bind(revision.record_key.as_str())
-                    .push_bind(signed(revision.revision))
-                    .push_bind(revision.unified_address_number.as_str())
-                    .push_bind(*sequence)
-                    .push_bind(revision.deleted);
-            });
-            query.push(
-                " ON CONFLICT (municipality_code, dataset, record_key) DO UPDATE SET revision = excluded.revision, \
-                 change_sequence = excluded.change_sequence, deleted = excluded.deleted",
-            );
-            query.build().execute(&mut *self.transaction).await?;
+        let mut waiting: Vec<(i64, &NewRevision)> = (first..).zip(revisions).collect();
+        // A record can change once in one statement: its next revision goes with the next.
+        while !waiting.is_empty() {
+            let mut seen = HashSet::with_capacity(waiting.len());
+            let (now, later) =
+                waiting.into_iter().partition(|(_, revision)| seen.insert((revision.dataset, &revision.record_key)));
+            self.insert_newest(now).await?;
+            waiting = later;
         }
         Ok(())
     }
+
+    async fn insert_newest(&mut self, revisions: Vec<(i64, &NewRevision)>) -> Result<(), StoreError> {
+        const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, dataset, record_key, revision, \
+                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) \
+            SELECT municipality_code, dataset, record_key, revision, unified_address_number, change_sequence, deleted, \
+                sealed, content_mac, stored_at \
+            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3");
+        let mut superseded: HashMap<Dataset, Vec<&str>> = HashMap::new();
+        for (_, revision) in revisions.iter().filter(|(_, revision)| revision.supersedes) {
+            superseded.entry(revision.dataset).or_default().push(revision.record_key.as_str());
+        }
+        for (dataset, keys) in superseded {
+            let keep = Statement::about(self.municipality.as_str(), KEEP).text(dataset.as_str()).texts(keys);
+            self.transaction.execute(&keep).await?;
+        }
+        let (newer, first): (Vec<_>, Vec<_>) = revisions.into_iter().partition(|(_, revision)| revision.supersedes);
+        self.transaction.insert(&rows_of(self.municipality.as_str(), &first)).await?;
+        self.transaction.insert(&rows_of(self.municipality.as_str(), &newer).on_conflict(BECOMES_NEWEST)).await
+    }
 }
 
-/// ` … IN (datasets of the permits)`.
-pub(crate) fn push_datasets(query: &mut QueryBuilder<Sqlite>, column: &'static str, permits: &[ReleasePermit]) {
-    query.push(column);
-    push_list(query, permits.iter().map(|permit| permit.dataset().as_str()));
+fn rows_of<'q>(code: &'q str, revisions: &[(i64, &'q NewRevision)]) -> Insert<'q> {
+    let new = || revisions.iter().map(|(_, revision)| *revision);
+    Insert::into("record", code, revisions.len())
+        .texts("unified_address_number", new().map(|revision| revision.unified_address_number.as_str()))
+        .texts("dataset", new().map(|revision| revision.dataset.as_str()))
+        .texts("record_key", new().map(|revision| revision.record_key.as_str()))
+        .integers("revision", new().map(|revision| signed(revision.revision)))
+        .integers("change_sequence", revisions.iter().map(|(sequence, _)| *sequence))
+        .integers("deleted", new().map(|revision| revision.deleted.into()))
+        .bytes("sealed", new().map(|revision| revision.sealed.as_slice()))
+        .bytes("content_mac", new().map(|revision| revision.content_mac.as_slice()))
+        .integers("stored_at", new().map(|revision| revision.stored_at.as_microsecond()))
 }
 
-/// Reads the columns of [`STORED`], the first at `index`.
-pub(crate) fn stored_record(row: &SqliteRow, index: usize) -> Result<StoredRecord, StoreError> {
-    let corrupt = StoreError::corrupt("record_revision");
+/// The datasets of permits.
+pub(crate) fn datasets<'p>(permits: &'p [ReleasePermit]) -> impl Iterator<Item = &'p str> {
+    permits.iter().map(|permit| permit.dataset().as_str())
+}
+
+/// Reads unified_address_number, dataset, record_key, revision, change_sequence, deleted and sealed, the first at `index`.
+pub(crate) fn stored_record(row: &Row, index: usize) -> Result<StoredRecord, StoreError> {
+    let corrupt = StoreError::corrupt("record");
     Ok(StoredRecord {
-        unified_address_number: UnifiedAddressNumber::parse_migrated(text(row, index)?).map_err(&corrupt)?,
-        dataset: Dataset::parse(text(row, index + 1)?).map_err(&corrupt)?,
-        record_key: RecordKey::parse(text(row, index + 2)?).map_err(&corrupt)?,
-        revision: count(row, index + 3, "record_revision")?,
-        change_sequence: count(row, index + 4, "record_revision")?,
-        deleted: row.try_get(index + 5)?,
-        sealed: row.try_get(index + 6)?,
+        unified_address_number: person_in(row, index, "record")?,
+        dataset: Dataset::parse(row.text(index + 1)?).map_err(&corrupt)?,
+        record_key: RecordKey::parse(row.text(index + 2)?).map_err(&corrupt)?,
+        revision: row.count(index + 3, "record")?,
+        change_sequence: row.count(index + 4, "record")?,
+        deleted: row.flag(index + 5)?,
+        sealed: row.bytes(index + 6)?.to_vec(),
     })
 }

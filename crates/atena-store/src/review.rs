@@ -4,6 +4,7 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::engine::{Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::write::WriteTransaction;
 
@@ -45,32 +46,28 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.review_case.open")]
     pub async fn open_review_case(&mut self, case: NewReviewCase) -> Result<Uuid, StoreError> {
-        const INSERT: &str = "INSERT INTO review_case (municipality_code, case_id, kind, system_id, \
+        const INSERT: Sql = sql!(all "INSERT INTO review_case (municipality_code, case_id, kind, system_id, \
                 local_address_number, unified_address_number, other_unified_address_number, sealed, content_mac, created_at) \
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (municipality_code, content_mac) DO NOTHING";
-        const FIND: &str = "SELECT case_id FROM review_case WHERE municipality_code = ? AND content_mac = ?";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (municipality_code, content_mac) DO NOTHING");
+        const FIND: Sql = sql!(all "SELECT case_id FROM review_case WHERE municipality_code = $1 AND content_mac = $2");
         let kind = match case.kind {
             ReviewKind::SecondLocalNumber => "SECOND_LOCAL_NUMBER",
             ReviewKind::MaybeOnePerson => "MAYBE_ONE_PERSON",
         };
-        sqlx::query(INSERT)
-            .bind(self.municipality.as_str())
-            .bind(Uuid::now_v7().to_string())
-            .bind(kind)
-            .bind(case.system_id.as_str())
-            .bind(case.local_address_number.as_str())
-            .bind(case.unified_address_number.as_str())
-            .bind(case.other_unified_address_number.as_ref().map(UnifiedAddressNumber::as_str))
-            .bind(&case.sealed)
-            .bind(case.content_mac.as_slice())
-            .bind(case.created_at.as_microsecond())
-            .execute(&mut *self.transaction)
-            .await?;
-        let id: String = sqlx::query_scalar(FIND)
-            .bind(self.municipality.as_str())
-            .bind(case.content_mac.as_slice())
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Uuid::parse_str(&id).map_err(|_| StoreError::Corrupt { table: "review_case" })
+        let (code, id) = (self.municipality.as_str(), Uuid::now_v7().to_string());
+        let insert = Statement::about(code, INSERT)
+            .text(&id)
+            .text(kind)
+            .text(case.system_id.as_str())
+            .text(case.local_address_number.as_str())
+            .text(case.unified_address_number.as_str())
+            .maybe_text(case.other_unified_address_number.as_ref().map(UnifiedAddressNumber::as_str))
+            .bytes(&case.sealed)
+            .bytes(&case.content_mac)
+            .integer(case.created_at.as_microsecond());
+        self.transaction.execute(&insert).await?;
+        let find = Statement::about(code, FIND).bytes(&case.content_mac);
+        let row = self.transaction.fetch_one(&find).await?;
+        Uuid::parse_str(row.text(0)?).map_err(|_| StoreError::Corrupt { table: "review_case" })
     }
 }

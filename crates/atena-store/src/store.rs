@@ -1,84 +1,94 @@
 //! The database of one municipality.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use atena_ledger::Frontier;
 
+use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine, Statement, sql};
 use crate::error::StoreError;
 use crate::write::WriteTransaction;
 
-/// Connections that read at the same time.
-const READERS_MAX: u32 = 8;
-
-/// How long a connection waits for a lock or for its turn.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Where the database is and how it is used.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// `sqlite:FILE`, or `postgres://user@host[:port][,host[:port]…]/database`. Of several servers the one that takes writes is used.
+    pub url: String,
+    /// A PostgreSQL replica that pulls are read from while it is new enough for their cursors.
+    pub replica_url: Option<String>,
+    /// Connections to each PostgreSQL server, at most.
+    pub connections_max: u32,
+}
 
 /// The database of one municipality: every question asked of it is asked for that municipality alone (municipality-apart).
 #[derive(Clone)]
 pub struct Store {
     pub(crate) municipality: Arc<MunicipalityCode>,
-    pub(crate) readers: SqlitePool,
-    /// One connection: SQLite has one writer, and waiting here is fairer than waiting for its lock.
-    writer: SqlitePool,
+    pub(crate) engine: Engine,
+}
+
+// === impl StoreOptions ===
+
+impl StoreOptions {
+    /// The database at `url`, without a replica, with 16 connections.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), replica_url: None, connections_max: 16 }
+    }
 }
 
 // === impl Store ===
 
 impl Store {
-    /// Opens the database at `sqlite:FILE`, creating it with mode 0600 and migrating it as needed.
+    /// Opens the database, migrating it as needed; a file is created with mode 0600.
     ///
     /// # Errors
-    /// [`StoreError::Open`].
-    pub async fn open(url: &str, municipality: MunicipalityCode) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Open("database_url must be sqlite:FILE".to_owned()))?;
-        create_for_owner_alone(options.get_filename())
-            .map_err(|error| StoreError::Open(format!("{}: {error}", options.get_filename().display())))?;
-        let options = options
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(WAIT_MAX)
-            .pragma("secure_delete", "ON")
-            // Pages that every commit touches (head, newest index pages) are written back once in 16 MiB instead of once in 4.
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("trusted_schema", "OFF")
-            .disable_statement_logging();
-        let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(WAIT_MAX)
-            .connect_with(options.clone())
-            .await
-            .map_err(opened)?;
-        sqlx::migrate!("./migrations/sqlite")
-            .run(&writer)
-            .await
-            .map_err(|error| StoreError::Open(format!("its tables are not those of this version: {error}")))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(WAIT_MAX)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(opened)?;
-        Ok(Self { municipality: Arc::new(municipality), readers, writer })
+    /// [`StoreError::Open`], [`StoreError::Unavailable`].
+    pub async fn open(options: &StoreOptions, municipality: MunicipalityCode) -> Result<Self, StoreError> {
+        // The row that writers take turns on is there before the first of them.
+        const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
+            ON CONFLICT (municipality_code) DO NOTHING");
+        let postgres = ["postgres://", "postgresql://"].iter().any(|scheme| options.url.starts_with(scheme));
+        let engine = if postgres {
+            let replica = options.replica_url.as_deref();
+            Engine::Postgres(PostgresEngine::open(&options.url, replica, options.connections_max).await?)
+        } else {
+            Engine::Sqlite(SqliteEngine::open(&options.url).await?)
+        };
+        let store = Self { municipality: Arc::new(municipality), engine };
+        let mut transaction = store.begin_write("open").await?;
+        let empty = Frontier::empty().to_bytes();
+        let head = Statement::about(store.code(), HEAD).bytes(&empty);
+        transaction.transaction.execute(&head).await?;
+        transaction.commit().await?;
+        Ok(store)
     }
 
-    /// Begins a transaction that may write; it is rolled back unless committed. `name` says what for, in traces.
+    pub(crate) fn code(&self) -> &str {
+        self.municipality.as_str()
+    }
+
+    /// Begins a transaction that may write; it is rolled back unless committed. Transactions of one municipality take turns. `name`
+    /// says what for, in traces.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     #[tracing::instrument(level = "debug", skip(self), name = "db.begin")]
     pub async fn begin_write(&self, name: &'static str) -> Result<WriteTransaction, StoreError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.engine.begin(self.code()).await?;
         Ok(WriteTransaction { municipality: Arc::clone(&self.municipality), transaction })
+    }
+
+    /// Where to read from if what is read has to be as new as the change `sequence`: the replica if there is one and it has seen
+    /// that change, the database itself otherwise.
+    pub async fn as_new_as(&self, sequence: u64) -> Self {
+        let Engine::Postgres(engine) = &self.engine else { return self.clone() };
+        let Some(replica) = engine.replica() else { return self.clone() };
+        let replica = Self { municipality: Arc::clone(&self.municipality), engine: Engine::Postgres(replica) };
+        match replica.last_change_sequence().await {
+            Ok(seen) if seen >= sequence => replica,
+            _ => self.clone(),
+        }
     }
 
     /// Whether anything can be written: writes a row as it is, durably.
@@ -87,41 +97,29 @@ impl Store {
     /// [`StoreError::Unavailable`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.probe")]
     pub async fn probe_write(&self) -> Result<(), StoreError> {
-        const PROBE: &str = "INSERT INTO log_index_head (municipality_code, size) VALUES (?, 0) \
-            ON CONFLICT (municipality_code) DO UPDATE SET size = size";
-        sqlx::query(PROBE).bind(self.code()).execute(&self.writer).await?;
-        Ok(())
+        const PROBE: Sql = sql!(all "UPDATE log_head SET size = size WHERE municipality_code = $1");
+        let mut transaction = self.begin_write("probe").await?;
+        transaction.transaction.execute(&Statement::about(self.code(), PROBE)).await?;
+        transaction.commit().await
     }
 
-    /// Empties the write-ahead log into the database, so that nothing erased stays in it.
+    /// Empties SQLite's write-ahead log into the database, so that nothing erased stays in it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.truncate_wal")]
     pub async fn truncate_wal(&self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
-        Ok(())
-    }
-
-    /// Closes the database; the write-ahead log is emptied.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        if let Err(error) = self.truncate_wal().await {
-            tracing::warn!(%error, "the write-ahead log was not emptied; the next start does it");
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.truncate_wal().await,
+            Engine::Postgres(_) => Ok(()),
         }
-        self.writer.close().await;
     }
 
-    pub(crate) fn code(&self) -> &str {
-        self.municipality.as_str()
-    }
-}
-
-/// Creates the file for its owner alone, whatever the umask; SQLite gives its journal the same mode.
-fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    /// Closes the database; SQLite's write-ahead log is emptied.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(engine) => engine.close().await,
+        }
     }
 }

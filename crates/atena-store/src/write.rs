@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use atena_domain::MunicipalityCode;
-use sqlx::{Sqlite, Transaction};
 
+use crate::engine::{EngineTransaction, Sql, Statement, sql};
 use crate::error::StoreError;
 
 /// A transaction that may write. Dropped without [`WriteTransaction::commit`], it leaves nothing behind.
 pub struct WriteTransaction {
     pub(crate) municipality: Arc<MunicipalityCode>,
-    pub(crate) transaction: Transaction<'static, Sqlite>,
+    pub(crate) transaction: EngineTransaction,
 }
 
 // === impl WriteTransaction ===
@@ -19,22 +19,19 @@ impl WriteTransaction {
     /// Makes everything durable, all or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: then nothing of it was written.
+    /// [`StoreError::Unavailable`]: then nothing of it was written, or, where the connection was lost at this very moment, all of it.
+    /// A caller that tries again with the same content finds out.
     #[tracing::instrument(level = "debug", skip_all, name = "db.commit")]
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await
     }
 
     /// Takes the next `count` change sequences and tells the first.
     pub(crate) async fn take_change_sequences(&mut self, count: usize) -> Result<i64, StoreError> {
-        const TAKE: &str = "INSERT INTO change_sequence (municipality_code, last) VALUES (?, ?) \
-            ON CONFLICT (municipality_code) DO UPDATE SET last = last + excluded.last RETURNING last";
+        const TAKE: Sql = sql!(all "INSERT INTO change_sequence (municipality_code, last) VALUES ($1, $2) \
+            ON CONFLICT (municipality_code) DO UPDATE SET last = change_sequence.last + excluded.last RETURNING last");
         let count = i64::try_from(count).map_err(|_| StoreError::Unavailable("too many rows at once"))?;
-        let last: i64 = sqlx::query_scalar(TAKE)
-            .bind(self.municipality.as_str())
-            .bind(count)
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Ok(last - count + 1)
+        let take = Statement::about(self.municipality.as_str(), TAKE).integer(count);
+        Ok(self.transaction.fetch_one(&take).await?.integer(0)? - count + 1)
     }
 }

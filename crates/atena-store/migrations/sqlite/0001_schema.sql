@@ -1,5 +1,7 @@
 -- municipality_code leads every primary key and every unique index, so that the schema can be distributed by municipality.
 -- "sealed" columns hold ciphertexts, "content_mac" keyed digests; times are microseconds since 1970-01-01T00:00:00Z.
+-- The same tables for PostgreSQL are in ../postgres. Rows of bulk work have no foreign keys: what they refer to was looked up in the
+-- same transaction, and looking it up once more for every row costs more than writing it.
 
 CREATE TABLE person (
     municipality_code      TEXT NOT NULL,
@@ -15,8 +17,7 @@ CREATE TABLE person_key (
     unified_address_number TEXT NOT NULL,
     kek_id                 TEXT NOT NULL,
     wrapped_key            BLOB NOT NULL,
-    PRIMARY KEY (municipality_code, unified_address_number),
-    FOREIGN KEY (municipality_code, unified_address_number) REFERENCES person
+    PRIMARY KEY (municipality_code, unified_address_number)
 ) STRICT, WITHOUT ROWID;
 
 -- The body of the next unified number; bodies only rise, so a number is never issued twice.
@@ -26,23 +27,20 @@ CREATE TABLE number_sequence (
 ) STRICT, WITHOUT ROWID;
 
 -- Current and former personal numbers (個人番号の変更 keeps its history). The blind index is never compared with anything but itself.
+-- superseded_at is 0 for the current one.
 CREATE TABLE personal_number (
     municipality_code      TEXT NOT NULL,
+    blind_index            BLOB NOT NULL CHECK (length(blind_index) = 32),
     unified_address_number TEXT NOT NULL,
     sequence               INTEGER NOT NULL,
-    blind_index            BLOB NOT NULL CHECK (length(blind_index) = 32),
     sealed                 BLOB NOT NULL,
     effective_date         TEXT,
-    superseded_at          INTEGER,
-    PRIMARY KEY (municipality_code, unified_address_number, sequence),
-    FOREIGN KEY (municipality_code, unified_address_number) REFERENCES person
+    superseded_at          INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (municipality_code, blind_index)
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX personal_number_by_index ON personal_number (municipality_code, blind_index);
-
 -- A person has one current number.
-CREATE UNIQUE INDEX personal_number_current ON personal_number (municipality_code, unified_address_number)
-    WHERE superseded_at IS NULL;
+CREATE UNIQUE INDEX personal_number_current ON personal_number (municipality_code, unified_address_number, superseded_at);
 
 -- Which local number each system uses for whom; one system has one number for one person.
 CREATE TABLE link (
@@ -51,13 +49,11 @@ CREATE TABLE link (
     local_address_number   TEXT NOT NULL,
     unified_address_number TEXT NOT NULL,
     change_sequence        INTEGER NOT NULL,
-    PRIMARY KEY (municipality_code, system_id, local_address_number),
-    FOREIGN KEY (municipality_code, unified_address_number) REFERENCES person
+    PRIMARY KEY (municipality_code, system_id, local_address_number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX link_by_person ON link (municipality_code, system_id, unified_address_number);
+CREATE UNIQUE INDEX link_of_person ON link (municipality_code, unified_address_number, system_id);
 CREATE UNIQUE INDEX link_by_change ON link (municipality_code, system_id, change_sequence);
-CREATE INDEX link_of_person ON link (municipality_code, unified_address_number);
 
 -- What each system itself registered about a person, as immutable revisions.
 CREATE TABLE person_view (
@@ -69,9 +65,8 @@ CREATE TABLE person_view (
     content_mac          BLOB NOT NULL,
     protected            INTEGER NOT NULL,
     stored_at            INTEGER NOT NULL,
-    PRIMARY KEY (municipality_code, system_id, local_address_number, revision),
-    FOREIGN KEY (municipality_code, system_id, local_address_number) REFERENCES link
-) STRICT;
+    PRIMARY KEY (municipality_code, system_id, local_address_number, revision)
+) STRICT, WITHOUT ROWID;
 
 -- What a machine must not decide (名寄せ候補).
 CREATE TABLE review_case (
@@ -96,8 +91,26 @@ CREATE TABLE change_sequence (
     last              INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Pension records, as immutable revisions.
-CREATE TABLE record_revision (
+-- The newest revision of each pension record, beside the others of its person: what a pull reads, in the order it reads it.
+CREATE TABLE record (
+    municipality_code      TEXT NOT NULL,
+    unified_address_number TEXT NOT NULL,
+    dataset                TEXT NOT NULL,
+    record_key             TEXT NOT NULL,
+    revision               INTEGER NOT NULL,
+    change_sequence        INTEGER NOT NULL,
+    deleted                INTEGER NOT NULL,
+    sealed                 BLOB NOT NULL,
+    content_mac            BLOB NOT NULL,
+    stored_at              INTEGER NOT NULL,
+    PRIMARY KEY (municipality_code, unified_address_number, dataset, record_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX record_by_key ON record (municipality_code, dataset, record_key);
+CREATE UNIQUE INDEX record_by_change ON record (municipality_code, change_sequence);
+
+-- The revisions before it, as they were.
+CREATE TABLE record_history (
     municipality_code      TEXT NOT NULL,
     dataset                TEXT NOT NULL,
     record_key             TEXT NOT NULL,
@@ -108,24 +121,10 @@ CREATE TABLE record_revision (
     sealed                 BLOB NOT NULL,
     content_mac            BLOB NOT NULL,
     stored_at              INTEGER NOT NULL,
-    PRIMARY KEY (municipality_code, dataset, record_key, revision),
-    FOREIGN KEY (municipality_code, unified_address_number) REFERENCES person
-) STRICT;
-
--- The newest revision of each record; derived from record_revision and kept with it in one transaction.
-CREATE TABLE record_head (
-    municipality_code      TEXT NOT NULL,
-    dataset                TEXT NOT NULL,
-    record_key             TEXT NOT NULL,
-    revision               INTEGER NOT NULL,
-    unified_address_number TEXT NOT NULL,
-    change_sequence        INTEGER NOT NULL,
-    deleted                INTEGER NOT NULL,
-    PRIMARY KEY (municipality_code, dataset, record_key)
+    PRIMARY KEY (municipality_code, dataset, record_key, revision)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX record_head_of_person ON record_head (municipality_code, unified_address_number, dataset, record_key);
-CREATE UNIQUE INDEX record_head_by_change ON record_head (municipality_code, change_sequence);
+CREATE INDEX record_history_of_person ON record_history (municipality_code, unified_address_number);
 
 -- 情報提供等の記録, as leaves of a Merkle tree: one row holds the leaves of one commit, packed. Only ever inserted.
 -- hashes are the leaf hashes (32 bytes each), before the leaves so that a proof reads no more than it needs.
@@ -160,8 +159,7 @@ CREATE TABLE log_details (
     municipality_code TEXT NOT NULL,
     first_index       INTEGER NOT NULL,
     details           BLOB NOT NULL,
-    PRIMARY KEY (municipality_code, first_index),
-    FOREIGN KEY (municipality_code, first_index) REFERENCES log_chunk
+    PRIMARY KEY (municipality_code, first_index)
 ) STRICT;
 
 -- How far each kind of details has been erased because its time had come: chunks before `first_index` are done.

@@ -1,0 +1,101 @@
+//! The two engines behind one set of statements: SQLite, embedded, and PostgreSQL.
+
+mod insert;
+mod postgres;
+mod row;
+mod sql;
+mod sqlite;
+
+use std::time::Duration;
+
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::error::StoreError;
+pub(crate) use insert::Insert;
+pub(crate) use postgres::PostgresEngine;
+pub(crate) use row::{Row, into_map, signed};
+pub(crate) use sql::{Sql, Statement, sql};
+pub(crate) use sqlite::SqliteEngine;
+
+/// How long a connection waits for a lock, for its turn, or for the database to come back.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// An open database.
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Sqlite(SqliteEngine),
+    Postgres(PostgresEngine),
+}
+
+/// A transaction that may write.
+pub(crate) enum EngineTransaction {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Every row that a reading statement finds.
+    pub(crate) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(engine) => engine.fetch_all(statement).await,
+            Self::Postgres(engine) => engine.fetch_all(statement).await,
+        }
+    }
+
+    /// The one row that a reading statement finds, if any.
+    pub(crate) async fn fetch_optional(&self, statement: &Statement<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch_all(statement).await?.pop())
+    }
+
+    /// Begins a transaction that may write. Writers of one municipality take turns, on SQLite on its one writing connection, on
+    /// PostgreSQL on the row of the log's head: whoever has the turn sees everything that was committed before.
+    pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
+        match self {
+            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin().await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin(municipality).await?)),
+        }
+    }
+}
+
+// === impl EngineTransaction ===
+
+impl EngineTransaction {
+    pub(crate) async fn fetch_all(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
+            Self::Postgres(transaction) => Ok(postgres::fetch_all(transaction, statement).await?),
+        }
+    }
+
+    pub(crate) async fn fetch_optional(&mut self, statement: &Statement<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch_all(statement).await?.pop())
+    }
+
+    /// The one row of a statement that always has one.
+    pub(crate) async fn fetch_one(&mut self, statement: &Statement<'_>) -> Result<Row, StoreError> {
+        self.fetch_optional(statement).await?.ok_or(StoreError::Unavailable("a statement had no answer"))
+    }
+
+    pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => sqlite::execute(transaction, statement).await,
+            Self::Postgres(transaction) => Ok(postgres::execute(transaction, statement).await?),
+        }
+    }
+
+    pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => sqlite::insert(transaction, insert).await,
+            Self::Postgres(transaction) => Ok(postgres::insert(transaction, insert).await?),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.commit().await?),
+            Self::Postgres(transaction) => Ok(transaction.commit().await?),
+        }
+    }
+}

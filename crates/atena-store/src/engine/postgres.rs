@@ -1,0 +1,316 @@
+//! PostgreSQL 15 or newer: any number of gateways on one database, which may move to another server while they run.
+
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, Transaction};
+
+use super::WAIT_MAX;
+use super::insert::{Column, Insert};
+use super::row::Row;
+use super::sql::{Statement, Value};
+use crate::error::StoreError;
+
+/// How long one server may take to let us in before the next one is asked.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// Between two looks for a server that takes writes.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The oldest server that is served, as `server_version_num`.
+const VERSION_MIN: i64 = 150_000;
+
+/// What every session asks of the server: a gateway that vanished must not keep its turn.
+const SESSION: [(&str, &str); 6] = [
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("default_transaction_isolation", "read committed"),
+];
+
+/// Settings without which what was acknowledged would not be durable, and the values that they must not have.
+const DURABLE: [(&str, &str); 3] = [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")];
+
+/// A database on one of several servers, and perhaps a replica to read from.
+#[derive(Clone)]
+pub(crate) struct PostgresEngine {
+    primary: Arc<Primary>,
+    replica: Option<PgPool>,
+    reads_replica: bool,
+}
+
+struct Primary {
+    pool: PgPool,
+    servers: Vec<PgConnectOptions>,
+    /// When the pool was last pointed at a server that takes writes. Older connections are not used again.
+    found: Arc<Mutex<Instant>>,
+    looking: tokio::sync::Mutex<()>,
+}
+
+// === impl PostgresEngine ===
+
+impl PostgresEngine {
+    /// Opens the database at `url`, which may name several servers (`postgres://user@one,two/database`): the one that takes writes is
+    /// used, and looked for again when it is lost. The tables are migrated as needed.
+    pub(crate) async fn open(url: &str, replica: Option<&str>, connections_max: u32) -> Result<Self, StoreError> {
+        let servers = servers(url)?;
+        let replica = match replica {
+            None => None,
+            Some(url) => {
+                let [server] = <[PgConnectOptions; 1]>::try_from(self::servers(url)?).map_err(|_| {
+                    StoreError::Open("database_replica_url must name one server: two are never equally new".to_owned())
+                })?;
+                Some(options(connections_max).connect_lazy_with(server))
+            }
+        };
+        let first = servers.first().cloned().unwrap_or_default();
+        let found = Arc::new(Mutex::new(Instant::now()));
+        let still_good = Arc::clone(&found);
+        let pool = options(connections_max)
+            .before_acquire(move |_, connection| {
+                let since = still_good.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+                Box::pin(async move { Ok(connection.age <= since) })
+            })
+            .connect_lazy_with(first);
+        let primary = Arc::new(Primary { pool, servers, found, looking: tokio::sync::Mutex::new(()) });
+        let engine = Self { primary, replica, reads_replica: false };
+        engine.primary.look(Instant::now()).await?;
+        engine.check().await?;
+        sqlx::migrate!("./migrations/postgres")
+            .run(&engine.primary.pool)
+            .await
+            .map_err(StoreError::not_of_this_version)?;
+        Ok(engine)
+    }
+
+    /// Refuses a server on which "committed" would not mean "durable".
+    async fn check(&self) -> Result<(), StoreError> {
+        const SETTINGS: &str = "SELECT name, setting FROM pg_settings WHERE name = ANY($1)";
+        let names = DURABLE.iter().map(|(name, _)| *name).chain(["server_version_num", "server_encoding"]);
+        let names: Vec<&str> = names.collect();
+        let rows = sqlx::query(SETTINGS).bind(names).fetch_all(&self.primary.pool).await?;
+        for row in &rows {
+            let (name, setting): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            if DURABLE.contains(&(name, setting)) {
+                return Err(StoreError::Open(format!("{name} is {setting}: what is acknowledged would not be durable")));
+            }
+            if name == "server_encoding" && setting != "UTF8" {
+                return Err(StoreError::Open("the database's encoding must be UTF8".to_owned()));
+            }
+            if name == "server_version_num" && setting.parse::<i64>().unwrap_or(0) < VERSION_MIN {
+                return Err(StoreError::Open("PostgreSQL 15 or newer is needed".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same database, read from the replica, if there is one.
+    pub(crate) fn replica(&self) -> Option<Self> {
+        self.replica.is_some().then(|| Self { reads_replica: true, ..self.clone() })
+    }
+
+    /// Reading again harms nothing, so that a lost connection or server is noticed only by the time it takes.
+    pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        if let Some(replica) = self.replica.as_ref().filter(|_| self.reads_replica) {
+            match read(replica, statement).await {
+                Err(error) if is_outage(&error) => tracing::warn!("the replica can't be read; reading the primary"),
+                read => return Ok(read?),
+            }
+        }
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let started = Instant::now();
+            match read(&self.primary.pool, statement).await {
+                Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
+    /// for again.
+    pub(super) async fn begin(&self, municipality: &str) -> Result<Transaction<'static, Postgres>, StoreError> {
+        const TURN: &str = "SELECT size FROM log_head WHERE municipality_code = $1 FOR UPDATE";
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let started = Instant::now();
+            let turn = async {
+                let mut transaction = self.primary.pool.begin().await?;
+                sqlx::query(TURN).bind(municipality).fetch_optional(&mut *transaction).await?;
+                Ok(transaction)
+            };
+            match turn.await {
+                Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
+                turn => return Ok(turn?),
+            }
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
+        self.primary.pool.close().await;
+    }
+}
+
+// === impl Primary ===
+
+impl Primary {
+    /// Looks for the server that takes writes, unless one was found after `lost`.
+    async fn look(&self, lost: Instant) -> Result<(), StoreError> {
+        let _turn = self.looking.lock().await;
+        let mut cause = StoreError::Unavailable("no server was asked");
+        if *self.found.lock().unwrap_or_else(PoisonError::into_inner) > lost {
+            return Ok(());
+        }
+        for server in &self.servers {
+            match tokio::time::timeout(CONNECT_MAX, takes_writes(server)).await {
+                Ok(Ok(true)) => {
+                    self.pool.set_connect_options(server.clone());
+                    *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    return Ok(());
+                }
+                Ok(Ok(false)) => cause = StoreError::Unavailable("every server that answers is a standby"),
+                Ok(Err(error)) => {
+                    tracing::warn!(host = server.get_host(), port = server.get_port(), %error, "a database server does not answer");
+                    cause = error.into();
+                }
+                Err(_) => cause = StoreError::Unavailable("the server does not answer"),
+            }
+        }
+        Err(cause)
+    }
+
+    async fn look_or_wait(&self, lost: Instant) {
+        if self.look(lost).await.is_err() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+async fn takes_writes(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    let mut connection = server.connect().await?;
+    let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(!standby)
+}
+
+fn options(connections_max: u32) -> PgPoolOptions {
+    // A connection that was lost is found out by its first statement, which is tried again; asking first would cost every call a
+    // round trip.
+    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(CONNECT_MAX).test_before_acquire(false)
+}
+
+/// The servers that a URL names.
+fn servers(url: &str) -> Result<Vec<PgConnectOptions>, StoreError> {
+    let malformed = || StoreError::Open("database_url must be postgres://user@host[:port][,host…]/database".to_owned());
+    let (scheme, rest) = url.split_once("://").ok_or_else(malformed)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+    hosts
+        .split(',')
+        .map(|host| {
+            let at = if user.is_empty() { "" } else { "@" };
+            let server = PgConnectOptions::from_str(&format!("{scheme}://{user}{at}{host}{tail}")).map_err(|_| malformed())?;
+            let here = server.get_socket().is_some() || ["localhost", "127.0.0.1", "[::1]", "::1"].contains(&server.get_host());
+            if !here && !matches!(server.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa) {
+                return Err(StoreError::Open(
+                    "a database on another machine needs ?sslmode=verify-full&sslrootcert=FILE in its URL".to_owned(),
+                ));
+            }
+            Ok(server.application_name("atena").options(SESSION).disable_statement_logging())
+        })
+        .collect()
+}
+
+/// Whether the connection or the server was lost, and not the statement refused.
+fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // Connection exceptions, a server that shuts down, starts or has no connections left, and one that is a standby now.
+            code.starts_with("08") || ["57P01", "57P02", "57P03", "53300", "25006"].contains(&code.as_ref())
+        }),
+        _ => false,
+    }
+}
+
+async fn read(pool: &PgPool, statement: &Statement<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    fetch_all(&mut *pool.acquire().await?, statement).await
+}
+
+pub(super) async fn fetch_all(
+    connection: &mut PgConnection,
+    statement: &Statement<'_>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let rows = query(statement).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
+}
+
+pub(super) async fn execute(connection: &mut PgConnection, statement: &Statement<'_>) -> Result<(), sqlx::Error> {
+    query(statement).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -> Result<(), sqlx::Error> {
+    if insert.rows == 0 {
+        return Ok(());
+    }
+    // Names of tables and columns are ours; every value is bound.
+    let mut query = sqlx::query(AssertSqlSafe(insert.postgres())).bind(insert.municipality);
+    for column in &insert.columns {
+        query = match column {
+            Column::Text(values) => query.bind(values),
+            Column::MaybeText(values) => query.bind(values),
+            Column::Integer(values) => query.bind(values),
+            Column::Bytes(values) => query.bind(values),
+        };
+    }
+    query.execute(connection).await?;
+    Ok(())
+}
+
+fn query<'q>(statement: &'q Statement<'_>) -> Query<'q, Postgres, PgArguments> {
+    let mut query = sqlx::query(statement.sql.postgres);
+    for value in &statement.values {
+        query = match value {
+            Value::Text(value) => query.bind(*value),
+            Value::MaybeText(value) => query.bind(*value),
+            Value::Integer(value) => query.bind(*value),
+            Value::Bytes(value) => query.bind(*value),
+            Value::Texts(values) => query.bind(values),
+            Value::Blobs(values) => query.bind(values),
+        };
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_name_several_servers() {
+        let servers = servers("postgres://atena@localhost:1,127.0.0.1:2/town").unwrap();
+        let places: Vec<_> = servers.iter().map(|server| (server.get_host(), server.get_port())).collect();
+        assert_eq!(places, [("localhost", 1), ("127.0.0.1", 2)]);
+        assert!(servers.iter().all(|server| server.get_database() == Some("town") && server.get_username() == "atena"));
+    }
+
+    #[test]
+    fn personal_data_does_not_cross_the_network_in_the_clear() {
+        for refused in ["postgres://db.example/town", "postgres://localhost,db.example/town?sslmode=require"] {
+            assert!(servers(refused).err().unwrap().to_string().contains("sslmode=verify-full"), "{refused}");
+        }
+        assert!(servers("postgres://db.example/town?sslmode=verify-full").is_ok());
+        assert!(servers("postgres:///town?host=/run/postgresql").is_ok());
+        assert!(servers("nonsense").is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading columns back into the types they were written from.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::StoreError;
+
+/// A row of either engine.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! get {
+    ($row:expr, $index:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($index),
+            Row::Postgres(row) => row.try_get($index),
+        }
+    };
+}
+
+// === impl Row ===
+
+impl Row {
+    /// A text column.
+    pub(crate) fn text(&self, index: usize) -> Result<&str, StoreError> {
+        Ok(get!(self, index)?)
+    }
+
+    /// An integer column.
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, StoreError> {
+        Ok(get!(self, index)?)
+    }
+
+    /// An integer column that is never negative.
+    pub(crate) fn count(&self, index: usize, table: &'static str) -> Result<u64, StoreError> {
+        u64::try_from(self.integer(index)?).map_err(|_| StoreError::Corrupt { table })
+    }
+
+    /// An integer column that is 0 or 1.
+    pub(crate) fn flag(&self, index: usize) -> Result<bool, StoreError> {
+        Ok(self.integer(index)? != 0)
+    }
+
+    /// A column of bytes.
+    pub(crate) fn bytes(&self, index: usize) -> Result<&[u8], StoreError> {
+        Ok(get!(self, index)?)
+    }
+
+    /// A column of exactly 32 bytes.
+    pub(crate) fn bytes32(&self, index: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
+        self.bytes(index)?.try_into().map_err(|_| StoreError::Corrupt { table })
+    }
+}
+
+/// Rows as a map.
+pub(crate) fn into_map<K: Eq + Hash, V>(
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<(K, V), StoreError>,
+) -> Result<HashMap<K, V>, StoreError> {
+    rows.iter().map(read).collect()
+}
+
+/// As a database keeps integers.
+pub(crate) fn signed(value: u64) -> i64 {
+    // Sequences and revisions stay below 2^63; a larger bound only makes a comparison always true.
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

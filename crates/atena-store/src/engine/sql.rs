@@ -1,0 +1,152 @@
+//! One statement in the words of both engines, and the values bound to it.
+
+/// A statement's text for each engine; made by the `sql!` macro. Parameters are `$1`, `$2`, …; `$1` is the municipality, always.
+#[derive(Clone, Copy)]
+pub(crate) struct Sql {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+impl Sql {
+    pub(crate) const fn new(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite, postgres }
+    }
+}
+
+/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "…"` and `postgres "…"` are for one of
+/// them, and `texts "$3"` and `blobs "$3"` say that what stands before is one of the values bound as a list to that parameter.
+macro_rules! sql {
+    (@sqlite all $text:literal) => { $text };
+    (@sqlite sqlite $text:literal) => { $text };
+    (@sqlite postgres $text:literal) => { "" };
+    (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
+    (@sqlite blobs $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
+    (@postgres all $text:literal) => { $text };
+    (@postgres sqlite $text:literal) => { "" };
+    (@postgres postgres $text:literal) => { $text };
+    (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
+    (@postgres blobs $list:literal) => { concat!(" = ANY(", $list, ")") };
+    ($($kind:ident $text:literal)+) => {
+        $crate::engine::Sql::new(
+            concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
+            concat!($($crate::engine::sql!(@postgres $kind $text)),+),
+        )
+    };
+}
+pub(crate) use sql;
+
+/// A bound value.
+pub(super) enum Value<'q> {
+    Text(&'q str),
+    MaybeText(Option<&'q str>),
+    Integer(i64),
+    Bytes(&'q [u8]),
+    Texts(Vec<&'q str>),
+    Blobs(Vec<&'q [u8]>),
+}
+
+/// A statement with its values. It can be sent again, to another connection.
+pub(crate) struct Statement<'q> {
+    pub(super) sql: Sql,
+    pub(super) values: Vec<Value<'q>>,
+}
+
+// === impl Statement ===
+
+impl<'q> Statement<'q> {
+    /// A statement about one municipality, which is its first parameter.
+    pub(crate) fn about(municipality: &'q str, sql: Sql) -> Self {
+        Self { sql, values: vec![Value::Text(municipality)] }
+    }
+
+    pub(crate) fn text(self, value: &'q str) -> Self {
+        self.with(Value::Text(value))
+    }
+
+    pub(crate) fn maybe_text(self, value: Option<&'q str>) -> Self {
+        self.with(Value::MaybeText(value))
+    }
+
+    pub(crate) fn integer(self, value: i64) -> Self {
+        self.with(Value::Integer(value))
+    }
+
+    pub(crate) fn bytes(self, value: &'q [u8]) -> Self {
+        self.with(Value::Bytes(value))
+    }
+
+    pub(crate) fn texts(self, values: impl IntoIterator<Item = &'q str>) -> Self {
+        self.with(Value::Texts(values.into_iter().collect()))
+    }
+
+    pub(crate) fn blobs(self, values: impl IntoIterator<Item = &'q [u8]>) -> Self {
+        self.with(Value::Blobs(values.into_iter().collect()))
+    }
+
+    fn with(mut self, value: Value<'q>) -> Self {
+        self.values.push(value);
+        self
+    }
+}
+
+/// Texts as a JSON array, as SQLite's `json_each` reads it.
+pub(super) fn json_texts(values: &[&str]) -> String {
+    let mut json = String::with_capacity(2 + values.iter().map(|value| value.len() + 3).sum::<usize>());
+    json.push('[');
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        json.push('"');
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => json.extend(['\\', character]),
+                control @ '\0'..='\u{1f}' => {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    let code = control as usize;
+                    json.push_str("\\u00");
+                    json.extend([char::from(HEX[code >> 4]), char::from(HEX[code & 15])]);
+                }
+                other => json.push(other),
+            }
+        }
+        json.push('"');
+    }
+    json.push(']');
+    json
+}
+
+/// Bytes as a JSON array of hexadecimal texts.
+pub(super) fn json_blobs(values: &[&[u8]]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut json = String::with_capacity(2 + values.iter().map(|value| 2 * value.len() + 3).sum::<usize>());
+    json.push('[');
+    for (index, value) in values.iter().enumerate() {
+        json.push_str(if index > 0 { ",\"" } else { "\"" });
+        for byte in *value {
+            json.extend([char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
+        }
+        json.push('"');
+    }
+    json.push(']');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_the_same_but_for_lists_and_hints() {
+        const FIND: Sql = sql!(all "SELECT a FROM t" sqlite " INDEXED BY i" all " WHERE m = $1 AND a" texts "$2");
+        assert_eq!(FIND.sqlite, "SELECT a FROM t INDEXED BY i WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
+        assert_eq!(FIND.postgres, "SELECT a FROM t WHERE m = $1 AND a = ANY($2)");
+    }
+
+    #[test]
+    fn lists_are_json_whatever_is_in_them() {
+        assert_eq!(json_texts(&[]), "[]");
+        assert_eq!(json_texts(&["A1", "a\"b\\c\n\u{1}", "宛名"]), "[\"A1\",\"a\\\"b\\\\c\\u000a\\u0001\",\"宛名\"]");
+        assert_eq!(json_blobs(&[&[0, 255], &[]]), "[\"00FF\",\"\"]");
+    }
+}

@@ -1,0 +1,157 @@
+//! SQLite: one file, one writer, write-ahead log.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::str::FromStr;
+
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection, Transaction};
+
+use super::WAIT_MAX;
+use super::insert::{Column, Insert, ROWS_OF_STATEMENT};
+use super::row::Row;
+use super::sql::{Statement, Value, json_blobs, json_texts};
+use crate::error::StoreError;
+
+/// Connections that read at the same time.
+const READERS_MAX: u32 = 8;
+
+/// Rows that may wait for the task that asked: a page fits, so that reading it does not go back and forth between threads.
+const ROWS_WAITING_MAX: usize = 1024;
+
+/// A database file.
+#[derive(Clone)]
+pub(crate) struct SqliteEngine {
+    readers: SqlitePool,
+    /// One connection: SQLite has one writer, and waiting here is fairer than waiting for its lock.
+    writer: SqlitePool,
+}
+
+// === impl SqliteEngine ===
+
+impl SqliteEngine {
+    /// Opens `sqlite:FILE`, creating it with mode 0600 and migrating it as needed.
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Open("database_url must be sqlite:FILE or postgres://…".to_owned()))?;
+        create_for_owner_alone(options.get_filename())
+            .map_err(|error| StoreError::Open(format!("{}: {error}", options.get_filename().display())))?;
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(WAIT_MAX)
+            .pragma("secure_delete", "ON")
+            // Pages that every commit touches (head, newest index pages) are written back once in 16 MiB instead of once in 4.
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("trusted_schema", "OFF")
+            .row_buffer_size(ROWS_WAITING_MAX)
+            .disable_statement_logging();
+        let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(WAIT_MAX)
+            .connect_with(options.clone())
+            .await
+            .map_err(opened)?;
+        sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(WAIT_MAX)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(opened)?;
+        Ok(Self { readers, writer })
+    }
+
+    pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        fetch_all(&mut *self.readers.acquire().await?, statement).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Empties the write-ahead log into the database, so that nothing erased stays in it.
+    pub(crate) async fn truncate_wal(&self) -> Result<(), StoreError> {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        if let Err(error) = self.truncate_wal().await {
+            tracing::warn!(%error, "the write-ahead log was not emptied; the next start does it");
+        }
+        self.writer.close().await;
+    }
+}
+
+pub(super) async fn fetch_all(
+    connection: &mut SqliteConnection,
+    statement: &Statement<'_>,
+) -> Result<Vec<Row>, StoreError> {
+    let rows = query(statement).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
+}
+
+pub(super) async fn execute(connection: &mut SqliteConnection, statement: &Statement<'_>) -> Result<(), StoreError> {
+    query(statement).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_>) -> Result<(), StoreError> {
+    let mut from = 0;
+    for rows in ROWS_OF_STATEMENT {
+        if insert.rows - from < rows {
+            continue;
+        }
+        let sql: std::sync::Arc<str> = insert.sqlite(rows).into();
+        while insert.rows - from >= rows {
+            // Names of tables and columns are ours; every value is bound.
+            let mut query = sqlx::query(AssertSqlSafe(std::sync::Arc::clone(&sql)));
+            for row in from..from + rows {
+                query = query.bind(insert.municipality);
+                for column in &insert.columns {
+                    query = match column {
+                        Column::Text(values) => query.bind(values[row]),
+                        Column::MaybeText(values) => query.bind(values[row].as_deref()),
+                        Column::Integer(values) => query.bind(values[row]),
+                        Column::Bytes(values) => query.bind(values[row]),
+                    };
+                }
+            }
+            query.execute(&mut *connection).await?;
+            from += rows;
+        }
+    }
+    Ok(())
+}
+
+fn query<'q>(statement: &Statement<'q>) -> Query<'q, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(statement.sql.sqlite);
+    for value in &statement.values {
+        query = match value {
+            Value::Text(value) => query.bind(*value),
+            Value::MaybeText(value) => query.bind(*value),
+            Value::Integer(value) => query.bind(*value),
+            Value::Bytes(value) => query.bind(*value),
+            Value::Texts(values) => query.bind(json_texts(values)),
+            Value::Blobs(values) => query.bind(json_blobs(values)),
+        };
+    }
+    query
+}
+
+/// Creates the file for its owner alone, whatever the umask; SQLite gives its journal the same mode.
+fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atena_store::StoreOptions;
 use serde::Deserialize;
 
 /// A head of the log is signed at most this long after a commit.
@@ -15,8 +16,14 @@ const CHECKPOINT_INTERVAL_MS_MAX: u64 = 1000;
 pub struct Config {
     /// Where it takes calls.
     pub listen: SocketAddr,
-    /// `sqlite:FILE`; a relative file is relative to the settings.
+    /// `sqlite:FILE`, a relative file being relative to the settings; or `postgres://user@host[:port][,host[:port]…]/database`.
     pub database_url: String,
+    /// A PostgreSQL replica for pulls to read from, while it is new enough for their cursors.
+    #[serde(default)]
+    pub database_replica_url: Option<String>,
+    /// Connections to each PostgreSQL server, at most.
+    #[serde(default = "connections_default")]
+    pub database_connections_max: u32,
     /// The release rules.
     pub policy_file: PathBuf,
     /// The keys.
@@ -222,11 +229,24 @@ impl Config {
         Ok(config)
     }
 
+    /// Where the database is and how it is used.
+    pub(crate) fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            url: self.database_url.clone(),
+            replica_url: self.database_replica_url.clone(),
+            connections_max: self.database_connections_max,
+        }
+    }
+
     /// The commented default settings: what `atena init` writes.
     #[must_use]
     pub fn default_text() -> &'static str {
         include_str!("../../../deploy/atena.toml")
     }
+}
+
+fn connections_default() -> u32 {
+    16
 }
 
 // === impl LogConfig ===

@@ -111,7 +111,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]: whatever is wrong, nothing is served (fail closed).
     pub async fn open(config: Config) -> Result<Self, GatewayError> {
-        let path = config.policy_file;
+        let path = config.policy_file.clone();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
@@ -124,7 +124,7 @@ impl Gateway {
         };
         let vault = Arc::new(Vault::open(&config.keys_file, policy.municipality_code())?);
         let tls = door::server_config(&config.tls)?;
-        let store = Store::open(&config.database_url, policy.municipality_code().clone()).await?;
+        let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
         let checked = fsck(&store, &key, &config.log.checkpoint_file, Depth::Start, |_, _| {}).await?;
         if let Some(finding) = checked.findings.into_iter().next() {

@@ -63,7 +63,7 @@ impl LogKeeper {
             Err(source) => return Err(GatewayError::PolicyRefused { path, source }),
         };
         let vault = Vault::open(&config.keys_file, policy.municipality_code())?;
-        let store = Store::open(&config.database_url, policy.municipality_code().clone()).await?;
+        let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
         Ok(Self { store, vault, key, config })
     }

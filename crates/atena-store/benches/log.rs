@@ -13,7 +13,7 @@ use atena_ledger::{
     commit_subject, inclusion_nodes, inclusion_proof, verify_inclusion,
 };
 use atena_policy::{FieldCatalog, Policy};
-use atena_store::{LogEntry, Store};
+use atena_store::{LogEntry, Store, StoreOptions};
 use atena_vault::{KeyFile, PersonKey, SealContext, Vault};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, SqlitePool};
@@ -106,7 +106,7 @@ impl Town {
         KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
         let vault = Vault::open(&path, &municipality).unwrap();
         let url = format!("sqlite:{}", folder.join("atena.db").display());
-        let store = Store::open(&url, municipality).await.unwrap();
+        let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
         let keys = (1..=PEOPLE)
             .map(|body| {
                 let person = UnifiedAddressNumber::from_body(body).unwrap();

@@ -82,6 +82,19 @@ impl Store {
         into_map(&self.engine.fetch_all(&by_local(self.code(), system, locals)).await?, link)
     }
 
+    /// A system's own local numbers of people.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.link.by_unified")]
+    pub async fn links_by_unified(
+        &self,
+        system: &SystemId,
+        people: &[UnifiedAddressNumber],
+    ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
+        into_map(&self.engine.fetch_all(&by_unified(self.code(), system, people)).await?, turned_link)
+    }
+
     /// The people of a system in the order of its local numbers, after `after`.
     ///
     /// # Errors
@@ -129,7 +142,8 @@ impl Store {
             WHERE municipality_code = $1 AND unified_address_number = $2 AND superseded_at = 0");
         let current = Statement::about(self.code(), CURRENT).text(person.as_str());
         let row = self.engine.fetch_optional(&current).await?;
-        row.map(|row| Ok(StoredPersonalNumber { sequence: sequence(&row, 0)?, sealed: row.bytes(1)?.to_vec() })).transpose()
+        row.map(|row| Ok(StoredPersonalNumber { sequence: sequence(&row, 0)?, sealed: row.bytes(1)?.to_vec() }))
+            .transpose()
     }
 }
 
@@ -148,20 +162,17 @@ impl WriteTransaction {
         into_map(&self.transaction.fetch_all(&by_local(self.municipality.as_str(), system, locals)).await?, link)
     }
 
-    /// A system's own local numbers of people.
+    /// As [`Store::links_by_unified`].
     ///
     /// # Errors
     /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.link.by_unified")]
     pub async fn links_by_unified(
         &mut self,
         system: &SystemId,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-        let links = Statement::about(self.municipality.as_str(), LINKS_BY_UNIFIED)
-            .text(system.as_str())
-            .texts(people.iter().map(UnifiedAddressNumber::as_str));
-        into_map(&self.transaction.fetch_all(&links).await?, |row| link(row).map(|(local, person)| (person, local)))
+        let links = by_unified(self.municipality.as_str(), system, people);
+        into_map(&self.transaction.fetch_all(&links).await?, turned_link)
     }
 
     /// As [`Store::person_keys`].
@@ -186,7 +197,8 @@ impl WriteTransaction {
     ) -> Result<HashMap<[u8; 32], UnifiedAddressNumber>, StoreError> {
         const BY_INDEX: Sql = sql!(all "SELECT blind_index, unified_address_number FROM personal_number \
             WHERE municipality_code = $1 AND blind_index" blobs "$2");
-        let people = Statement::about(self.municipality.as_str(), BY_INDEX).blobs(indices.iter().map(<[u8; 32]>::as_slice));
+        let people =
+            Statement::about(self.municipality.as_str(), BY_INDEX).blobs(indices.iter().map(<[u8; 32]>::as_slice));
         into_map(&self.transaction.fetch_all(&people).await?, |row| {
             Ok((row.bytes32(0, "personal_number")?, person_in(row, 1, "personal_number")?))
         })
@@ -281,7 +293,10 @@ impl WriteTransaction {
             .integers("sequence", numbers.iter().map(|number| number.sequence.into()))
             .bytes("blind_index", numbers.iter().map(|number| number.blind_index.as_slice()))
             .bytes("sealed", numbers.iter().map(|number| number.sealed.as_slice()))
-            .maybe_texts("effective_date", numbers.iter().map(|number| number.effective_date.map(|day| day.to_string())));
+            .maybe_texts(
+                "effective_date",
+                numbers.iter().map(|number| number.effective_date.map(|day| day.to_string())),
+            );
         self.transaction.insert(&rows).await
     }
 
@@ -345,9 +360,17 @@ impl WriteTransaction {
 }
 
 fn by_local<'q>(code: &'q str, system: &'q SystemId, locals: &'q [LocalAddressNumber]) -> Statement<'q> {
-    Statement::about(code, LINKS_BY_LOCAL)
+    Statement::about(code, LINKS_BY_LOCAL).text(system.as_str()).texts(locals.iter().map(LocalAddressNumber::as_str))
+}
+
+fn by_unified<'q>(code: &'q str, system: &'q SystemId, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {
+    Statement::about(code, LINKS_BY_UNIFIED)
         .text(system.as_str())
-        .texts(locals.iter().map(LocalAddressNumber::as_str))
+        .texts(people.iter().map(UnifiedAddressNumber::as_str))
+}
+
+fn turned_link(row: &Row) -> Result<(UnifiedAddressNumber, LocalAddressNumber), StoreError> {
+    link(row).map(|(local, person)| (person, local))
 }
 
 fn keys_of<'q>(code: &'q str, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {

@@ -63,7 +63,8 @@ impl Store {
             ORDER BY revision DESC LIMIT 1");
         let newest = Statement::about(self.code(), NEWEST).text(permit.caller().as_str()).text(local.as_str());
         let row = self.engine.fetch_optional(&newest).await?;
-        row.map(|row| Ok(StoredView { revision: row.count(0, "person_view")?, sealed: row.bytes(1)?.to_vec() })).transpose()
+        row.map(|row| Ok(StoredView { revision: row.count(0, "person_view")?, sealed: row.bytes(1)?.to_vec() }))
+            .transpose()
     }
 
     /// Whether the newest view of any system says that a person is under support measures (支援措置).

@@ -20,7 +20,7 @@
 //! let vault = Vault::open(&path, &municipality)?;
 //! let person = UnifiedAddressNumber::from_body(1)?;
 //! let (key, wrapped) = vault.new_person_key(&person)?;
-//! let place = SealContext { table: "record_revision", column: "sealed", row: b"payment/P-1/1" };
+//! let place = SealContext { table: "record", column: "sealed", row: b"payment/P-1/1" };
 //! let sealed = key.seal(&place, b"what pension knows")?;
 //!
 //! let again = vault.unwrap_person_key(&person, &wrapped)?;

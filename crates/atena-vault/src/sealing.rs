@@ -169,8 +169,7 @@ mod tests {
         SealingKey::new(&[7; 32], &MunicipalityCode::parse(municipality).unwrap(), name)
     }
 
-    const PLACE: SealContext<'static> =
-        SealContext { table: "record_revision", column: "sealed", row: b"payment/P-1/1" };
+    const PLACE: SealContext<'static> = SealContext { table: "record", column: "sealed", row: b"payment/P-1/1" };
 
     #[test]
     fn a_value_moved_elsewhere_does_not_open() {

@@ -97,7 +97,9 @@ impl PostgresEngine {
         for row in &rows {
             let (name, setting): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
             if DURABLE.contains(&(name, setting)) {
-                return Err(StoreError::Open(format!("{name} is {setting}: what is acknowledged would not be durable")));
+                return Err(StoreError::Open(format!(
+                    "{name} is {setting}: what is acknowledged would not be durable"
+                )));
             }
             if name == "server_encoding" && setting != "UTF8" {
                 return Err(StoreError::Open("the database's encoding must be UTF8".to_owned()));
@@ -218,8 +220,10 @@ fn servers(url: &str) -> Result<Vec<PgConnectOptions>, StoreError> {
         .split(',')
         .map(|host| {
             let at = if user.is_empty() { "" } else { "@" };
-            let server = PgConnectOptions::from_str(&format!("{scheme}://{user}{at}{host}{tail}")).map_err(|_| malformed())?;
-            let here = server.get_socket().is_some() || ["localhost", "127.0.0.1", "[::1]", "::1"].contains(&server.get_host());
+            let server =
+                PgConnectOptions::from_str(&format!("{scheme}://{user}{at}{host}{tail}")).map_err(|_| malformed())?;
+            let here = server.get_socket().is_some()
+                || ["localhost", "127.0.0.1", "[::1]", "::1"].contains(&server.get_host());
             if !here && !matches!(server.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa) {
                 return Err(StoreError::Open(
                     "a database on another machine needs ?sslmode=verify-full&sslrootcert=FILE in its URL".to_owned(),
@@ -233,7 +237,11 @@ fn servers(url: &str) -> Result<Vec<PgConnectOptions>, StoreError> {
 /// Whether the connection or the server was lost, and not the statement refused.
 fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::PoolTimedOut => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // Connection exceptions, a server that shuts down, starts or has no connections left, and one that is a standby now.
             code.starts_with("08") || ["57P01", "57P02", "57P03", "53300", "25006"].contains(&code.as_ref())

@@ -220,12 +220,8 @@ async fn look_up(
     let people: Vec<_> = people.into_iter().collect();
     let local_of = transaction.links_by_unified(system, &people).await?;
     let numbered = transaction.current_number_index(&people).await?;
-    let mut taken = HashSet::new();
-    for migrated in candidates.iter().filter_map(|candidate| candidate.registration.migrated.as_ref()) {
-        if transaction.unified_number_exists(migrated).await? {
-            taken.insert(migrated.clone());
-        }
-    }
+    let migrated: Vec<_> = candidates.iter().filter_map(|candidate| candidate.registration.migrated.clone()).collect();
+    let taken = transaction.existing_people(&migrated).await?;
     Ok(Known {
         by_local: by_local.into_iter().map(|(local, person)| (local, PersonRef::Known(person))).collect(),
         local_of: local_of.into_iter().map(|(person, local)| (PersonRef::Known(person), local)).collect(),

@@ -51,7 +51,7 @@ impl<'a> Packer<'a> {
             CallError::new(Reason::Internal, "stored data can't be opened; nothing was released; tell the operator")
         })?;
         let row = record_row(record.dataset, &record.record_key, record.revision);
-        let context = SealContext { table: "record_revision", column: "sealed", row: &row };
+        let context = SealContext { table: "record", column: "sealed", row: &row };
         let content = key.open(&context, &record.sealed)?;
         let mut filtered = Vec::with_capacity(content.len());
         permit.filter().apply(&content, &mut filtered).map_err(|error| {

@@ -82,6 +82,7 @@ struct Place {
 /// What becomes of a good record.
 struct Verdict {
     outcome: v1::PushOutcome,
+    supersedes: bool,
     parsed: ParsedRecord,
     person: UnifiedAddressNumber,
 }
@@ -176,7 +177,7 @@ fn judge_one(
         }
         if parsed.revision == head.revision {
             if head.deleted == deleted && head.content_mac == content_mac {
-                return Ok(Verdict { outcome: v1::PushOutcome::Unchanged, parsed, person });
+                return Ok(Verdict { outcome: v1::PushOutcome::Unchanged, supersedes: true, parsed, person });
             }
             return Err(CallError::new(
                 Reason::RevisionConflict,
@@ -185,9 +186,9 @@ fn judge_one(
         }
     }
     let head = RecordHead { unified_address_number: person.clone(), revision: parsed.revision, deleted, content_mac };
-    heads.insert(place, head);
+    let supersedes = heads.insert(place, head).is_some();
     let outcome = if deleted { v1::PushOutcome::Deleted } else { v1::PushOutcome::Stored };
-    Ok(Verdict { outcome, parsed, person })
+    Ok(Verdict { outcome, supersedes, parsed, person })
 }
 
 /// Seals and stores the new revisions.
@@ -212,7 +213,7 @@ async fn write(call: &Call, transaction: &mut WriteTransaction, items: &[Item]) 
             CallError::new(Reason::Internal, "nothing was stored; tell the operator")
         })?;
         let row = record_row(parsed.dataset, &parsed.record_key, parsed.revision);
-        let context = SealContext { table: "record_revision", column: "sealed", row: &row };
+        let context = SealContext { table: "record", column: "sealed", row: &row };
         let content = parsed.content.as_deref().unwrap_or_default();
         revisions.push(NewRevision {
             dataset: parsed.dataset,
@@ -223,6 +224,7 @@ async fn write(call: &Call, transaction: &mut WriteTransaction, items: &[Item]) 
             sealed: if parsed.content.is_some() { key.seal(&context, content)? } else { Vec::new() },
             content_mac: call.hall.vault.content_mac(parsed.dataset.as_str(), content),
             stored_at: call.requested_at,
+            supersedes: verdict.supersedes,
         });
     }
     transaction.insert_revisions(&revisions).await?;

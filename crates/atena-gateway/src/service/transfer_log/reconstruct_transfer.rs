@@ -133,6 +133,6 @@ fn delivery(
 
 fn open(key: &PersonKey, record: &StoredRecord) -> Result<Vec<u8>, CallError> {
     let row = record_row(record.dataset, &record.record_key, record.revision);
-    let context = SealContext { table: "record_revision", column: "sealed", row: &row };
+    let context = SealContext { table: "record", column: "sealed", row: &row };
     Ok(key.open(&context, &record.sealed)?.to_vec())
 }

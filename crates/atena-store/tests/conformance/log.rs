@@ -1,28 +1,17 @@
 //! The transfer log in the database: one tree, whatever the size of the commits and whoever commits.
-#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
 use std::sync::Arc;
 
-use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{
     Direction, Frontier, Hash, Leaf, LeafShape, Outcome, RenderedShape, inclusion_nodes, inclusion_proof, leaf_hash,
     root_nodes, tree_root, verify_inclusion,
 };
 use atena_store::{LogEntry, Store, StoreError, StoredCheckpoint};
 use jiff::Timestamp;
-use tempfile::TempDir;
 use uuid::Uuid;
 
-async fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
-    (folder, store)
-}
-
-async fn open(folder: &TempDir) -> Store {
-    let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-    Store::open(&url, MunicipalityCode::parse("132098").unwrap()).await.unwrap()
-}
+use crate::Database;
 
 fn shape(system: &str) -> Arc<RenderedShape> {
     let shape = LeafShape {
@@ -71,9 +60,8 @@ async fn append(store: &Store, from: u64, count: u64) -> u64 {
     first
 }
 
-#[tokio::test]
-async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of_every_size() {
-    let (_folder, store) = store().await;
+async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of_every_size(database: Database) {
+    let store = database.open("132098").await;
     let mut tree = Frontier::empty();
     let mut leaves = Vec::new();
     for count in [1, 1, 2, 250, 3, 255, 256, 257, 700, 1, 40_000, 30_000] {
@@ -98,9 +86,8 @@ async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of
     }
 }
 
-#[tokio::test]
-async fn a_transaction_that_is_dropped_leaves_no_leaf_behind() {
-    let (_folder, store) = store().await;
+async fn a_transaction_that_is_dropped_leaves_no_leaf_behind(database: Database) {
+    let store = database.open("132098").await;
     append(&store, 0, 10).await;
     let mut dropped = store.begin_write("dropped").await.unwrap();
     dropped.append_log(&[entry(10), entry(11)]).await.unwrap();
@@ -109,10 +96,8 @@ async fn a_transaction_that_is_dropped_leaves_no_leaf_behind() {
     assert_eq!(store.log_size().await.unwrap(), 15);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_writers_on_one_database_make_one_log_without_gap() {
-    let (folder, one) = store().await;
-    let two = open(&folder).await;
+async fn two_writers_on_one_database_make_one_log_without_gap(database: Database) {
+    let (one, two) = (database.open("132098").await, database.open("132098").await);
     let work = |store: Store| async move {
         for number in 0..60 {
             append(&store, number * 7, 1 + number % 9).await;
@@ -129,9 +114,8 @@ async fn two_writers_on_one_database_make_one_log_without_gap() {
     assert_eq!(expected, 2 * (0..60).map(|number| 1 + number % 9).sum::<u64>());
 }
 
-#[tokio::test]
-async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back() {
-    let (_folder, store) = store().await;
+async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back(database: Database) {
+    let store = database.open("132098").await;
     append(&store, 0, 300).await;
     append(&store, 300, 2).await;
     append(&store, 302, 600).await;
@@ -145,9 +129,8 @@ async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back() 
     assert!(store.log_chunk_of(Uuid::from_u64_pair(5, 8)).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn tamper_evident_one_size_has_one_signed_head() {
-    let (_folder, store) = store().await;
+async fn tamper_evident_one_size_has_one_signed_head(database: Database) {
+    let store = database.open("132098").await;
     let head = |root: u8| StoredCheckpoint { size: 5, root: Hash([root; 32]), note: "note".into() };
     let mut transaction = store.begin_write("sign").await.unwrap();
     transaction.insert_checkpoint(&head(1), Timestamp::UNIX_EPOCH).await.unwrap();
@@ -159,14 +142,26 @@ async fn tamper_evident_one_size_has_one_signed_head() {
     assert_eq!(store.newest_checkpoint().await.unwrap(), Some(head(1)));
 }
 
-#[tokio::test]
-async fn the_log_is_only_ever_added_to() {
-    let (folder, store) = store().await;
+async fn the_log_is_only_ever_added_to(database: Database) {
+    let store = database.open("132098").await;
     append(&store, 0, 3).await;
-    let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect(&url).await.unwrap();
-    for statement in ["UPDATE log_chunk SET leaf_count = 1", "DELETE FROM log_chunk"] {
-        let refused = sqlx::query(statement).execute(&pool).await.err().unwrap();
-        assert!(refused.to_string().contains("never"), "{refused}");
+    store.close().await;
+    for statement in
+        ["UPDATE log_chunk SET leaf_count = 2", "DELETE FROM log_chunk", "DELETE FROM log_chunk WHERE leaf_count > 0"]
+    {
+        let refused = database.change(statement).await.unwrap_err();
+        assert!(refused.contains("the transfer log is never"), "{statement}: {refused}");
+    }
+    if database.is_postgres() {
+        assert!(database.change("TRUNCATE log_chunk").await.unwrap_err().contains("the transfer log is never"));
     }
 }
+
+crate::on_both_engines!(
+    tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of_every_size,
+    a_transaction_that_is_dropped_leaves_no_leaf_behind,
+    two_writers_on_one_database_make_one_log_without_gap,
+    leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back,
+    tamper_evident_one_size_has_one_signed_head,
+    the_log_is_only_ever_added_to,
+);

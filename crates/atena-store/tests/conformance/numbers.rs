@@ -1,24 +1,13 @@
 //! one-person-one-number where it is enforced last: in the database.
-#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
 use std::collections::BTreeSet;
 
-use atena_domain::{MunicipalityCode, SystemId, UnifiedAddressNumber};
-use atena_store::{NewLink, NewPerson, NewPersonalNumber, Store, StoreError};
+use atena_domain::{SystemId, UnifiedAddressNumber};
+use atena_store::{NewLink, NewPerson, NewPersonalNumber, StoreError};
 use atena_vault::WrappedKey;
 use jiff::Timestamp;
-use tempfile::TempDir;
 
-async fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, "132098").await;
-    (folder, store)
-}
-
-async fn open(folder: &TempDir, municipality: &str) -> Store {
-    let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-    Store::open(&url, MunicipalityCode::parse(municipality).unwrap()).await.unwrap()
-}
+use crate::Database;
 
 fn person(number: &UnifiedAddressNumber) -> NewPerson {
     NewPerson {
@@ -37,9 +26,8 @@ fn link(system: &str, local: &str, number: &UnifiedAddressNumber) -> NewLink {
     }
 }
 
-#[tokio::test]
-async fn numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollback() {
-    let (_folder, store) = store().await;
+async fn numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollback(database: Database) {
+    let store = database.open("132098").await;
     let migrated = UnifiedAddressNumber::parse_migrated("000000000000027").unwrap();
     let mut transaction = store.begin_write("migrate").await.unwrap();
     transaction.insert_people(&[person(&migrated)]).await.unwrap();
@@ -56,9 +44,8 @@ async fn numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollba
     assert_eq!(bodies, ["00000000000001", "00000000000003", "00000000000004"], "the body that migrated is skipped");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_person_one_number_also_when_many_issue_at_once() {
-    let (_folder, store) = store().await;
+async fn one_person_one_number_also_when_many_issue_at_once(database: Database) {
+    let store = database.open("132098").await;
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let store = store.clone();
@@ -82,9 +69,8 @@ async fn one_person_one_number_also_when_many_issue_at_once() {
     assert_eq!(all.len(), 400);
 }
 
-#[tokio::test]
-async fn one_person_has_one_current_number_and_one_number_one_person() {
-    let (_folder, store) = store().await;
+async fn one_person_has_one_current_number_and_one_number_one_person(database: Database) {
+    let store = database.open("132098").await;
     let mut transaction = store.begin_write("people").await.unwrap();
     let people = transaction.issue_unified_numbers(2).await.unwrap();
     transaction.insert_people(&[person(&people[0]), person(&people[1])]).await.unwrap();
@@ -115,9 +101,8 @@ async fn one_person_has_one_current_number_and_one_number_one_person() {
     assert_eq!(transaction.people_by_index(&[[1; 32], [2; 32]]).await.unwrap().len(), 2, "both lead to the person");
 }
 
-#[tokio::test]
-async fn one_system_has_one_local_number_for_one_person() {
-    let (_folder, store) = store().await;
+async fn one_system_has_one_local_number_for_one_person(database: Database) {
+    let store = database.open("132098").await;
     let mut transaction = store.begin_write("people").await.unwrap();
     let people = transaction.issue_unified_numbers(2).await.unwrap();
     transaction.insert_people(&[person(&people[0]), person(&people[1])]).await.unwrap();
@@ -129,10 +114,9 @@ async fn one_system_has_one_local_number_for_one_person() {
     }
 }
 
-#[tokio::test]
-async fn municipality_apart_two_municipalities_on_one_file_do_not_see_each_other() {
-    let (folder, machida) = store().await;
-    let chiyoda = open(&folder, "131016").await;
+async fn municipality_apart_two_municipalities_on_one_file_do_not_see_each_other(database: Database) {
+    let machida = database.open("132098").await;
+    let chiyoda = database.open("131016").await;
     let mut transaction = machida.begin_write("people").await.unwrap();
     let people = transaction.issue_unified_numbers(1).await.unwrap();
     transaction.insert_people(&[person(&people[0])]).await.unwrap();
@@ -146,3 +130,11 @@ async fn municipality_apart_two_municipalities_on_one_file_do_not_see_each_other
     let mut transaction = chiyoda.begin_write("issue").await.unwrap();
     assert_eq!(transaction.issue_unified_numbers(1).await.unwrap(), people, "each counts for itself");
 }
+
+crate::on_both_engines!(
+    numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollback,
+    one_person_one_number_also_when_many_issue_at_once,
+    one_person_has_one_current_number_and_one_number_one_person,
+    one_system_has_one_local_number_for_one_person,
+    municipality_apart_two_municipalities_on_one_file_do_not_see_each_other,
+);

@@ -1,0 +1,118 @@
+//! Records: the newest revision in reach, every former one kept as it was, and changes in the order of their commits.
+
+use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
+use atena_store::{NewLink, NewRevision, Store, StoreError};
+use jiff::Timestamp;
+
+use crate::Database;
+
+fn revision(key: &str, revision: u64, person: &UnifiedAddressNumber, supersedes: bool) -> NewRevision {
+    NewRevision {
+        dataset: Dataset::Payment,
+        record_key: RecordKey::parse(key).unwrap(),
+        revision,
+        unified_address_number: person.clone(),
+        deleted: false,
+        sealed: format!("{key}/{revision}").into_bytes(),
+        content_mac: [u8::try_from(revision).unwrap(); 32],
+        stored_at: Timestamp::UNIX_EPOCH,
+        supersedes,
+    }
+}
+
+async fn push(store: &Store, revisions: &[NewRevision]) -> Result<(), StoreError> {
+    let mut transaction = store.begin_write("push").await?;
+    transaction.insert_revisions(revisions).await?;
+    transaction.commit().await
+}
+
+fn people() -> (UnifiedAddressNumber, UnifiedAddressNumber) {
+    (UnifiedAddressNumber::from_body(1).unwrap(), UnifiedAddressNumber::from_body(2).unwrap())
+}
+
+async fn a_record_may_change_often_also_in_one_chunk(database: Database) {
+    let store = database.open("132098").await;
+    let (one, other) = people();
+    let chunk = [
+        revision("A", 1, &one, false),
+        revision("B", 1, &other, false),
+        revision("A", 2, &one, true),
+        revision("A", 5, &one, true),
+    ];
+    push(&store, &chunk).await.unwrap();
+    push(&store, &[revision("A", 7, &one, true), revision("C", 1, &other, false)]).await.unwrap();
+    assert_eq!(store.last_change_sequence().await.unwrap(), 6, "each revision is one change");
+    let mut transaction = store.begin_write("look").await.unwrap();
+    let keys: Vec<_> = ["A", "B", "C", "D"].iter().map(|key| RecordKey::parse(key).unwrap()).collect();
+    let heads = transaction.record_heads(Dataset::Payment, &keys).await.unwrap();
+    let newest: Vec<_> = keys.iter().map(|key| heads.get(key).map(|head| head.revision)).collect();
+    assert_eq!(newest, [Some(7), Some(1), Some(1), None]);
+    assert_eq!(heads[&keys[0]].content_mac, [7; 32]);
+}
+
+async fn a_revision_is_never_overwritten(database: Database) {
+    let store = database.open("132098").await;
+    let (one, other) = people();
+    push(&store, &[revision("A", 1, &one, false)]).await.unwrap();
+    for (again, why) in [
+        (revision("A", 2, &one, false), "a record that is there is not new"),
+        (revision("A", 2, &other, false), "a record belongs to one person"),
+    ] {
+        assert!(matches!(push(&store, &[again]).await, Err(StoreError::Constraint)), "{why}");
+    }
+    assert_eq!(store.last_change_sequence().await.unwrap(), 1, "what was refused left nothing behind");
+}
+
+async fn lists_of_any_length_and_any_characters_are_looked_up_at_once(database: Database) {
+    let store = database.open("132098").await;
+    let system = SystemId::parse("pension").unwrap();
+    let links: Vec<_> = (1..=1500_u64)
+        .map(|number| NewLink {
+            system_id: system.clone(),
+            local_address_number: LocalAddressNumber::parse(&format!("P{number}")).unwrap(),
+            unified_address_number: UnifiedAddressNumber::from_body(number).unwrap(),
+        })
+        .collect();
+    let mut transaction = store.begin_write("link").await.unwrap();
+    transaction.insert_links(&links).await.unwrap();
+    transaction.commit().await.unwrap();
+    let locals: Vec<_> = links.iter().map(|link| link.local_address_number.clone()).collect();
+    let found = store.links_by_local(&system, &locals).await.unwrap();
+    assert_eq!(found.len(), 1500);
+    let page = store.linked_people_after(&system, Some(&LocalAddressNumber::parse("P998").unwrap()), 3).await.unwrap();
+    let page: Vec<_> = page.iter().map(|(local, _)| local.as_str()).collect();
+    assert_eq!(page, ["P999"], "texts are ordered byte by byte on every engine");
+    // A record key may hold what a list must not stumble over.
+    let key = RecordKey::parse("A\"\\',{}1");
+    if let Ok(key) = key {
+        push(&store, &[revision(key.as_str(), 1, &links[0].unified_address_number, false)]).await.unwrap();
+        let mut transaction = store.begin_write("look").await.unwrap();
+        let heads = transaction.record_heads(Dataset::Payment, std::slice::from_ref(&key)).await.unwrap();
+        assert!(heads.contains_key(&key));
+    }
+}
+
+async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database: Database) {
+    let (store, again, other) =
+        (database.open("132098").await, database.open("132098").await, database.open("131016").await);
+    let (one, _) = people();
+    let mut turn = store.begin_write("turn").await.unwrap();
+    turn.insert_revisions(&[revision("A", 1, &one, false)]).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let mut transaction = again.begin_write("waits").await.unwrap();
+        let keys = [RecordKey::parse("A").unwrap()];
+        transaction.record_heads(Dataset::Payment, &keys).await.unwrap().len()
+    });
+    if database.is_postgres() {
+        push(&other, &[revision("A", 1, &one, false)]).await.unwrap();
+    }
+    turn.commit().await.unwrap();
+    assert_eq!(waiting.await.unwrap(), 1, "whoever has the turn sees all that was committed before");
+}
+
+crate::on_both_engines!(
+    a_record_may_change_often_also_in_one_chunk,
+    a_revision_is_never_overwritten,
+    lists_of_any_length_and_any_characters_are_looked_up_at_once,
+    writers_of_one_municipality_take_turns_and_others_do_not_wait,
+);

@@ -1,0 +1,231 @@
+//! PostgreSQL for tests: the server that `ATENA_TEST_DATABASE_URL` names, or a throw-away cluster made with `initdb` from the installed
+//! binaries, run by an unprivileged user in a folder of its own, reached through a socket there, and gone with the test's process.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests are told by panics")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Names a server whose user may create databases, e.g. `postgres://postgres@localhost/postgres`.
+pub const URL_VARIABLE: &str = "ATENA_TEST_DATABASE_URL";
+
+/// Where databases for tests are made.
+pub enum Server {
+    /// The one that the environment names.
+    Given {
+        /// Its URL.
+        url: String,
+    },
+    /// One of our own.
+    Own(Cluster),
+}
+
+/// A throw-away cluster.
+pub struct Cluster {
+    binaries: PathBuf,
+    folder: PathBuf,
+    data: String,
+    port: u16,
+    /// Ends the server and removes the folder once its standard input is closed: with this value, or with the process.
+    _keeper: Child,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// The server of this process.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(|| match std::env::var(URL_VARIABLE) {
+            Ok(url) => Self::Given { url },
+            Err(_) => Self::Own(Cluster::start(&[])),
+        })
+    }
+
+    /// The URL of a new, empty database.
+    pub fn new_database(&self) -> String {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("atena_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        match self {
+            Self::Own(cluster) => cluster.new_database(&name),
+            Self::Given { url } => {
+                let binaries = binaries();
+                let made = Command::new(binaries.join("psql"))
+                    .args([
+                        "-X",
+                        "-q",
+                        "-c",
+                        &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
+                        url,
+                    ])
+                    .output()
+                    .expect("psql runs");
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+                let (before, query) = url
+                    .split_once('?')
+                    .map_or((url.as_str(), String::new()), |(url, query)| (url, format!("?{query}")));
+                let server = before.rfind('/').map_or(before, |end| &before[..end]);
+                format!("{server}/{name}{query}")
+            }
+        }
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Makes a cluster and starts its server with additional settings (`name=value`).
+    pub fn start(settings: &[&str]) -> Self {
+        let cluster = Self::make(5432);
+        cluster.run(
+            "initdb",
+            &["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "-U", "atena", "-D", cluster.data()],
+        );
+        cluster.serve(settings);
+        cluster
+    }
+
+    /// A folder for a cluster whose server will be reached through the socket of this port, without data yet.
+    pub fn make(port: u16) -> Self {
+        let folder = tempfile::Builder::new().prefix("atena-pg").tempdir().expect("a temporary folder").keep();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the folder's mode");
+        if let Some((user, group)) = unprivileged() {
+            chown(&folder, Some(user), Some(group)).expect("the folder's owner");
+        }
+        let binaries = binaries();
+        let mut keeper = Command::new("sh");
+        keeper
+            .args(["-c", "cat >/dev/null; \"$0\" stop -s -m immediate -D \"$1\"/data 2>/dev/null; rm -rf \"$1\""])
+            .args([binaries.join("pg_ctl").as_path(), folder.as_path()])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        as_unprivileged(&mut keeper);
+        let keeper = keeper.spawn().expect("a shell");
+        let data = folder.join("data").to_str().expect("a path in UTF-8").to_owned();
+        Self { binaries, folder, data, port, _keeper: keeper }
+    }
+
+    /// Starts the server and waits until it answers.
+    pub fn serve(&self, settings: &[&str]) {
+        let mut options = format!(
+            "-p {} -c listen_addresses='' -c unix_socket_directories={} -c shared_buffers=64MB -c max_connections=200 \
+             -c shared_preload_libraries=pg_stat_statements -c compute_query_id=on",
+            self.port,
+            self.folder.display()
+        );
+        for setting in settings {
+            options.push_str(&format!(" -c {setting}"));
+        }
+        let log = self.folder.join("server.log");
+        let log = log.to_str().expect("a path in UTF-8");
+        self.run("pg_ctl", &["start", "-w", "-s", "-D", self.data(), "-l", log, "-o", &options]);
+    }
+
+    /// Stops the server: `immediate` as if the power was cut, `fast` in good order.
+    pub fn stop(&self, mode: &str) {
+        self.run("pg_ctl", &["stop", "-s", "-m", mode, "-D", self.data()]);
+    }
+
+    /// Runs a program of PostgreSQL as the cluster's user.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(self.binaries.join(program));
+        // The server keeps what it inherits: a pipe would never end.
+        let out = tempfile::tempfile().expect("a temporary file");
+        command.args(arguments).current_dir("/").stdin(Stdio::null());
+        command.stdout(out.try_clone().expect("the file again")).stderr(out.try_clone().expect("the file again"));
+        as_unprivileged(&mut command);
+        let status = command.status().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let mut printed = String::new();
+        let mut out = out;
+        std::io::Seek::rewind(&mut out).expect("the file's beginning");
+        std::io::Read::read_to_string(&mut out, &mut printed).expect("what was printed");
+        assert!(status.success(), "{program} {arguments:?}: {printed}");
+        printed
+    }
+
+    /// Runs statements in a database; what they answer, unaligned.
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        let port = self.port.to_string();
+        let socket = self.folder.to_str().expect("a path in UTF-8");
+        self.run(
+            "psql",
+            &[
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                socket,
+                "-p",
+                &port,
+                "-U",
+                "atena",
+                "-d",
+                database,
+                "-c",
+                statements,
+            ],
+        )
+    }
+
+    /// Makes a database and tells its URL.
+    pub fn new_database(&self, name: &str) -> String {
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy"));
+        self.url(name)
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        let socket = self.folder.to_str().expect("a path in UTF-8").replace('/', "%2F");
+        format!("postgres://atena@localhost:{}/{database}?host={socket}", self.port)
+    }
+
+    /// The folder with the server's socket, its log and its data.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of the data.
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+}
+
+/// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those on the path.
+fn binaries() -> PathBuf {
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).filter(|folder| folder.join("initdb").exists()).collect::<Vec<_>>();
+    debian.filter(|folder| folder.join("initdb").exists()).max().or_else(|| on_path.into_iter().next()).unwrap_or_else(|| {
+        panic!("PostgreSQL 15 or newer is needed for these tests (Debian: apt-get install postgresql), or {URL_VARIABLE}")
+    })
+}
+
+/// The user that a server is run by if we are root, which PostgreSQL refuses to be.
+fn unprivileged() -> Option<(u32, u32)> {
+    let us =
+        fs::metadata("/proc/self").map(|process| std::os::unix::fs::MetadataExt::uid(&process)).unwrap_or_default();
+    if us != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let postgres = users.lines().find_map(|line| {
+        let mut parts = line.strip_prefix("postgres:")?.split(':').skip(1);
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    });
+    Some(postgres.unwrap_or((65_534, 65_534)))
+}
+
+fn as_unprivileged(command: &mut Command) {
+    if let Some((user, group)) = unprivileged() {
+        command.uid(user).gid(group);
+    }
+}

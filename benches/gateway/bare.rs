@@ -49,7 +49,7 @@ pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
     let pool = pool(database).await;
     let started = Instant::now();
     let mut stream = sqlx::query(
-        "SELECT record_key, revision, sealed FROM record_revision ORDER BY municipality_code, dataset, record_key",
+        "SELECT record_key, revision, sealed FROM record ORDER BY municipality_code, unified_address_number, dataset, record_key",
     )
     .fetch(&pool);
     let mut read = 0;

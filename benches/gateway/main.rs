@@ -28,6 +28,9 @@ use atena_proto::v1::pushed_record::Body;
 use serde_json::{Value, json};
 use town::Town;
 
+/// What the town keeps everything in.
+const ENGINE: town::Engine = town::Engine::Sqlite;
+
 /// Items of one chunk of a stream.
 const CHUNK: u64 = 500;
 

@@ -133,18 +133,14 @@ async fn tamper_evident_a_witness_cosigns_a_growing_log_and_refuses_a_rewound_on
     register_some(&town, 0, 10).await;
     head_when(&town, |note| size(note) >= 10 && cosigned(note)).await;
     town.stop();
-    let yesterday: Vec<_> = ["atena.db", "log.checkpoint"]
-        .map(|file| (town.home().join(file), std::fs::read(town.home().join(file)).unwrap()))
-        .into();
+    let yesterday = town.copy();
     town.serve();
     register_some(&town, 10, 10).await;
     head_when(&town, |note| size(note) >= 20 && cosigned(note)).await;
     town.stop();
 
     // The operator restores yesterday's copy, the signed head beside it included, and goes on.
-    for (path, content) in yesterday {
-        std::fs::write(path, content).unwrap();
-    }
+    town.restore(yesterday);
     town.serve();
     register_some(&town, 100, 3).await;
     head_when(&town, |note| size(note) >= 13 && !cosigned(note)).await;

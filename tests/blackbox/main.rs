@@ -11,3 +11,6 @@ mod release;
 mod resume;
 mod telemetry;
 mod town;
+
+/// What these tests keep everything in; `postgres.rs` runs the same ones on PostgreSQL.
+const ENGINE: town::Engine = town::Engine::Sqlite;

@@ -21,12 +21,26 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_types::StatusExt as _;
 
+/// What a town keeps everything in.
+#[derive(PartialEq, Eq)]
+#[allow(dead_code, reason = "each suite runs on one of them")]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
 /// A home directory with a running gateway.
 pub(crate) struct Town {
     folder: Arc<TempDir>,
     /// `RUST_LOG` of the gateway.
     log_level: &'static str,
     serving: Option<Serving>,
+}
+
+/// What a town kept at some time.
+pub(crate) struct Copy {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    database: Option<String>,
 }
 
 struct Serving {
@@ -62,6 +76,10 @@ impl Town {
     pub(crate) fn prepare() -> Self {
         let town = Self { folder: Arc::new(tempfile::tempdir().unwrap()), log_level: "trace", serving: None };
         printed(&atena(&["init", "--home", town.home_text()]));
+        if crate::ENGINE == Engine::Postgres {
+            let url = atena_test_cluster::Server::shared().new_database();
+            town.change("atena.toml", |text| text.replace("sqlite:atena.db", &url));
+        }
         town
     }
 
@@ -121,6 +139,36 @@ impl Town {
                 return line.to_owned();
             }
         }
+    }
+
+    /// A copy of what is kept now, the signed head beside it included; the gateway must not run.
+    pub(crate) fn copy(&self) -> Copy {
+        let mut files = vec!["log.checkpoint"];
+        let mut database = None;
+        if crate::ENGINE == Engine::Postgres {
+            database = Some(atena_test_cluster::Server::shared().copy_of(&self.database_url()));
+        } else {
+            files.push("atena.db");
+        }
+        let files = files.iter().map(|file| self.home().join(file));
+        Copy { files: files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect(), database }
+    }
+
+    /// Brings a copy back; the gateway must not run.
+    pub(crate) fn restore(&self, copy: Copy) {
+        for (path, content) in copy.files {
+            std::fs::write(path, content).unwrap();
+        }
+        if let Some(database) = copy.database {
+            let now = self.database_url();
+            self.change("atena.toml", |text| text.replace(&now, &database));
+        }
+    }
+
+    fn database_url(&self) -> String {
+        let settings = std::fs::read_to_string(self.home().join("atena.toml")).unwrap();
+        let line = settings.lines().find(|line| line.starts_with("database_url")).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
     }
 
     /// Ends the gateway with SIGTERM: it drains and exits 0.

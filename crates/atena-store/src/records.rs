@@ -284,7 +284,7 @@ fn rows_of<'q>(code: &'q str, revisions: &[(i64, &'q NewRevision)]) -> Insert<'q
 }
 
 /// The datasets of permits.
-pub(crate) fn datasets<'p>(permits: &'p [ReleasePermit]) -> impl Iterator<Item = &'p str> {
+pub(crate) fn datasets(permits: &[ReleasePermit]) -> impl Iterator<Item = &str> {
     permits.iter().map(|permit| permit.dataset().as_str())
 }
 

@@ -48,26 +48,31 @@ impl Server {
 
     /// The URL of a new, empty database.
     pub fn new_database(&self) -> String {
+        self.database_from("template0")
+    }
+
+    /// The URL of a new database with all that another one, which nobody uses now, holds.
+    pub fn copy_of(&self, url: &str) -> String {
+        let (before, _) = url.split_once('?').unwrap_or((url, ""));
+        self.database_from(before.rsplit('/').next().unwrap_or_default())
+    }
+
+    fn database_from(&self, template: &str) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("atena_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let make = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
         match self {
-            Self::Own(cluster) => cluster.new_database(&name),
+            Self::Own(cluster) => {
+                cluster.sql("postgres", &make);
+                cluster.url(&name)
+            }
             Self::Given { url } => {
-                let binaries = binaries();
-                let made = Command::new(binaries.join("psql"))
-                    .args([
-                        "-X",
-                        "-q",
-                        "-c",
-                        &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
-                        url,
-                    ])
-                    .output()
-                    .expect("psql runs");
+                let psql = Command::new(binaries().join("psql")).args(["-X", "-q", "-c", &make, url]).output();
+                let made = psql.expect("psql runs");
                 assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
                 let (before, query) = url
                     .split_once('?')
-                    .map_or((url.as_str(), String::new()), |(url, query)| (url, format!("?{query}")));
+                    .map_or((url.as_str(), String::new()), |(before, query)| (before, format!("?{query}")));
                 let server = before.rfind('/').map_or(before, |end| &before[..end]);
                 format!("{server}/{name}{query}")
             }
@@ -173,12 +178,6 @@ impl Cluster {
                 statements,
             ],
         )
-    }
-
-    /// Makes a database and tells its URL.
-    pub fn new_database(&self, name: &str) -> String {
-        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy"));
-        self.url(name)
     }
 
     /// The URL of a database.

@@ -55,6 +55,7 @@ impl SqliteEngine {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(WAIT_MAX)
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(opened)?;
@@ -62,6 +63,7 @@ impl SqliteEngine {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(WAIT_MAX)
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(opened)?;

@@ -1,0 +1,15 @@
+//! The black-box tests on PostgreSQL: the same as in `main.rs`, each in a database of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
+
+mod door;
+mod hostile;
+mod log;
+mod numbers;
+mod people;
+mod program;
+mod release;
+mod resume;
+mod telemetry;
+mod town;
+
+const ENGINE: town::Engine = town::Engine::Postgres;

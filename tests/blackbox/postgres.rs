@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod door;
+mod fleet;
 mod hostile;
 mod log;
 mod numbers;

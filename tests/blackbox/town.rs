@@ -91,7 +91,7 @@ impl Town {
     }
 
     /// The gateway's process.
-    #[allow(dead_code, reason = "for benches/gateway, which shares this file")]
+    #[allow(dead_code, reason = "not every suite that shares this file asks")]
     pub(crate) fn process_id(&self) -> u32 {
         self.serving.as_ref().unwrap().process.id()
     }
@@ -165,7 +165,7 @@ impl Town {
         }
     }
 
-    fn database_url(&self) -> String {
+    pub(crate) fn database_url(&self) -> String {
         let settings = std::fs::read_to_string(self.home().join("atena.toml")).unwrap();
         let line = settings.lines().find(|line| line.starts_with("database_url")).unwrap();
         line.split('"').nth(1).unwrap().to_owned()

@@ -57,6 +57,14 @@ impl Server {
         self.database_from(before.rsplit('/').next().unwrap_or_default())
     }
 
+    /// Runs a statement past the gateways; what it answers, unaligned.
+    pub fn sql(url: &str, statement: &str) -> String {
+        let psql = Command::new(binaries().join("psql")).args(["-X", "-q", "-A", "-t", "-c", statement, url]).output();
+        let done = psql.expect("psql runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
     fn database_from(&self, template: &str) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("atena_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -67,9 +75,7 @@ impl Server {
                 cluster.url(&name)
             }
             Self::Given { url } => {
-                let psql = Command::new(binaries().join("psql")).args(["-X", "-q", "-c", &make, url]).output();
-                let made = psql.expect("psql runs");
-                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+                Self::sql(url, &make);
                 let (before, query) = url
                     .split_once('?')
                     .map_or((url.as_str(), String::new()), |(before, query)| (before, format!("?{query}")));
@@ -113,6 +119,42 @@ impl Cluster {
         let keeper = keeper.spawn().expect("a shell");
         let data = folder.join("data").to_str().expect("a path in UTF-8").to_owned();
         Self { binaries, folder, data, port, _keeper: keeper }
+    }
+
+    /// A primary that also listens on a port of 127.0.0.1.
+    pub fn start_primary() -> Self {
+        let cluster = Self::make(free_port());
+        cluster.run(
+            "initdb",
+            &["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "-U", "atena", "-D", cluster.data()],
+        );
+        cluster.serve(&["listen_addresses=127.0.0.1"]);
+        cluster
+    }
+
+    /// A standby of this primary, fed by streaming replication; from now on a commit waits for it (`synchronous_commit`).
+    pub fn start_standby(&self) -> Self {
+        let standby = Self::make(free_port());
+        let primary = format!("host=127.0.0.1 port={} user=atena application_name=standby", self.port);
+        standby.run(
+            "pg_basebackup",
+            &["-d", &primary, "-D", standby.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+        );
+        standby.serve(&["listen_addresses=127.0.0.1"]);
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        while !self.sql("postgres", "SELECT sync_state FROM pg_stat_replication").contains("sync") {}
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w", "-s", "-D", self.data()]);
+    }
+
+    /// Where the server listens, for a primary or a standby.
+    pub fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Starts the server and waits until it answers.
@@ -195,6 +237,12 @@ impl Cluster {
     pub fn data(&self) -> &str {
         &self.data
     }
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").port()
 }
 
 /// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those on the path.

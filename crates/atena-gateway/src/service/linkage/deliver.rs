@@ -7,7 +7,7 @@ use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
-use atena_store::StoredRecord;
+use atena_store::{Store, StoredRecord};
 use atena_vault::{PersonKey, SealContext};
 use bytes::Bytes;
 use prost::Message;
@@ -33,9 +33,9 @@ pub(super) struct Parcel {
 // === impl Packer ===
 
 impl<'a> Packer<'a> {
-    /// A packer for these people.
-    pub(super) async fn new(call: &'a Call, people: &[UnifiedAddressNumber]) -> Result<Self, CallError> {
-        let wrapped = call.hall.store.person_keys(people).await?;
+    /// A packer for these people, whose records are read from `store`.
+    pub(super) async fn new(call: &'a Call, store: &Store, people: &[UnifiedAddressNumber]) -> Result<Self, CallError> {
+        let wrapped = store.person_keys(people).await?;
         let mut keys = HashMap::with_capacity(wrapped.len());
         for (person, key) in wrapped {
             let key = call.hall.vault.unwrap_person_key(&person, &key)?;

@@ -42,7 +42,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
 
     let people: Vec<_> = linked.values().cloned().collect();
     let (packer, records) = async {
-        let packer = Packer::new(&call, &people).await?;
+        let packer = Packer::new(&call, store, &people).await?;
         let records = store.current_records(&allowed.permits, &people).await?;
         Ok::<_, CallError>((packer, records))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::v1;
-use atena_store::{Change, StoredRecord};
+use atena_store::{Change, Store, StoredRecord};
 use tracing::Instrument;
 
 use super::deliver::{Packer, Parcel};
@@ -39,7 +39,7 @@ pub(crate) async fn run(
         _ => return Err(CallError::field("page_size", "must be 0 to 1000")),
     };
     let position = if request.cursor.is_empty() {
-        Position::Full { as_of: call.hall.store.last_change_sequence().await?, after: None }
+        Position::Full { as_of: call.hall.store.as_new_as(0).await.last_change_sequence().await?, after: None }
     } else {
         Cursor::open(&call, &request.cursor, &allowed.permits)?
     };
@@ -80,8 +80,8 @@ impl<'a> Pull<'a> {
 
     /// A full pull: the caller's people in the order of their local numbers.
     async fn everything(&mut self, as_of: u64, mut after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        let store = &self.call.hall.store;
         loop {
+            let store = self.call.hall.store.as_new_as(as_of).await;
             let people = store
                 .linked_people_after(&self.call.caller.system_id, after.as_ref(), PEOPLE_AT_ONCE)
                 .instrument(tracing::info_span!("which_people"))
@@ -91,7 +91,7 @@ impl<'a> Pull<'a> {
             };
             let last = last.clone();
             let unified: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
-            let (packer, mut by_person) = self.read(&unified).await?;
+            let (packer, mut by_person) = self.read(&store, &unified).await?;
             for (local, person) in people {
                 for (dataset, records) in by_person.remove(&person).unwrap_or_default() {
                     self.pack(&packer, &local, &person, dataset, &records)?;
@@ -110,9 +110,9 @@ impl<'a> Pull<'a> {
     /// What changed after `since`, from the change `after` on. A change that touched only fields the caller may not have is no
     /// change to the caller: it is not delivered, and no chunk, count or size tells of it.
     async fn changes(&mut self, since: u64, mut after: u64) -> Result<u64, CallError> {
-        let store = &self.call.hall.store;
-        let until = store.last_change_sequence().await?;
+        let until = self.call.hall.store.as_new_as(since.max(after)).await.last_change_sequence().await?;
         loop {
+            let store = self.call.hall.store.as_new_as(until).await;
             let changes = store
                 .changes(&self.allowed.permits, since, after, until, CHANGES_AT_ONCE)
                 .instrument(tracing::info_span!("read"))
@@ -130,9 +130,9 @@ impl<'a> Pull<'a> {
                 .collect();
             let people: HashSet<_> = changes.iter().map(Change::unified_address_number).cloned().collect();
             let people: Vec<_> = people.into_iter().collect();
-            let packer = Packer::new(self.call, &people).await?;
-            let mut new_links = self.read(&linked).await?.1;
-            let before = self.before(&changes, since).await?;
+            let packer = Packer::new(self.call, &store, &people).await?;
+            let mut new_links = self.read(&store, &linked).await?.1;
+            let before = self.before(&store, &changes, since).await?;
 
             let mut gathered: Gathered = Vec::new();
             for change in changes {
@@ -166,6 +166,7 @@ impl<'a> Pull<'a> {
     /// The revisions that the caller could have had at `since`.
     async fn before(
         &self,
+        store: &Store,
         changes: &[Change],
         since: u64,
     ) -> Result<HashMap<(Dataset, atena_domain::RecordKey), StoredRecord>, CallError> {
@@ -176,7 +177,7 @@ impl<'a> Pull<'a> {
                 Change::Linked { .. } => None,
             })
             .collect();
-        Ok(self.call.hall.store.revisions_as_of(&self.allowed.permits, &keys, since).await?)
+        Ok(store.revisions_as_of(&self.allowed.permits, &keys, since).await?)
     }
 
     /// Whether the caller can see a difference between what it could have had before and what is there now.
@@ -199,12 +200,13 @@ impl<'a> Pull<'a> {
     /// Current records of people, by person and dataset.
     async fn read(
         &self,
+        store: &Store,
         people: &[UnifiedAddressNumber],
     ) -> Result<(Packer<'a>, HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>), CallError> {
         let call: &'a Call = self.call;
         let work = async {
-            let packer = Packer::new(call, people).await?;
-            let records = self.call.hall.store.current_records(&self.allowed.permits, people).await?;
+            let packer = Packer::new(call, store, people).await?;
+            let records = store.current_records(&self.allowed.permits, people).await?;
             let mut by_person: HashMap<_, Vec<(Dataset, Vec<StoredRecord>)>> = HashMap::with_capacity(people.len());
             for record in records {
                 let of_person = by_person.entry(record.unified_address_number.clone()).or_default();

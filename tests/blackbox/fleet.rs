@@ -194,6 +194,40 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     town.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_database_is_tls_with_a_verified_server() {
+    let cluster = Cluster::start_primary();
+    cluster.sql("postgres", "CREATE DATABASE town");
+    let (mut town, stranger) = (Town::prepare(), Town::prepare());
+    let file = |town: &Town, file: &str| std::fs::read_to_string(town.home().join("pki").join(file)).unwrap();
+    cluster.speak_tls_alone(&file(&town, "server.crt"), &file(&town, "server.key"));
+    let url = |authority: &Town| {
+        let authority = authority.home().join("pki/ca.crt");
+        let place = cluster.place().replace("127.0.0.1", "localhost");
+        format!("postgres://atena@{place}/town?sslmode=verify-full&sslrootcert={}", authority.display())
+    };
+    let change = |to: &str| {
+        let now = town.database_url();
+        town.change("atena.toml", |text| text.replace(&now, to));
+    };
+    for (refused, why) in [
+        (url(&stranger), "an authority that did not vouch for the server"),
+        (format!("postgres://atena@{}/town?sslmode=disable", cluster.place()), "no TLS"),
+    ] {
+        change(&refused);
+        let started = atena(&["serve", "--home", town.home_text(), "--listen", "127.0.0.1:0"]);
+        assert!(!started.status.success(), "{why}");
+    }
+    change(&url(&town));
+    town.serve();
+    let registered = town.register("pension", registration("P1", Some(&personal_number(1)))).await.unwrap();
+    assert!(registered.error.is_none());
+    let encrypted = "SELECT bool_and(ssl), min(version) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+        WHERE application_name = 'atena' AND backend_type = 'client backend'";
+    assert_eq!(cluster.sql("town", encrypted).trim(), "t|TLSv1.3");
+    town.stop();
+}
+
 fn payment(local: &str, number: u64) -> v1::PushedRecord {
     let payment = v1::Payment {
         basic_pension_number: format!("{number:010}"),

@@ -147,6 +147,21 @@ impl Cluster {
         standby
     }
 
+    /// Lets the server speak TLS with this certificate and key (PEM), and nothing else over TCP.
+    pub fn speak_tls_alone(&self, certificate: &str, key: &str) {
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        for (file, content) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", rules)] {
+            let path = Path::new(&self.data).join(file);
+            fs::write(&path, content).expect("a file of the cluster");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+            if let Some((user, group)) = unprivileged() {
+                chown(&path, Some(user), Some(group)).expect("its owner");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// Makes a standby the primary.
     pub fn promote(&self) {
         self.run("pg_ctl", &["promote", "-w", "-s", "-D", self.data()]);

@@ -179,3 +179,28 @@ async fn two_gateways_on_one_database_keep_one_log() {
     let told = printed(&atena(&["log", "fsck", "--home", town.home_text()]));
     assert!(told.contains("sound"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_about_a_person_are_found_before_and_after_they_are_indexed() {
+    let town = Town::start();
+    for one in 0..3 {
+        let number = personal_number(one);
+        town.register("resident-tax", registration(&format!("A{one}"), Some(&number))).await.unwrap();
+    }
+    let about = async || town.transfers("person = \"resident-tax/A1\"").await.len();
+    assert_eq!(about().await, 1, "not indexed yet");
+    let mut linkage = town.linkage("resident-tax");
+    for _ in 0..45 {
+        let mut people: Vec<_> = (0..99).map(|one| format!("NOBODY{one}")).collect();
+        people.push("A1".to_owned());
+        let request = v1::GetRecordsRequest {
+            affair: "市都民税賦課業務".to_owned(),
+            datasets: vec![v1::Dataset::Payment.into()],
+            local_address_numbers: people,
+            ..Default::default()
+        };
+        linkage.get_records(request).await.unwrap();
+    }
+    town.wait_for_log("the log's search index was extended");
+    assert_eq!(about().await, 47, "the registration, the 45 questions for records, and the auditor's own");
+}

@@ -348,7 +348,7 @@ impl WriteTransaction {
     }
 
     async fn take_bodies(&mut self, count: usize) -> Result<std::ops::Range<u64>, StoreError> {
-        const TAKE: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, 1 + $2) \
+        const TAKE: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, 1 + CAST($2 AS bigint)) \
             ON CONFLICT (municipality_code) DO UPDATE SET next_body = number_sequence.next_body + excluded.next_body - 1 \
             RETURNING next_body");
         let count = u64::try_from(count).unwrap_or(u64::MAX);

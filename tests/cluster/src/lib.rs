@@ -237,6 +237,24 @@ impl Cluster {
         )
     }
 
+    /// Runs a script of psql in a database; what it answers, unaligned.
+    pub fn script(&self, database: &str, script: &str) -> String {
+        let psql = Command::new(self.binaries.join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", &self.url(database)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut psql = psql.expect("psql runs");
+        let mut input = psql.stdin.take().expect("its standard input is piped");
+        let script = script.to_owned();
+        let written = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
+        let done = psql.wait_with_output().expect("psql ends");
+        let _ = written.join();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         let socket = self.folder.to_str().expect("a path in UTF-8").replace('/', "%2F");

@@ -27,7 +27,7 @@ pub(super) async fn run(store: Store, stop: CancellationToken) {
                     () = stop.cancelled() => {}
                 }
             }
-            Ok(_) => {}
+            Ok(leaves) => tracing::debug!(leaves, "the log's search index was extended"),
             Err(error) => {
                 tracing::warn!(%error, "the log's search index was not extended; questions take longer until it is");
                 tokio::select! {

@@ -1,0 +1,86 @@
+//! municipality-apart, down to the plan: the schema can be distributed by municipality, and no statement reaches another one's rows.
+//!
+//! The schema is made once more with every table partitioned by municipality, which PostgreSQL refuses if a key or a unique index lacks
+//! that column, as a distributed PostgreSQL would. Then every statement that the other tests made the gateways send is planned there for
+//! one municipality: a plan that touches another partition is a statement without the column.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use atena_test_cluster::{Cluster, URL_VARIABLE};
+
+const SCHEMA: &str = include_str!("../../crates/atena-store/migrations/postgres/0001_schema.sql");
+
+/// The tables of the schema.
+fn tables() -> BTreeSet<&'static str> {
+    SCHEMA.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" (")).collect()
+}
+
+/// The schema with every table in two partitions: one municipality, and all others.
+fn partitioned() -> String {
+    let mut schema = String::new();
+    let mut inside = false;
+    for line in SCHEMA.lines() {
+        inside |= line.starts_with("CREATE TABLE ");
+        if inside && line == ");" {
+            inside = false;
+            schema.push_str(") PARTITION BY LIST (municipality_code);\n");
+        } else if !line.starts_with("ALTER TABLE") && !line.contains("SET STORAGE") {
+            schema.push_str(line);
+            schema.push('\n');
+        }
+    }
+    for table in tables() {
+        schema.push_str(&format!(
+            "CREATE TABLE {table}_here PARTITION OF {table} FOR VALUES IN ('132098');\n\
+             CREATE TABLE {table}_elsewhere PARTITION OF {table} DEFAULT;\n"
+        ));
+    }
+    schema
+}
+
+/// Plans a statement for the municipality 132098, whatever its other parameters are.
+fn plan(number: usize, statement: &str) -> String {
+    format!(
+        "PREPARE s{number} AS {statement};\n\
+         SELECT 'EXPLAIN (COSTS OFF) EXECUTE s{number}(' || string_agg(CASE WHEN place = 1 THEN '''132098''' \
+             WHEN kind LIKE '%[]' THEN '''{{}}''' WHEN kind = 'text' THEN '''x''' WHEN kind = 'bytea' THEN '''\\x00''' ELSE '1' END, ', ' \
+             ORDER BY place) || ')' \
+         FROM pg_prepared_statements, unnest(parameter_types::text[]) WITH ORDINALITY AS parameters (kind, place) \
+         WHERE name = 's{number}' \\gexec\n"
+    )
+}
+
+#[test]
+fn no_key_and_no_statement_lacks_the_municipality() {
+    let cluster = Cluster::start(&["pg_stat_statements.track=top", "pg_stat_statements.track_utility=off"]);
+    cluster.sql("postgres", "CREATE EXTENSION pg_stat_statements");
+    let suite = Command::new(std::env::current_exe().unwrap())
+        .args(["--skip", "distribution::", "--skip", "fleet::", "--quiet"])
+        .env(URL_VARIABLE, cluster.url("postgres"))
+        .output()
+        .unwrap();
+    assert!(suite.status.success(), "{}", String::from_utf8_lossy(&suite.stdout));
+
+    let tables = tables();
+    let seen = cluster.sql(
+        "postgres",
+        "SELECT DISTINCT regexp_replace(query, '\\s+', ' ', 'g') FROM pg_stat_statements JOIN pg_database ON oid = dbid \
+         WHERE datname LIKE 'atena_test%' AND query ~ '^(SELECT|INSERT|UPDATE|DELETE|WITH)' AND query !~ '_sqlx_migrations|pg_'",
+    );
+    let statements: Vec<&str> = seen.lines().filter(|line| tables.iter().any(|table| line.contains(table))).collect();
+    let untouched: Vec<_> =
+        tables.iter().filter(|table| !statements.iter().any(|statement| statement.contains(**table))).collect();
+    assert!(untouched.is_empty(), "no test touched {untouched:?}");
+
+    cluster.sql("postgres", "CREATE DATABASE sharded");
+    cluster.script("sharded", &partitioned());
+    for (number, statement) in statements.iter().enumerate() {
+        let planned = cluster.script("sharded", &plan(number, statement));
+        assert!(!planned.is_empty(), "{statement}");
+        assert!(!planned.contains("_elsewhere"), "reaches other municipalities: {statement}\n{planned}");
+    }
+    // The proof can fail.
+    let without = cluster.script("sharded", &plan(0, "SELECT count(*) FROM record WHERE dataset <> $1"));
+    assert!(without.contains("record_elsewhere"), "{without}");
+}

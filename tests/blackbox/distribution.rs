@@ -11,6 +11,8 @@ use atena_test_cluster::{Cluster, URL_VARIABLE};
 
 const SCHEMA: &str = include_str!("../../crates/atena-store/migrations/postgres/0001_schema.sql");
 
+const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");
+
 /// The tables of the schema.
 fn tables() -> BTreeSet<&'static str> {
     SCHEMA.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" (")).collect()
@@ -63,6 +65,10 @@ fn no_key_and_no_statement_lacks_the_municipality() {
     assert!(suite.status.success(), "{}", String::from_utf8_lossy(&suite.stdout));
 
     let tables = tables();
+    for table in &tables {
+        let distributed = format!("create_distributed_table('{table}', 'municipality_code'");
+        assert!(DISTRIBUTE.contains(&distributed), "deploy/citus leaves out {table}");
+    }
     let seen = cluster.sql(
         "postgres",
         "SELECT DISTINCT regexp_replace(query, '\\s+', ' ', 'g') FROM pg_stat_statements JOIN pg_database ON oid = dbid \

@@ -67,6 +67,41 @@ struct Chunk {
 /// Changed records of one delivery, in the order in which they first changed.
 type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<StoredRecord>)>;
 
+/// Records of people, by person and dataset.
+type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>;
+
+/// Some of the caller's people, with everything that is packed for them.
+struct Page<'a> {
+    people: Vec<(LocalAddressNumber, UnifiedAddressNumber)>,
+    last: LocalAddressNumber,
+    packer: Packer<'a>,
+    records: ByPerson,
+}
+
+// === impl Page ===
+
+impl<'a> Page<'a> {
+    /// The people after `after`; `None` after the last.
+    async fn read(
+        call: &'a Call,
+        allowed: &Allowed,
+        as_of: u64,
+        after: Option<LocalAddressNumber>,
+    ) -> Result<Option<Self>, CallError> {
+        let store = call.hall.store.as_new_as(as_of).await;
+        let people = store
+            .linked_people_after(&call.caller.system_id, after.as_ref(), PEOPLE_AT_ONCE)
+            .instrument(tracing::info_span!("which_people"))
+            .await?;
+        let Some(last) = people.last().map(|(local, _)| local.clone()) else {
+            return Ok(None);
+        };
+        let unified: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
+        let (packer, records) = read(call, allowed, &store, &unified).await?;
+        Ok(Some(Self { people, last, packer, records }))
+    }
+}
+
 // === impl Pull ===
 
 impl<'a> Pull<'a> {
@@ -78,33 +113,35 @@ impl<'a> Pull<'a> {
         self.send(Position::Changes { since: done, after: done }, true).await
     }
 
-    /// A full pull: the caller's people in the order of their local numbers.
-    async fn everything(&mut self, as_of: u64, mut after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        loop {
-            let store = self.call.hall.store.as_new_as(as_of).await;
-            let people = store
-                .linked_people_after(&self.call.caller.system_id, after.as_ref(), PEOPLE_AT_ONCE)
-                .instrument(tracing::info_span!("which_people"))
-                .await?;
-            let Some((last, _)) = people.last() else {
-                return Ok(as_of);
-            };
-            let last = last.clone();
-            let unified: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
-            let (packer, mut by_person) = self.read(&store, &unified).await?;
-            for (local, person) in people {
-                for (dataset, records) in by_person.remove(&person).unwrap_or_default() {
-                    self.pack(&packer, &local, &person, dataset, &records)?;
-                }
-                if self.chunk.records >= self.page {
-                    self.send(Position::Full { as_of, after: Some(local) }, false).await?;
-                }
+    /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next is read.
+    async fn everything(&mut self, as_of: u64, after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
+        let (call, allowed) = (self.call, self.allowed);
+        let mut page = Page::read(call, allowed, as_of, after).await?;
+        while let Some(now) = page {
+            let last = now.last.clone();
+            let (next, delivered) =
+                tokio::join!(Page::read(call, allowed, as_of, Some(last)), self.deliver_page(as_of, now));
+            delivered?;
+            page = next?;
+        }
+        Ok(as_of)
+    }
+
+    /// Packs the people of a page, and sends a chunk whenever one is full.
+    async fn deliver_page(&mut self, as_of: u64, page: Page<'a>) -> Result<(), CallError> {
+        let Page { people, last, packer, mut records } = page;
+        for (local, person) in people {
+            for (dataset, records) in records.remove(&person).unwrap_or_default() {
+                self.pack(&packer, &local, &person, dataset, &records)?;
             }
-            after = Some(last.clone());
-            if self.chunk.records > 0 {
-                self.send(Position::Full { as_of, after: Some(last) }, false).await?;
+            if self.chunk.records >= self.page {
+                self.send(Position::Full { as_of, after: Some(local) }, false).await?;
             }
         }
+        if self.chunk.records > 0 {
+            self.send(Position::Full { as_of, after: Some(last) }, false).await?;
+        }
+        Ok(())
     }
 
     /// What changed after `since`, from the change `after` on. A change that touched only fields the caller may not have is no
@@ -131,7 +168,7 @@ impl<'a> Pull<'a> {
             let people: HashSet<_> = changes.iter().map(Change::unified_address_number).cloned().collect();
             let people: Vec<_> = people.into_iter().collect();
             let packer = Packer::new(self.call, &store, &people).await?;
-            let mut new_links = self.read(&store, &linked).await?.1;
+            let mut new_links = read(self.call, self.allowed, &store, &linked).await?.1;
             let before = self.before(&store, &changes, since).await?;
 
             let mut gathered: Gathered = Vec::new();
@@ -197,29 +234,6 @@ impl<'a> Pull<'a> {
         })
     }
 
-    /// Current records of people, by person and dataset.
-    async fn read(
-        &self,
-        store: &Store,
-        people: &[UnifiedAddressNumber],
-    ) -> Result<(Packer<'a>, HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>), CallError> {
-        let call: &'a Call = self.call;
-        let work = async {
-            let packer = Packer::new(call, store, people).await?;
-            let records = store.current_records(&self.allowed.permits, people).await?;
-            let mut by_person: HashMap<_, Vec<(Dataset, Vec<StoredRecord>)>> = HashMap::with_capacity(people.len());
-            for record in records {
-                let of_person = by_person.entry(record.unified_address_number.clone()).or_default();
-                match of_person.last_mut() {
-                    Some((dataset, records)) if *dataset == record.dataset => records.push(record),
-                    _ => of_person.push((record.dataset, vec![record])),
-                }
-            }
-            Ok((packer, by_person))
-        };
-        work.instrument(tracing::info_span!("read")).await
-    }
-
     fn pack(
         &mut self,
         packer: &Packer<'_>,
@@ -271,4 +285,27 @@ impl<'a> Pull<'a> {
             Err(unlogged) => unlogged,
         }
     }
+}
+
+/// Current records of people, and what opens them.
+async fn read<'a>(
+    call: &'a Call,
+    allowed: &Allowed,
+    store: &Store,
+    people: &[UnifiedAddressNumber],
+) -> Result<(Packer<'a>, ByPerson), CallError> {
+    let work = async {
+        let packer = Packer::new(call, store, people).await?;
+        let records = store.current_records(&allowed.permits, people).await?;
+        let mut by_person = ByPerson::with_capacity(people.len());
+        for record in records {
+            let of_person = by_person.entry(record.unified_address_number.clone()).or_default();
+            match of_person.last_mut() {
+                Some((dataset, records)) if *dataset == record.dataset => records.push(record),
+                _ => of_person.push((record.dataset, vec![record])),
+            }
+        }
+        Ok((packer, by_person))
+    };
+    work.instrument(tracing::info_span!("read")).await
 }

@@ -12,7 +12,7 @@ use crate::town::{Town, atena, printed};
 /// What the gateways of a test have acknowledged: the local number of each person, and the transfer that says so.
 type Acknowledged = HashMap<String, String>;
 
-/// Registers people one by one, asking a gateway again, or the next one, until each is acknowledged; every second one gets a record.
+/// Registers people one by one, asking a gateway again, or the next one, until each is acknowledged.
 async fn register_all(
     gateways: [&Town; 2],
     system: &str,
@@ -30,8 +30,8 @@ async fn register_all(
         let result = loop {
             let request =
                 v1::RegisterPersonRequest { request_id: request_id.clone(), registration: Some(registration.clone()) };
-            let next = clients.len();
-            match clients[at % next].register_person(request).await {
+            let gateway = at % clients.len();
+            match clients[gateway].register_person(request).await {
                 Ok(answer) => break answer.into_inner().result.unwrap(),
                 Err(status) => {
                     let code = status.code();

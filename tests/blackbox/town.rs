@@ -38,7 +38,7 @@ pub(crate) struct Town {
 }
 
 /// What a town kept at some time.
-pub(crate) struct Copy {
+pub(crate) struct Kept {
     files: Vec<(PathBuf, Vec<u8>)>,
     database: Option<String>,
 }
@@ -142,7 +142,7 @@ impl Town {
     }
 
     /// A copy of what is kept now, the signed head beside it included; the gateway must not run.
-    pub(crate) fn copy(&self) -> Copy {
+    pub(crate) fn copy(&self) -> Kept {
         let mut files = vec!["log.checkpoint"];
         let mut database = None;
         if crate::ENGINE == Engine::Postgres {
@@ -151,11 +151,11 @@ impl Town {
             files.push("atena.db");
         }
         let files = files.iter().map(|file| self.home().join(file));
-        Copy { files: files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect(), database }
+        Kept { files: files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect(), database }
     }
 
     /// Brings a copy back; the gateway must not run.
-    pub(crate) fn restore(&self, copy: Copy) {
+    pub(crate) fn restore(&self, copy: Kept) {
         for (path, content) in copy.files {
             std::fs::write(path, content).unwrap();
         }

@@ -81,8 +81,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
         // By what changed: without statistics SQLite may walk through the whole dataset instead.
-        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, record.unified_address_number, record.dataset, \
-                record.record_key, record.revision, record.change_sequence, record.deleted, record.sealed FROM record"
+        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, " stored "record"
+            all " FROM record"
             sqlite " INDEXED BY record_by_change"
             all " JOIN link"
             sqlite " INDEXED BY link_of_person"

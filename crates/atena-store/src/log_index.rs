@@ -2,7 +2,7 @@
 
 use atena_domain::UnifiedAddressNumber;
 
-use crate::engine::{Insert, Sql, Statement, sql};
+use crate::engine::{Insert, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::store::Store;
@@ -43,7 +43,7 @@ impl WriteTransaction {
         let code = self.municipality.as_str();
         let rows = Insert::into("log_person", code, leaves.len())
             .texts("unified_address_number", leaves.iter().map(|(person, _)| person.as_str()))
-            .integers("leaf_index", leaves.iter().map(|(_, leaf)| i64::try_from(*leaf).unwrap_or(i64::MAX)))
+            .integers("leaf_index", leaves.iter().map(|(_, leaf)| signed(*leaf)))
             .on_conflict(" ON CONFLICT DO NOTHING");
         self.transaction.insert(&rows).await?;
         self.transaction.execute(&Statement::about(code, REACH).integer(index(size)?)).await

@@ -255,9 +255,6 @@ impl WriteTransaction {
     ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
         const EXISTING: Sql = sql!(all "SELECT unified_address_number FROM person \
             WHERE municipality_code = $1 AND unified_address_number" texts "$2");
-        if numbers.is_empty() {
-            return Ok(HashSet::new());
-        }
         let existing = Statement::about(self.municipality.as_str(), EXISTING)
             .texts(numbers.iter().map(UnifiedAddressNumber::as_str));
         self.transaction.fetch_all(&existing).await?.iter().map(|row| person_in(row, 0, "person")).collect()

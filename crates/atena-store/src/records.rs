@@ -99,11 +99,10 @@ impl Store {
         dataset: Dataset,
         rows: &[(RecordKey, u64)],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const EXACT: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
-            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4 \
-            UNION ALL \
-            SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
-            FROM record_history WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4");
+        const EXACT: Sql = sql!(all "SELECT " stored "record"
+            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4 \
+            UNION ALL SELECT " stored "record_history"
+            all " FROM record_history WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4");
         let mut found = Vec::with_capacity(rows.len());
         for (key, revision) in rows {
             let exact = Statement::about(self.code(), EXACT)
@@ -126,8 +125,8 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const CURRENT: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
-            FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
+        const CURRENT: Sql = sql!(all "SELECT " stored "record"
+            all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
             all " AND unified_address_number" texts "$3"
             all " ORDER BY unified_address_number, dataset, record_key");
         let current = Statement::about(self.code(), CURRENT)
@@ -147,11 +146,11 @@ impl Store {
         keys: &[(Dataset, RecordKey)],
         sequence: u64,
     ) -> Result<HashMap<(Dataset, RecordKey), StoredRecord>, StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
-            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
+        const NEWEST: Sql = sql!(all "SELECT " stored "record"
+            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
             all " AND change_sequence <= $4");
-        const FORMER: Sql = sql!(all "SELECT unified_address_number, dataset, record_key, revision, change_sequence, deleted, sealed \
-            FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
+        const FORMER: Sql = sql!(all "SELECT " stored "history"
+            all " FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
             all " AND revision = (SELECT max(older.revision) FROM record_history AS older \
                 WHERE older.municipality_code = $1 AND older.dataset = $2 AND older.record_key = history.record_key \
                 AND older.change_sequence <= $4)");
@@ -288,7 +287,7 @@ pub(crate) fn datasets(permits: &[ReleasePermit]) -> impl Iterator<Item = &str> 
     permits.iter().map(|permit| permit.dataset().as_str())
 }
 
-/// Reads unified_address_number, dataset, record_key, revision, change_sequence, deleted and sealed, the first at `index`.
+/// Reads the columns that `stored` of the `sql!` macro names, the first at `index`.
 pub(crate) fn stored_record(row: &Row, index: usize) -> Result<StoredRecord, StoreError> {
     let corrupt = StoreError::corrupt("record");
     Ok(StoredRecord {

@@ -45,6 +45,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Unavailable`].
     pub async fn open(options: &StoreOptions, municipality: MunicipalityCode) -> Result<Self, StoreError> {
+        const IS_THERE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
         // The row that writers take turns on is there before the first of them.
         const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
             ON CONFLICT (municipality_code) DO NOTHING");
@@ -56,11 +57,12 @@ impl Store {
             Engine::Sqlite(SqliteEngine::open(&options.url).await?)
         };
         let store = Self { municipality: Arc::new(municipality), engine };
-        let mut transaction = store.begin_write("open").await?;
-        let empty = Frontier::empty().to_bytes();
-        let head = Statement::about(store.code(), HEAD).bytes(&empty);
-        transaction.transaction.execute(&head).await?;
-        transaction.commit().await?;
+        if store.engine.fetch_optional(&Statement::about(store.code(), IS_THERE)).await?.is_none() {
+            let empty = Frontier::empty().to_bytes();
+            let mut transaction = store.begin_write("open").await?;
+            transaction.transaction.execute(&Statement::about(store.code(), HEAD).bytes(&empty)).await?;
+            transaction.commit().await?;
+        }
         Ok(store)
     }
 

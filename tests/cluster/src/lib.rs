@@ -91,17 +91,13 @@ impl Server {
 impl Cluster {
     /// Makes a cluster and starts its server with additional settings (`name=value`).
     pub fn start(settings: &[&str]) -> Self {
-        let cluster = Self::make(5432);
-        cluster.run(
-            "initdb",
-            &["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "-U", "atena", "-D", cluster.data()],
-        );
+        let cluster = Self::initialised(5432);
         cluster.serve(settings);
         cluster
     }
 
     /// A folder for a cluster whose server will be reached through the socket of this port, without data yet.
-    pub fn make(port: u16) -> Self {
+    fn make(port: u16) -> Self {
         let folder = tempfile::Builder::new().prefix("atena-pg").tempdir().expect("a temporary folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the folder's mode");
         if let Some((user, group)) = unprivileged() {
@@ -121,13 +117,19 @@ impl Cluster {
         Self { binaries, folder, data, port, _keeper: keeper }
     }
 
-    /// A primary that also listens on a port of 127.0.0.1.
-    pub fn start_primary() -> Self {
-        let cluster = Self::make(free_port());
+    /// A cluster with data, not served yet.
+    fn initialised(port: u16) -> Self {
+        let cluster = Self::make(port);
         cluster.run(
             "initdb",
             &["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "-U", "atena", "-D", cluster.data()],
         );
+        cluster
+    }
+
+    /// A primary that also listens on a port of 127.0.0.1.
+    pub fn start_primary() -> Self {
+        let cluster = Self::initialised(free_port());
         cluster.serve(&["listen_addresses=127.0.0.1"]);
         cluster
     }
@@ -194,7 +196,7 @@ impl Cluster {
     }
 
     /// Runs a program of PostgreSQL as the cluster's user.
-    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+    fn run(&self, program: &str, arguments: &[&str]) {
         let mut command = Command::new(self.binaries.join(program));
         // The server keeps what it inherits: a pipe would never end.
         let out = tempfile::tempfile().expect("a temporary file");
@@ -207,34 +209,11 @@ impl Cluster {
         std::io::Seek::rewind(&mut out).expect("the file's beginning");
         std::io::Read::read_to_string(&mut out, &mut printed).expect("what was printed");
         assert!(status.success(), "{program} {arguments:?}: {printed}");
-        printed
     }
 
-    /// Runs statements in a database; what they answer, unaligned.
-    pub fn sql(&self, database: &str, statements: &str) -> String {
-        let port = self.port.to_string();
-        let socket = self.folder.to_str().expect("a path in UTF-8");
-        self.run(
-            "psql",
-            &[
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                socket,
-                "-p",
-                &port,
-                "-U",
-                "atena",
-                "-d",
-                database,
-                "-c",
-                statements,
-            ],
-        )
+    /// Runs a statement in a database; what it answers, unaligned.
+    pub fn sql(&self, database: &str, statement: &str) -> String {
+        Server::sql(&self.url(database), statement)
     }
 
     /// Runs a script of psql in a database; what it answers, unaligned.
@@ -261,13 +240,8 @@ impl Cluster {
         format!("postgres://atena@localhost:{}/{database}?host={socket}", self.port)
     }
 
-    /// The folder with the server's socket, its log and its data.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The folder of the data.
-    pub fn data(&self) -> &str {
+    fn data(&self) -> &str {
         &self.data
     }
 }

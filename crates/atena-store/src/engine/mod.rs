@@ -39,6 +39,7 @@ impl Engine {
     /// Every row that a reading statement finds.
     pub(crate) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
+            _ if statement.finds_nothing() => Ok(Vec::new()),
             Self::Sqlite(engine) => engine.fetch_all(statement).await,
             Self::Postgres(engine) => engine.fetch_all(statement).await,
         }
@@ -64,6 +65,7 @@ impl Engine {
 impl EngineTransaction {
     pub(crate) async fn fetch_all(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
+            _ if statement.finds_nothing() => Ok(Vec::new()),
             Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
             Self::Postgres(transaction) => Ok(postgres::fetch_all(transaction, statement).await?),
         }

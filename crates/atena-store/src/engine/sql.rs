@@ -13,19 +13,25 @@ impl Sql {
     }
 }
 
-/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "…"` and `postgres "…"` are for one of
-/// them, and `texts "$3"` and `blobs "$3"` say that what stands before is one of the values bound as a list to that parameter.
+/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "text"` is a hint for SQLite alone, `stored
+/// "record"` is the columns of that table that [`stored_record`](crate::records::stored_record) reads, and `texts "$3"` and `blobs "$3"`
+/// say that what stands before is one of the values bound as a list to that parameter.
 macro_rules! sql {
-    (@sqlite all $text:literal) => { $text };
+    (@all all $text:literal) => { $text };
+    (@all stored $table:literal) => {
+        concat!(
+            $table, ".unified_address_number, ", $table, ".dataset, ", $table, ".record_key, ", $table, ".revision, ",
+            $table, ".change_sequence, ", $table, ".deleted, ", $table, ".sealed"
+        )
+    };
     (@sqlite sqlite $text:literal) => { $text };
-    (@sqlite postgres $text:literal) => { "" };
     (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
     (@sqlite blobs $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
-    (@postgres all $text:literal) => { $text };
+    (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@postgres sqlite $text:literal) => { "" };
-    (@postgres postgres $text:literal) => { $text };
     (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
     (@postgres blobs $list:literal) => { concat!(" = ANY(", $list, ")") };
+    (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     ($($kind:ident $text:literal)+) => {
         $crate::engine::Sql::new(
             concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
@@ -81,6 +87,15 @@ impl<'q> Statement<'q> {
 
     pub(crate) fn blobs(self, values: impl IntoIterator<Item = &'q [u8]>) -> Self {
         self.with(Value::Blobs(values.into_iter().collect()))
+    }
+
+    /// Whether it looks for one of no values: then there is nothing to find, and nobody has to be asked.
+    pub(super) fn finds_nothing(&self) -> bool {
+        self.values.iter().any(|value| match value {
+            Value::Texts(values) => values.is_empty(),
+            Value::Blobs(values) => values.is_empty(),
+            Value::Text(_) | Value::MaybeText(_) | Value::Integer(_) | Value::Bytes(_) => false,
+        })
     }
 
     fn with(mut self, value: Value<'q>) -> Self {
@@ -141,6 +156,15 @@ mod tests {
         const FIND: Sql = sql!(all "SELECT a FROM t" sqlite " INDEXED BY i" all " WHERE m = $1 AND a" texts "$2");
         assert_eq!(FIND.sqlite, "SELECT a FROM t INDEXED BY i WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
         assert_eq!(FIND.postgres, "SELECT a FROM t WHERE m = $1 AND a = ANY($2)");
+    }
+
+    #[test]
+    fn one_of_no_values_is_nothing() {
+        const FIND: Sql = sql!(all "SELECT " stored "record" all " FROM record WHERE m = $1 AND a" texts "$2");
+        assert!(FIND.sqlite.starts_with("SELECT record.unified_address_number, record.dataset, "));
+        assert!(Statement::about("132098", FIND).texts([]).finds_nothing());
+        assert!(!Statement::about("132098", FIND).texts([""]).finds_nothing());
+        assert!(!Statement::about("132098", FIND).finds_nothing());
     }
 
     #[test]

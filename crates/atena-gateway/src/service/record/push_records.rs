@@ -83,6 +83,7 @@ struct Place {
 struct Verdict {
     outcome: v1::PushOutcome,
     supersedes: bool,
+    content_mac: [u8; 32],
     parsed: ParsedRecord,
     person: UnifiedAddressNumber,
 }
@@ -177,7 +178,13 @@ fn judge_one(
         }
         if parsed.revision == head.revision {
             if head.deleted == deleted && head.content_mac == content_mac {
-                return Ok(Verdict { outcome: v1::PushOutcome::Unchanged, supersedes: true, parsed, person });
+                return Ok(Verdict {
+                    outcome: v1::PushOutcome::Unchanged,
+                    supersedes: true,
+                    content_mac,
+                    parsed,
+                    person,
+                });
             }
             return Err(CallError::new(
                 Reason::RevisionConflict,
@@ -188,7 +195,7 @@ fn judge_one(
     let head = RecordHead { unified_address_number: person.clone(), revision: parsed.revision, deleted, content_mac };
     let supersedes = heads.insert(place, head).is_some();
     let outcome = if deleted { v1::PushOutcome::Deleted } else { v1::PushOutcome::Stored };
-    Ok(Verdict { outcome, supersedes, parsed, person })
+    Ok(Verdict { outcome, supersedes, content_mac, parsed, person })
 }
 
 /// Seals and stores the new revisions.
@@ -222,7 +229,7 @@ async fn write(call: &Call, transaction: &mut WriteTransaction, items: &[Item]) 
             unified_address_number: verdict.person.clone(),
             deleted: parsed.content.is_none(),
             sealed: if parsed.content.is_some() { key.seal(&context, content)? } else { Vec::new() },
-            content_mac: call.hall.vault.content_mac(parsed.dataset.as_str(), content),
+            content_mac: verdict.content_mac,
             stored_at: call.requested_at,
             supersedes: verdict.supersedes,
         });

@@ -13,6 +13,9 @@ const SCHEMA: &str = include_str!("../../crates/atena-store/migrations/postgres/
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");
 
+/// The one statement that is about every municipality: `atena migrate`, which moves a whole database, asks for it once.
+const ABOUT_ALL: &str = "SELECT municipality_code FROM log_head ORDER BY municipality_code";
+
 /// The tables of the schema.
 fn tables() -> BTreeSet<&'static str> {
     SCHEMA.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" (")).collect()
@@ -77,7 +80,8 @@ fn no_key_and_no_statement_lacks_the_municipality() {
     let touches = |statement: &str, table: &str| {
         statement.split(|letter: char| letter != '_' && !letter.is_alphanumeric()).any(|word| word == table)
     };
-    let statements: Vec<&str> = seen.lines().filter(|line| tables.iter().any(|table| touches(line, table))).collect();
+    let ours = |line: &&str| *line != ABOUT_ALL && tables.iter().any(|table| touches(line, table));
+    let statements: Vec<&str> = seen.lines().filter(ours).collect();
     let untouched: Vec<_> =
         tables.iter().filter(|table| !statements.iter().any(|statement| touches(statement, table))).collect();
     assert!(untouched.is_empty(), "no test touched {untouched:?}");

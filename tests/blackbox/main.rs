@@ -4,6 +4,8 @@
 mod door;
 mod hostile;
 mod log;
+mod moving;
+mod municipalities;
 mod numbers;
 mod people;
 mod program;

@@ -6,6 +6,8 @@ mod door;
 mod fleet;
 mod hostile;
 mod log;
+mod moving;
+mod municipalities;
 mod numbers;
 mod people;
 mod program;

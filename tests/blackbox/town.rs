@@ -32,9 +32,11 @@ pub(crate) enum Engine {
 /// A home directory with a running gateway.
 pub(crate) struct Town {
     folder: Arc<TempDir>,
+    home: PathBuf,
     /// `RUST_LOG` of the gateway.
     log_level: &'static str,
     serving: Option<Serving>,
+    address: String,
 }
 
 /// What a town kept at some time.
@@ -45,9 +47,8 @@ pub(crate) struct Kept {
 
 struct Serving {
     process: Child,
-    address: String,
     /// Kept open: the gateway would be told that nobody reads.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 /// The program under test.
@@ -74,7 +75,9 @@ pub(crate) fn reason(status: &Status) -> String {
 impl Town {
     /// A home without a gateway yet.
     pub(crate) fn prepare() -> Self {
-        let town = Self { folder: Arc::new(tempfile::tempdir().unwrap()), log_level: "trace", serving: None };
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let home = folder.path().join("home");
+        let town = Self { folder, home, log_level: "trace", serving: None, address: String::new() };
         printed(&atena(&["init", "--home", town.home_text()]));
         if crate::ENGINE == Engine::Postgres {
             let url = atena_test_cluster::Server::shared().new_database();
@@ -113,19 +116,41 @@ impl Town {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        self.serving = Some(Serving { process, stdout });
+        self.address = self.listening().1;
+    }
+
+    /// The next municipality, if the gateway names it, and where it takes its calls.
+    fn listening(&mut self) -> (String, String) {
         let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
+        self.serving.as_mut().unwrap().stdout.read_line(&mut line).unwrap();
+        let Some(told) = line.trim().strip_prefix("listening on ") else {
             let log = std::fs::read_to_string(self.log_file()).unwrap();
             panic!("it does not serve: {}", &log[log.floor_char_boundary(log.len().saturating_sub(2000))..]);
         };
-        self.serving = Some(Serving { process, address, _stdout: stdout });
+        let (address, code) = told.split_once(" for ").unwrap_or((told, ""));
+        (code.to_owned(), address.to_owned())
+    }
+
+    /// The next of the further municipalities that the gateway serves, in the order of their codes.
+    pub(crate) fn next_municipality(&mut self) -> Self {
+        let (code, address) = self.listening();
+        let mut further = self.beside();
+        further.home = self.home.join("municipalities").join(code);
+        further.address = address;
+        further
+    }
+
+    /// The same home, without a gateway of its own.
+    pub(crate) fn beside(&self) -> Self {
+        let (folder, home) = (Arc::clone(&self.folder), self.home.clone());
+        Self { folder, home, log_level: self.log_level, serving: None, address: self.address.clone() }
     }
 
     /// A second gateway on the same home.
     pub(crate) fn another_gateway(&self) -> Self {
-        let mut other = Self { folder: Arc::clone(&self.folder), log_level: self.log_level, serving: None };
+        let mut other = self.beside();
         other.serve();
         other
     }
@@ -171,6 +196,16 @@ impl Town {
         line.split('"').nth(1).unwrap().to_owned()
     }
 
+    /// Keeps everything in another, empty database from the next start on.
+    pub(crate) fn move_to_an_empty_database(&self) {
+        let now = self.database_url();
+        let empty = match crate::ENGINE {
+            Engine::Sqlite => "sqlite:empty.db".to_owned(),
+            Engine::Postgres => atena_test_cluster::Server::shared().new_database(),
+        };
+        self.change("atena.toml", |text| text.replace(&now, &empty));
+    }
+
     /// Ends the gateway with SIGTERM: it drains and exits 0.
     pub(crate) fn stop(&mut self) {
         let Some(Serving { mut process, .. }) = self.serving.take() else { return };
@@ -196,7 +231,7 @@ impl Town {
     }
 
     pub(crate) fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.home.clone()
     }
 
     pub(crate) fn home_text(&self) -> &str {
@@ -209,7 +244,7 @@ impl Town {
     }
 
     pub(crate) fn address(&self) -> &str {
-        &self.serving.as_ref().unwrap().address
+        &self.address
     }
 
     /// The settings of a TLS client with the certificate of `system`.

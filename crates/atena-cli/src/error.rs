@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
-use atena_gateway::{ConfigError, GatewayError};
+use atena_gateway::{BackupError, ConfigError, GatewayError, MigrateError};
 use atena_policy::PolicyError;
 use atena_vault::VaultError;
 
@@ -19,6 +19,23 @@ pub(crate) enum CliError {
         /// The directory.
         path: PathBuf,
     },
+    /// An installation has each municipality once.
+    #[error("municipality {code} is there already: {}", home.display())]
+    MunicipalityThere {
+        /// Its code.
+        code: String,
+        /// Its home.
+        home: PathBuf,
+    },
+    /// Of several municipalities none could be served; each reason stands above.
+    #[error("no municipality can be served")]
+    NoneServed,
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Something was not moved.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// A file or directory can't be used.
     #[error("cannot {action} {}: {source}", path.display())]
     File {

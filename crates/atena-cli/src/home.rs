@@ -28,6 +28,31 @@ impl Home {
         if home.config().is_file() { Ok(home) } else { Err(CliError::NoHome { home: home.root }) }
     }
 
+    /// The homes of further municipalities, in the order of their codes.
+    ///
+    /// # Errors
+    /// [`CliError::File`].
+    pub(crate) fn municipalities(&self) -> Result<Vec<Self>, CliError> {
+        let folder = self.root.join("municipalities");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(CliError::file("read", &folder))?,
+        };
+        let mut homes = Vec::new();
+        for entry in entries {
+            homes.push(Self::at(entry.map_err(CliError::file("read", &folder))?.path()));
+        }
+        // A home whose settings are not there yet is not whole.
+        homes.retain(|home| home.config().is_file());
+        homes.sort_by(|one, other| one.root.cmp(&other.root));
+        Ok(homes)
+    }
+
+    /// The home of a further municipality, whether it exists or not.
+    pub(crate) fn municipality(&self, code: &str) -> Self {
+        Self::at(self.root.join("municipalities").join(code))
+    }
+
     /// The directory itself.
     pub(crate) fn root(&self) -> &Path {
         &self.root

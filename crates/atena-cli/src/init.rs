@@ -21,7 +21,7 @@ const DEFAULT_POLICY: &str = include_str!("../../../deploy/policy.toml");
 /// The municipality that the default rules are written for: 東京都町田市.
 pub(crate) const DEFAULT_MUNICIPALITY: &str = "132098";
 
-/// Makes a home and returns it with the ids of the systems that got a certificate.
+/// Makes a home with the default settings and returns it with the ids of the systems that got a certificate.
 ///
 /// # Errors
 /// [`CliError::NotEmpty`] when there is something at `root`; anything that can't be made or written.
@@ -29,6 +29,19 @@ pub(crate) fn create(
     root: &Path,
     municipality_code: &str,
     server_names: &[String],
+) -> Result<(Home, Vec<String>), CliError> {
+    create_with(root, municipality_code, server_names, Config::default_text())
+}
+
+/// As [`create`], with these settings.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) fn create_with(
+    root: &Path,
+    municipality_code: &str,
+    server_names: &[String],
+    settings: &str,
 ) -> Result<(Home, Vec<String>), CliError> {
     let municipality = MunicipalityCode::parse(municipality_code)
         .map_err(|error| CliError::Malformed { what: "--municipality", reason: error.to_string() })?;
@@ -51,7 +64,7 @@ pub(crate) fn create(
     }
     write_public(&home.policy(), &rules)?;
     // Last: a home that has settings is whole.
-    write_public(&home.config(), Config::default_text())?;
+    write_public(&home.config(), settings)?;
     Ok((home, systems))
 }
 

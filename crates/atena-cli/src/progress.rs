@@ -21,3 +21,12 @@ pub(crate) fn bar(what: &'static str, length: Option<u64>) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// What moves a bar: things done and things in all.
+pub(crate) fn steps(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + use<> {
+    let bar = bar.clone();
+    move |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    }
+}

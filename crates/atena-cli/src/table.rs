@@ -75,6 +75,11 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// A count for people to read: digits in groups of three.
+pub(crate) fn counted(number: u64) -> String {
+    grouped(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// A whole number with separators: 17,510.
 pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();

@@ -71,7 +71,7 @@ where
     let (call, message) = begin(hall, method, request, timeout).await?;
     let still_here = call.gone.clone().drop_guard();
     let deadline = call.deadline;
-    let span = tracing::info_span!("call", method = method.name, system_id = call.caller.system_id.as_str());
+    let span = call.span();
     let work = run(Arc::clone(&call), message);
     let task = tokio::spawn(async move { settle(&call, work.await).await }.instrument(span));
     let result = match tokio::time::timeout_at(deadline, task).await {
@@ -100,7 +100,7 @@ where
     let (call, message) = begin(hall, method, request, timeout).await?;
     let (sender, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
     let last_word = sender.clone();
-    let span = tracing::info_span!("call", method = method.name, system_id = call.caller.system_id.as_str());
+    let span = call.span();
     let work = run(Arc::clone(&call), message, Answers { sender, deadline: call.deadline });
     tokio::spawn(
         async move {
@@ -213,6 +213,12 @@ fn callers_timeout(metadata: &MetadataMap) -> Option<Duration> {
 // === impl Call ===
 
 impl Call {
+    fn span(&self) -> tracing::Span {
+        let (municipality_code, system_id) =
+            (self.hall.policy.municipality_code().as_str(), self.caller.system_id.as_str());
+        tracing::info_span!("call", method = self.method.name, municipality_code, system_id)
+    }
+
     /// Keeps the caller's request id for the transfer log.
     ///
     /// It must be a UUID, so that nothing else can be written into the log through it (number-confinement).

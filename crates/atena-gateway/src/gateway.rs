@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atena_domain::MunicipalityCode;
 use atena_policy::{Policy, PolicyError};
 use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
-use atena_store::{Store, StoreError};
+use atena_store::StoreError;
 use atena_vault::{Vault, VaultError};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use tonic::transport::Server;
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::{Config, Limits};
+use crate::databases::Databases;
 use crate::door::{self, TlsError};
 use crate::hall::Hall;
 use crate::health::Health;
@@ -110,35 +112,27 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`]: whatever is wrong, nothing is served (fail closed).
-    pub async fn open(config: Config) -> Result<Self, GatewayError> {
-        let path = config.policy_file.clone();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
-        };
-        let today = clock::japanese_day(clock::now());
-        let catalog = field_catalog();
-        let policy = match Policy::compile(&text, &catalog, today) {
-            Ok(policy) => policy,
-            Err(source) => return Err(GatewayError::PolicyRefused { path, source }),
-        };
+    pub async fn open(config: Config, databases: &mut Databases) -> Result<Self, GatewayError> {
+        let policy = policy_of(&config)?;
         let vault = Arc::new(Vault::open(&config.keys_file, policy.municipality_code())?);
         let tls = door::server_config(&config.tls)?;
-        let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
+        let database = databases.open(&config.store_options()).await?;
+        let store = database.of(policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
         let checked = fsck(&store, &key, &config.log.checkpoint_file, Depth::Start, |_, _| {}).await?;
         if let Some(finding) = checked.findings.into_iter().next() {
             return Err(GatewayError::LogDamaged(finding));
         }
         let log = Log::start(&store, &vault, key, &config.log)?;
+        let metrics = Metrics::of(policy.municipality_code());
         let hall = Arc::new(Hall {
             policy,
-            catalog,
+            catalog: field_catalog(),
             store,
             vault,
             log,
             limits: config.limits,
-            metrics: Metrics::new(),
+            metrics,
             health: Health::new(),
         });
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
@@ -160,13 +154,20 @@ impl Gateway {
 // === impl BoundGateway ===
 
 impl BoundGateway {
+    /// The municipality that it serves.
+    #[must_use]
+    pub fn municipality_code(&self) -> &MunicipalityCode {
+        self.gateway.hall.policy.municipality_code()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown`, then lets calls under way finish (within `drain_timeout_s`) and closes the database.
+    /// Serves until `shutdown`, then lets calls under way finish (within `drain_timeout_s`). The databases stay
+    /// open for other municipalities in them.
     ///
     /// # Errors
     /// [`GatewayError`] when serving failed as a whole.
@@ -193,9 +194,27 @@ impl BoundGateway {
             () = drained => tracing::warn!("calls under way did not finish in time and were cut off"),
         }
         hall.log.stop().await;
-        hall.store.close().await;
         Ok(())
     }
+}
+
+/// The municipality that a gateway with these settings serves.
+///
+/// # Errors
+/// [`GatewayError`] where the rules, which say it, are refused.
+pub fn municipality_of(config: &Config) -> Result<MunicipalityCode, GatewayError> {
+    Ok(policy_of(config)?.municipality_code().clone())
+}
+
+/// The release rules that the settings name, proved.
+pub(crate) fn policy_of(config: &Config) -> Result<Policy, GatewayError> {
+    let path = config.policy_file.clone();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
+    };
+    let today = clock::japanese_day(clock::now());
+    Policy::compile(&text, &field_catalog(), today).map_err(|source| GatewayError::PolicyRefused { path, source })
 }
 
 fn server(limits: &Limits) -> Server {

@@ -21,6 +21,7 @@ mod clock;
 mod config;
 mod convert;
 mod cursor;
+mod databases;
 mod door;
 mod error;
 mod gateway;
@@ -40,7 +41,8 @@ pub use catalog::field_catalog;
 pub use config::{
     Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
 };
-pub use gateway::{BoundGateway, Gateway, GatewayError};
-pub use keeper::{ExportError, LogKeeper};
+pub use databases::Databases;
+pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of};
+pub use keeper::{Backup, BackupError, ExportError, Keeper, Loss, MigrateError, Moved, Restored, migrate};
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, WitnessRefused, log_key};

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use atena_domain::MunicipalityCode;
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 
-/// What the gateway counts.
+/// What the gateway of one municipality counts.
 pub(crate) struct Metrics {
+    municipality: KeyValue,
     calls: Counter<u64>,
     records: Counter<u64>,
     refusals: Counter<u64>,
@@ -17,9 +19,10 @@ pub(crate) struct Metrics {
 // === impl Metrics ===
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn of(municipality: &MunicipalityCode) -> Self {
         let meter = global::meter("atena");
         Self {
+            municipality: KeyValue::new("municipality_code", municipality.as_str().to_owned()),
             calls: meter.u64_counter("atena.calls").with_description("Calls by method and result").build(),
             records: meter
                 .u64_counter("atena.records")
@@ -38,13 +41,15 @@ impl Metrics {
     }
 
     pub(crate) fn call(&self, method: &'static str, result: &'static str) {
-        self.calls.add(1, &[KeyValue::new("method", method), KeyValue::new("result", result)]);
+        self.calls
+            .add(1, &[self.municipality.clone(), KeyValue::new("method", method), KeyValue::new("result", result)]);
     }
 
     pub(crate) fn refusal(&self, system_id: &str, method: &'static str, reason: &'static str) {
         self.refusals.add(
             1,
             &[
+                self.municipality.clone(),
                 KeyValue::new("system_id", system_id.to_owned()),
                 KeyValue::new("method", method),
                 KeyValue::new("reason", reason),
@@ -56,6 +61,7 @@ impl Metrics {
         self.records.add(
             count,
             &[
+                self.municipality.clone(),
                 KeyValue::new("system_id", system_id.to_owned()),
                 KeyValue::new("dataset", dataset),
                 KeyValue::new("direction", direction),
@@ -64,6 +70,6 @@ impl Metrics {
     }
 
     pub(crate) fn log_commit(&self, took: Duration) {
-        self.log_commit_seconds.record(took.as_secs_f64(), &[]);
+        self.log_commit_seconds.record(took.as_secs_f64(), std::slice::from_ref(&self.municipality));
     }
 }

@@ -26,6 +26,7 @@
 //! ```
 
 mod changes;
+mod database;
 mod engine;
 mod error;
 mod log_append;
@@ -37,11 +38,14 @@ mod log_retention;
 mod people;
 mod records;
 mod review;
+mod snapshot;
 mod store;
+mod tables;
 mod views;
 mod write;
 
 pub use changes::Change;
+pub use database::{Database, StoreOptions};
 pub use error::StoreError;
 pub use log_append::LogEntry;
 pub use log_checkpoint::StoredCheckpoint;
@@ -50,6 +54,7 @@ pub use log_read::{ChunkRange, StoredChunk};
 pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
 pub use records::{NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
-pub use store::{Store, StoreOptions};
+pub use snapshot::{CopyError, Part, Snapshot};
+pub use store::Store;
 pub use views::{NewView, StoredView, ViewHead};
 pub use write::WriteTransaction;

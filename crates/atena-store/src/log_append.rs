@@ -5,7 +5,7 @@ use std::sync::Arc;
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
 
-use crate::engine::{Sql, Statement, sql};
+use crate::engine::{EngineTransaction, Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
 use crate::write::WriteTransaction;
@@ -62,11 +62,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_frontier(&mut self) -> Result<Frontier, StoreError> {
-        const HEAD: Sql = sql!(all "SELECT frontier FROM log_head WHERE municipality_code = $1");
-        match self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), HEAD)).await? {
-            Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
-            None => Ok(Frontier::empty()),
-        }
+        log_frontier(&mut self.transaction, self.municipality.as_str()).await
     }
 
     async fn append_chunk(
@@ -128,12 +124,21 @@ impl WriteTransaction {
         self.transaction.execute(&of_tile(PUT).bytes(&hashes)).await
     }
 
-    async fn set_frontier(&mut self, frontier: &Frontier) -> Result<(), StoreError> {
+    pub(crate) async fn set_frontier(&mut self, frontier: &Frontier) -> Result<(), StoreError> {
         const SET: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, $2, $3) \
             ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
         let bytes = frontier.to_bytes();
         let set = Statement::about(self.municipality.as_str(), SET).integer(index(frontier.size())?).bytes(&bytes);
         self.transaction.execute(&set).await
+    }
+}
+
+/// The growing edge of a municipality's log, as a transaction sees it.
+pub(crate) async fn log_frontier(transaction: &mut EngineTransaction, code: &str) -> Result<Frontier, StoreError> {
+    const HEAD: Sql = sql!(all "SELECT frontier FROM log_head WHERE municipality_code = $1");
+    match transaction.fetch_optional(&Statement::about(code, HEAD)).await? {
+        Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
+        None => Ok(Frontier::empty()),
     }
 }
 

@@ -48,18 +48,4 @@ impl WriteTransaction {
         self.transaction.insert(&rows).await?;
         self.transaction.execute(&Statement::about(code, REACH).integer(index(size)?)).await
     }
-
-    /// Empties the search index, to be made anew.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.log_index.clear")]
-    pub async fn clear_log_index(&mut self) -> Result<(), StoreError> {
-        const PEOPLE: Sql = sql!(all "DELETE FROM log_person WHERE municipality_code = $1");
-        const REACH: Sql = sql!(all "DELETE FROM log_index_head WHERE municipality_code = $1");
-        for sql in [PEOPLE, REACH] {
-            self.transaction.execute(&Statement::about(self.municipality.as_str(), sql)).await?;
-        }
-        Ok(())
-    }
 }

@@ -244,6 +244,18 @@ impl WriteTransaction {
         }
     }
 
+    /// Passes over unified numbers and change sequences that may have been given in a time that was lost: they are never given again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip(self), name = "db.number_sequence.pass_over")]
+    pub async fn pass_over(&mut self, count: u64) -> Result<(), StoreError> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.take_bodies(count).await?;
+        self.take_change_sequences(count).await?;
+        Ok(())
+    }
+
     /// Which of these unified numbers somebody has.
     ///
     /// # Errors

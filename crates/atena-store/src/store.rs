@@ -5,20 +5,11 @@ use std::sync::Arc;
 use atena_domain::MunicipalityCode;
 use atena_ledger::Frontier;
 
-use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine, Statement, sql};
+use crate::database::{Database, StoreOptions};
+use crate::engine::{Engine, Sql, Statement, sql};
 use crate::error::StoreError;
+use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
-
-/// Where the database is and how it is used.
-#[derive(Clone)]
-pub struct StoreOptions {
-    /// `sqlite:FILE`, or `postgres://user@host[:port][,host[:port]…]/database`. Of several servers the one that takes writes is used.
-    pub url: String,
-    /// A PostgreSQL replica that pulls are read from while it is new enough for their cursors.
-    pub replica_url: Option<String>,
-    /// Connections to each PostgreSQL server, at most.
-    pub connections_max: u32,
-}
 
 /// The database of one municipality: every question asked of it is asked for that municipality alone (municipality-apart).
 #[derive(Clone)]
@@ -27,35 +18,23 @@ pub struct Store {
     pub(crate) engine: Engine,
 }
 
-// === impl StoreOptions ===
-
-impl StoreOptions {
-    /// The database at `url`, without a replica, with 16 connections.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), replica_url: None, connections_max: 16 }
-    }
-}
-
 // === impl Store ===
 
 impl Store {
-    /// Opens the database, migrating it as needed; a file is created with mode 0600.
+    /// Opens the database for one municipality alone.
     ///
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Unavailable`].
     pub async fn open(options: &StoreOptions, municipality: MunicipalityCode) -> Result<Self, StoreError> {
+        Database::open(options).await?.of(municipality).await
+    }
+
+    /// The store of one municipality in an open database.
+    pub(crate) async fn of(engine: Engine, municipality: MunicipalityCode) -> Result<Self, StoreError> {
         const IS_THERE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
         // The row that writers take turns on is there before the first of them.
         const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
             ON CONFLICT (municipality_code) DO NOTHING");
-        let postgres = ["postgres://", "postgresql://"].iter().any(|scheme| options.url.starts_with(scheme));
-        let engine = if postgres {
-            let replica = options.replica_url.as_deref();
-            Engine::Postgres(PostgresEngine::open(&options.url, replica, options.connections_max).await?)
-        } else {
-            Engine::Sqlite(SqliteEngine::open(&options.url).await?)
-        };
         let store = Self { municipality: Arc::new(municipality), engine };
         if store.engine.fetch_optional(&Statement::about(store.code(), IS_THERE)).await?.is_none() {
             let empty = Frontier::empty().to_bytes();
@@ -117,11 +96,18 @@ impl Store {
         }
     }
 
-    /// Closes the database; SQLite's write-ahead log is emptied.
+    /// Everything as it is now, whatever is written from here on.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.snapshot")]
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let transaction = self.engine.begin_snapshot().await?;
+        Ok(Snapshot { municipality: Arc::clone(&self.municipality), transaction })
+    }
+
+    /// Closes the database, for every municipality in it; SQLite's write-ahead log is emptied.
     pub async fn close(&self) {
-        match &self.engine {
-            Engine::Sqlite(engine) => engine.close().await,
-            Engine::Postgres(engine) => engine.close().await,
-        }
+        self.engine.close().await;
     }
 }

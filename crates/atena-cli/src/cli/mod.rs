@@ -1,6 +1,7 @@
 //! The command line. `--help` of each command says what it is for and shows an example.
 
 mod auditor;
+mod operator;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ pub(crate) use auditor::{
     AuditCommand, AuditorArgs, DiscloseArgs, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
     WitnessArgs,
 };
+
+pub(crate) use operator::{BackupArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 
 use crate::init::DEFAULT_MUNICIPALITY;
 
@@ -54,9 +57,34 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Run the gateway until SIGTERM or SIGINT (連携サーバーの起動).
     ///
-    /// Prints `listening on ADDRESS` once it takes calls. When asked to stop it finishes the calls under way and exits with 0.
+    /// Prints `listening on ADDRESS` once it takes calls, for several municipalities a line each (`listening on ADDRESS for CODE`). When
+    /// asked to stop it finishes the calls under way and exits with 0.
     #[command(after_help = "Example:\n  atena serve --home /srv/atena")]
     Serve(ServeArgs),
+    /// Several municipalities on one installation (団体の追加).
+    #[command(subcommand)]
+    Municipality(MunicipalityCommand),
+    /// Copy the database while gateways run (バックアップ).
+    ///
+    /// Writes content.db, person-keys.db and backup.toml into a new directory, whatever the engine; the copy is of one moment. Keep
+    /// person-keys.db as briefly as possible: somebody who is erased can still be read with an old copy of it. The keys themselves
+    /// (keys.toml) and log.checkpoint are not in it: keep them apart.
+    #[command(after_help = "Example:\n  atena backup --home /srv/atena --out /backup/2026-11-24")]
+    Backup(BackupArgs),
+    /// Bring a backup back into an empty database (リストア).
+    ///
+    /// Before anything is written the backup is compared with its note, and its log with every signed head, log.checkpoint included: a
+    /// backup that lacks transfers which were signed is refused unless the loss is accepted.
+    #[command(after_help = "Example:\n  atena restore --home /srv/atena --from /backup/2026-11-24")]
+    Restore(RestoreArgs),
+    /// Move everything from one database to another, e.g. from SQLite to PostgreSQL (データベースの移行).
+    ///
+    /// Stop the gateways first. Every municipality of the one database is copied into the other, which must have nothing of it; each is
+    /// there only if as many rows arrived as were sent and the log has the same root. Nothing is changed in the first one.
+    #[command(
+        after_help = "Example:\n  atena migrate --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
+    )]
+    Migrate(MigrateArgs),
     /// Register people under the calling system's own numbers (宛名の登録・付番).
     ///
     /// Reads people.csv (Japanese header row, UTF-8 or Shift_JIS) or JSON Lines. Each person gets a unified number (団体内統合宛名番号)

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use atena_gateway::{Config, LogKeeper};
+use atena_gateway::Keeper;
 use serde_json::json;
 
+use super::keeper;
 use crate::Finished;
 use crate::cli::LogCommand;
 use crate::error::CliError;
-use crate::home::Home;
 use crate::output::Output;
 use crate::progress;
-use crate::table::{Table, grouped};
+use crate::table::{Table, counted};
 
 /// Checks the log, copies it out, or tells its key.
 pub(super) async fn run(command: &LogCommand, output: &mut Output) -> Result<Finished, CliError> {
@@ -27,27 +27,16 @@ pub(super) async fn run(command: &LogCommand, output: &mut Output) -> Result<Fin
     }
 }
 
-async fn keeper(home: &Path) -> Result<LogKeeper, CliError> {
-    let home = Home::existing(home)?;
-    Ok(LogKeeper::open(Config::load(&home.config())?).await?)
-}
-
-async fn fsck(keeper: &LogKeeper, output: &mut Output) -> Result<Finished, CliError> {
+async fn fsck(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError> {
     let bar = progress::bar("点検", Some(0));
-    let checked = keeper
-        .fsck(|done, all| {
-            bar.set_length(all);
-            bar.set_position(done);
-        })
-        .await
-        .map_err(|error| CliError::Rows(error.to_string()))?;
+    let checked = keeper.fsck(progress::steps(&bar)).await.map_err(|error| CliError::Rows(error.to_string()))?;
     bar.finish_and_clear();
     if output.is_json() {
         let findings: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
         output
             .json_line(&json!({ "leaves": checked.size, "checkpoints": checked.checkpoints, "findings": findings }))?;
     } else if checked.findings.is_empty() {
-        let (leaves, heads) = (count(checked.size), count(checked.checkpoints));
+        let (leaves, heads) = (counted(checked.size), counted(checked.checkpoints));
         output.line(&format!("the log is sound: {leaves} leaves recomputed, {heads} signed heads compared"))?;
     } else {
         let mut table = Table::new(&[("finding", "相違 / what differs")]);
@@ -59,25 +48,15 @@ async fn fsck(keeper: &LogKeeper, output: &mut Output) -> Result<Finished, CliEr
     Ok(if checked.findings.is_empty() { Finished::Clean } else { Finished::SomeItemsFailed })
 }
 
-async fn export(keeper: &LogKeeper, out: &Path, output: &mut Output) -> Result<Finished, CliError> {
+async fn export(keeper: &Keeper, out: &Path, output: &mut Output) -> Result<Finished, CliError> {
     let bar = progress::bar("書出し", Some(0));
-    let size = keeper
-        .export(out, |done, all| {
-            bar.set_length(all);
-            bar.set_position(done);
-        })
-        .await
-        .map_err(|error| CliError::Rows(error.to_string()))?;
+    let size = keeper.export(out, progress::steps(&bar)).await.map_err(|error| CliError::Rows(error.to_string()))?;
     bar.finish_and_clear();
     output.note(&format!(
         "{} leaves are in {}; check them with: atena verify export --key KEY {}",
-        count(size),
+        counted(size),
         out.display(),
         out.display()
     ))?;
     Ok(Finished::Clean)
-}
-
-fn count(number: u64) -> String {
-    grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }

@@ -1,20 +1,28 @@
 //! One file for each command.
 
 mod audit;
+mod backup;
 mod disclose;
 mod entitlements;
 mod init;
 mod log;
+mod migrate;
+mod municipality;
 mod policy;
 pub(crate) mod pull;
 mod push;
 mod receipt;
 mod register;
+mod restore;
 mod sample;
 mod serve;
 pub(crate) mod transfers;
 mod verify;
 mod witness;
+
+use std::path::Path;
+
+use atena_gateway::{Config, Keeper};
 
 use crate::Finished;
 use crate::cli::{AuditorArgs, CallArgs, Command};
@@ -33,6 +41,10 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Demo(args) => crate::demo::run(&args, output).await,
         Command::Init(args) => init::run(&args, output),
         Command::Serve(args) => serve::run(&args, output).await,
+        Command::Municipality(command) => municipality::run(&command, output),
+        Command::Backup(args) => backup::run(&args, output).await,
+        Command::Restore(args) => restore::run(&args, output).await,
+        Command::Migrate(args) => migrate::run(&args, output).await,
         Command::Register(args) => register::run(&args, output).await,
         Command::Push(args) => push::run(&args, output).await,
         Command::Pull(args) => pull::run(&args, output).await,
@@ -47,6 +59,12 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Policy(command) => policy::run(&command, output),
         Command::Sample(args) => sample::run(&args, output),
     }
+}
+
+/// The database and log of a home, without its gateway.
+async fn keeper(home: &Path) -> Result<Keeper, CliError> {
+    let home = Home::existing(home)?;
+    Ok(Keeper::open(Config::load(&home.config())?).await?)
 }
 
 /// A connection of somebody who audits.

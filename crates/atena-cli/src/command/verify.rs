@@ -14,7 +14,7 @@ use crate::cli::VerifyCommand;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::progress;
-use crate::table::grouped;
+use crate::table::counted;
 
 /// Verifies a receipt or a copy of a log.
 pub(super) fn run(command: &VerifyCommand, output: &mut Output) -> Result<Finished, CliError> {
@@ -100,7 +100,7 @@ fn verify_export(
     if output.is_json() {
         output.json_line(&json!({ "verified": true, "size": head.size, "log": key.name() }))?;
     } else {
-        let leaves = grouped(i64::try_from(head.size).unwrap_or(i64::MAX));
+        let leaves = counted(head.size);
         output.line(&format!("verified: {leaves} leaves give the signed head of the log {}", key.name()))?;
     }
     Ok(Finished::Clean)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use atena_gateway::{Config, LogKeeper};
+use atena_gateway::{Config, Keeper};
 use atena_ledger::{Receipt, VerifierKey};
 use atena_proto::released::ReleasedBody;
 use atena_proto::v1::{
@@ -166,7 +166,7 @@ async fn receipts_verify(checks: &mut Checks<'_>, client: &Client, delivered: &[
 
 /// tamper-evident: every leaf, the tree and every signed head, recomputed.
 async fn log_is_sound(checks: &mut Checks<'_>, town: &Town) -> Result<(), CliError> {
-    let keeper = LogKeeper::open(Config::load(&town.home.config())?).await?;
+    let keeper = Keeper::open(Config::load(&town.home.config())?).await?;
     let checked = keeper.fsck(|_, _| {}).await.map_err(|error| CliError::Rows(error.to_string()))?;
     keeper.close().await;
     let leaves = grouped(i64::try_from(checked.size).unwrap_or(i64::MAX));

@@ -72,7 +72,7 @@ impl<'q> Insert<'q> {
         Self { conflict, ..self }
     }
 
-    fn column(mut self, name: &'static str, column: Column<'q>) -> Self {
+    pub(crate) fn column(mut self, name: &'static str, column: Column<'q>) -> Self {
         debug_assert_eq!(column.len(), self.rows, "every column has a value for every row");
         self.names.push(name);
         self.columns.push(column);

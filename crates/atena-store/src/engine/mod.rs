@@ -11,10 +11,10 @@ use std::time::Duration;
 use sqlx::{Postgres, Sqlite, Transaction};
 
 use crate::error::StoreError;
-pub(crate) use insert::Insert;
+pub(crate) use insert::{Column, Insert};
 pub(crate) use postgres::PostgresEngine;
 pub(crate) use row::{Row, into_map, signed};
-pub(crate) use sql::{Sql, Statement, sql};
+pub(crate) use sql::{Sql, Statement, Value, sql};
 pub(crate) use sqlite::SqliteEngine;
 
 /// How long a connection waits for a lock, for its turn, or for the database to come back.
@@ -50,6 +50,21 @@ impl Engine {
         Ok(self.fetch_all(statement).await?.pop())
     }
 
+    /// Begins a transaction that only reads, and reads everything as it was when it first read.
+    pub(crate) async fn begin_snapshot(&self) -> Result<EngineTransaction, StoreError> {
+        match self {
+            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin_snapshot().await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin_snapshot().await?)),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(engine) => engine.close().await,
+            Self::Postgres(engine) => engine.close().await,
+        }
+    }
+
     /// Begins a transaction that may write. Writers of one municipality take turns, on SQLite on its one writing connection, on
     /// PostgreSQL on the row of the log's head: whoever has the turn sees everything that was committed before.
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
@@ -78,6 +93,14 @@ impl EngineTransaction {
     /// The one row of a statement that always has one.
     pub(crate) async fn fetch_one(&mut self, statement: &Statement<'_>) -> Result<Row, StoreError> {
         self.fetch_optional(statement).await?.ok_or(StoreError::Unavailable("a statement had no answer"))
+    }
+
+    /// Every row that a reading statement finds which was put together at run time, from names of ours.
+    pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(transaction) => sqlite::fetch_page(transaction, sql, values).await,
+            Self::Postgres(transaction) => Ok(postgres::fetch_page(transaction, sql, values).await?),
+        }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {

@@ -153,6 +153,12 @@ impl PostgresEngine {
         }
     }
 
+    /// Begins a transaction that reads the primary as it is at its first statement.
+    pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(self.primary.pool.begin_with(SNAPSHOT).await?)
+    }
+
     pub(crate) async fn close(&self) {
         if let Some(replica) = &self.replica {
             replica.close().await;
@@ -262,6 +268,15 @@ pub(super) async fn fetch_all(
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
+pub(super) async fn fetch_page(
+    connection: &mut PgConnection,
+    sql: String,
+    values: &[Value<'_>],
+) -> Result<Vec<Row>, sqlx::Error> {
+    let rows = bound(sqlx::query(AssertSqlSafe(sql)), values).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
+}
+
 pub(super) async fn execute(connection: &mut PgConnection, statement: &Statement<'_>) -> Result<(), sqlx::Error> {
     query(statement).execute(connection).await?;
     Ok(())
@@ -286,8 +301,11 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
 }
 
 fn query<'q>(statement: &'q Statement<'_>) -> Query<'q, Postgres, PgArguments> {
-    let mut query = sqlx::query(statement.sql.postgres);
-    for value in &statement.values {
+    bound(sqlx::query(statement.sql.postgres), &statement.values)
+}
+
+fn bound<'q>(mut query: Query<'q, Postgres, PgArguments>, values: &'q [Value<'_>]) -> Query<'q, Postgres, PgArguments> {
+    for value in values {
         query = match value {
             Value::Text(value) => query.bind(*value),
             Value::MaybeText(value) => query.bind(*value),

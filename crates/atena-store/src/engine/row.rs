@@ -32,6 +32,11 @@ impl Row {
         Ok(get!(self, index)?)
     }
 
+    /// A text column that may have no value.
+    pub(crate) fn maybe_text(&self, index: usize) -> Result<Option<&str>, StoreError> {
+        Ok(get!(self, index)?)
+    }
+
     /// An integer column.
     pub(crate) fn integer(&self, index: usize) -> Result<i64, StoreError> {
         Ok(get!(self, index)?)

@@ -42,7 +42,7 @@ macro_rules! sql {
 pub(crate) use sql;
 
 /// A bound value.
-pub(super) enum Value<'q> {
+pub(crate) enum Value<'q> {
     Text(&'q str),
     MaybeText(Option<&'q str>),
     Integer(i64),
@@ -63,6 +63,11 @@ impl<'q> Statement<'q> {
     /// A statement about one municipality, which is its first parameter.
     pub(crate) fn about(municipality: &'q str, sql: Sql) -> Self {
         Self { sql, values: vec![Value::Text(municipality)] }
+    }
+
+    /// The statement that is about every municipality of the database.
+    pub(crate) fn about_all(sql: Sql) -> Self {
+        Self { sql, values: Vec::new() }
     }
 
     pub(crate) fn text(self, value: &'q str) -> Self {

@@ -78,6 +78,10 @@ impl SqliteEngine {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+
     /// Empties the write-ahead log into the database, so that nothing erased stays in it.
     pub(crate) async fn truncate_wal(&self) -> Result<(), StoreError> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
@@ -98,6 +102,15 @@ pub(super) async fn fetch_all(
     statement: &Statement<'_>,
 ) -> Result<Vec<Row>, StoreError> {
     let rows = query(statement).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
+}
+
+pub(super) async fn fetch_page(
+    connection: &mut SqliteConnection,
+    sql: String,
+    values: &[Value<'_>],
+) -> Result<Vec<Row>, StoreError> {
+    let rows = bound(sqlx::query(AssertSqlSafe(sql)), values).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
@@ -135,8 +148,14 @@ pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_
 }
 
 fn query<'q>(statement: &Statement<'q>) -> Query<'q, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(statement.sql.sqlite);
-    for value in &statement.values {
+    bound(sqlx::query(statement.sql.sqlite), &statement.values)
+}
+
+fn bound<'q>(
+    mut query: Query<'q, Sqlite, SqliteArguments>,
+    values: &[Value<'q>],
+) -> Query<'q, Sqlite, SqliteArguments> {
+    for value in values {
         query = match value {
             Value::Text(value) => query.bind(*value),
             Value::MaybeText(value) => query.bind(*value),

@@ -52,7 +52,7 @@ fn hash(entry: &LogEntry) -> Hash {
     leaf_hash(&text)
 }
 
-async fn append(store: &Store, from: u64, count: u64) -> u64 {
+pub(crate) async fn append(store: &Store, from: u64, count: u64) -> u64 {
     let entries: Vec<_> = (from..from + count).map(entry).collect();
     let mut transaction = store.begin_write("append").await.unwrap();
     let first = transaction.append_log(&entries).await.unwrap();

@@ -1,6 +1,7 @@
 //! What a database has to keep to be Atena's, asked of SQLite and PostgreSQL alike.
 #![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
+mod copies;
 mod log;
 mod numbers;
 mod records;
@@ -37,6 +38,10 @@ impl Database {
             sqlx::query(statement).execute(&mut connection).await.map(|_| ())
         };
         done.map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

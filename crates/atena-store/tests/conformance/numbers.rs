@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::Database;
 
-fn person(number: &UnifiedAddressNumber) -> NewPerson {
+pub(crate) fn person(number: &UnifiedAddressNumber) -> NewPerson {
     NewPerson {
         unified_address_number: number.clone(),
         wrapped_key: WrappedKey { kek_id: "kek-1".into(), bytes: vec![1, 2, 3] },
@@ -18,7 +18,7 @@ fn person(number: &UnifiedAddressNumber) -> NewPerson {
     }
 }
 
-fn link(system: &str, local: &str, number: &UnifiedAddressNumber) -> NewLink {
+pub(crate) fn link(system: &str, local: &str, number: &UnifiedAddressNumber) -> NewLink {
     NewLink {
         system_id: SystemId::parse(system).unwrap(),
         local_address_number: atena_domain::LocalAddressNumber::parse(local).unwrap(),
@@ -42,6 +42,17 @@ async fn numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollba
     transaction.commit().await.unwrap();
     let bodies: Vec<&str> = issued.iter().map(|number| &number.as_str()[..14]).collect();
     assert_eq!(bodies, ["00000000000001", "00000000000003", "00000000000004"], "the body that migrated is skipped");
+}
+
+async fn what_may_have_been_given_in_a_lost_time_is_never_given_again(database: Database) {
+    let store = database.open("132098").await;
+    let mut transaction = store.begin_write("issue").await.unwrap();
+    let before = transaction.issue_unified_numbers(1).await.unwrap();
+    transaction.pass_over(1000).await.unwrap();
+    let after = transaction.issue_unified_numbers(1).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!((&before[0].as_str()[..14], &after[0].as_str()[..14]), ("00000000000001", "00000000001002"));
+    assert_eq!(store.last_change_sequence().await.unwrap(), 1000);
 }
 
 async fn one_person_one_number_also_when_many_issue_at_once(database: Database) {
@@ -132,6 +143,7 @@ async fn municipality_apart_two_municipalities_on_one_file_do_not_see_each_other
 }
 
 crate::on_both_engines!(
+    what_may_have_been_given_in_a_lost_time_is_never_given_again,
     numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollback,
     one_person_one_number_also_when_many_issue_at_once,
     one_person_has_one_current_number_and_one_number_one_person,

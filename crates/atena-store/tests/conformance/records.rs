@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::Database;
 
-fn revision(key: &str, revision: u64, person: &UnifiedAddressNumber, supersedes: bool) -> NewRevision {
+pub(crate) fn revision(key: &str, revision: u64, person: &UnifiedAddressNumber, supersedes: bool) -> NewRevision {
     NewRevision {
         dataset: Dataset::Payment,
         record_key: RecordKey::parse(key).unwrap(),

@@ -1,22 +1,28 @@
-//! What is done with a log without serving: check it, copy it out, tell its key. For the operator at the machine.
+//! What is done with a municipality's database and log without serving: check it, copy it out, back it up, move it. For the operator at
+//! the machine.
+
+mod backup;
+mod migrate;
 
 use std::path::Path;
 
+use atena_domain::MunicipalityCode;
 use atena_ledger::{TilePath, VerifierKey, open_checkpoint, tiles_of};
-use atena_policy::Policy;
 use atena_store::{Store, StoreError};
 use atena_vault::Vault;
 
-use crate::catalog::field_catalog;
-use crate::clock;
 use crate::config::Config;
-use crate::gateway::GatewayError;
+use crate::gateway::{GatewayError, policy_of};
 use crate::log::export;
 use crate::log::fsck::{Depth, Fsck, fsck};
 use crate::log::log_key;
 
-/// The log of one municipality, opened without serving.
-pub struct LogKeeper {
+pub use backup::{Backup, BackupError, Loss, Restored};
+pub use migrate::{MigrateError, Moved, migrate};
+
+/// The database and log of one municipality, opened without serving.
+pub struct Keeper {
+    municipality: MunicipalityCode,
     store: Store,
     vault: Vault,
     key: VerifierKey,
@@ -45,27 +51,20 @@ pub enum ExportError {
     },
 }
 
-// === impl LogKeeper ===
+// === impl Keeper ===
 
-impl LogKeeper {
+impl Keeper {
     /// Opens the database and the keys that the settings name.
     ///
     /// # Errors
     /// [`GatewayError`].
     pub async fn open(config: Config) -> Result<Self, GatewayError> {
-        let path = config.policy_file.clone();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
-        };
-        let policy = match Policy::compile(&text, &field_catalog(), clock::japanese_day(clock::now())) {
-            Ok(policy) => policy,
-            Err(source) => return Err(GatewayError::PolicyRefused { path, source }),
-        };
+        let policy = policy_of(&config)?;
         let vault = Vault::open(&config.keys_file, policy.municipality_code())?;
         let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
-        Ok(Self { store, vault, key, config })
+        let municipality = policy.municipality_code().clone();
+        Ok(Self { municipality, store, vault, key, config })
     }
 
     /// The public key that verifies the log's signed heads.

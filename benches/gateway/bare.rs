@@ -1,10 +1,10 @@
-//! Bare SQLite through sqlx: what the gateway is compared with.
+//! Bare SQLite and PostgreSQL through sqlx: what the gateway is compared with.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::{Connection as _, PgConnection, QueryBuilder, Row as _};
 use tokio_stream::StreamExt as _;
 
 const ROWS_OF_STATEMENT: u64 = 64;
@@ -44,14 +44,53 @@ pub(crate) async fn insert(rows: u64) -> Duration {
     started.elapsed()
 }
 
+/// The rows that a full pull reads, in order.
+const SCAN: &str = "SELECT record_key, revision, sealed FROM record \
+    ORDER BY municipality_code, unified_address_number, dataset, record_key";
+
 /// Reads the very rows that a full pull reads, in order, without doing anything with them.
 pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
     let pool = pool(database).await;
     let started = Instant::now();
-    let mut stream = sqlx::query(
-        "SELECT record_key, revision, sealed FROM record ORDER BY municipality_code, unified_address_number, dataset, record_key",
-    )
-    .fetch(&pool);
+    let mut stream = sqlx::query(SCAN).fetch(&pool);
+    let mut read = 0;
+    while let Some(row) = stream.next().await {
+        let row = row.unwrap();
+        std::hint::black_box((row.get::<&str, _>(0).len(), row.get::<i64, _>(1), row.get::<&[u8], _>(2).len()));
+        read += 1;
+    }
+    assert_eq!(read, rows);
+    started.elapsed()
+}
+
+/// Inserts rows of 300 bytes into PostgreSQL, by `UNNEST` of 500, each a transaction.
+pub(crate) async fn insert_postgres(url: &str, rows: u64) -> Duration {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query("CREATE TABLE bare (id bigint PRIMARY KEY, body bytea)").execute(&mut connection).await.unwrap();
+    let bodies = vec![vec![7_u8; 300]; 500];
+    let started = Instant::now();
+    let mut done = 0;
+    while done < rows {
+        let end = rows.min(done + 500);
+        let ids: Vec<i64> = (done..end).map(|id| i64::try_from(id).unwrap()).collect();
+        sqlx::query("INSERT INTO bare SELECT * FROM UNNEST($1::bigint[], $2::bytea[])")
+            .bind(&ids)
+            .bind(&bodies[..ids.len()])
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        done = end;
+    }
+    let took = started.elapsed();
+    sqlx::query("DROP TABLE bare").execute(&mut connection).await.unwrap();
+    took
+}
+
+/// As [`scan`], on PostgreSQL.
+pub(crate) async fn scan_postgres(url: &str, rows: u64) -> Duration {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let started = Instant::now();
+    let mut stream = sqlx::query(SCAN).fetch(&mut connection);
     let mut read = 0;
     while let Some(row) = stream.next().await {
         let row = row.unwrap();

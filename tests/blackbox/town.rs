@@ -75,11 +75,16 @@ pub(crate) fn reason(status: &Status) -> String {
 impl Town {
     /// A home without a gateway yet.
     pub(crate) fn prepare() -> Self {
+        Self::prepare_on(&crate::ENGINE)
+    }
+
+    /// A home that keeps everything in an engine of the caller's choice.
+    pub(crate) fn prepare_on(engine: &Engine) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let home = folder.path().join("home");
         let town = Self { folder, home, log_level: "trace", serving: None, address: String::new() };
         printed(&atena(&["init", "--home", town.home_text()]));
-        if crate::ENGINE == Engine::Postgres {
+        if *engine == Engine::Postgres {
             let url = atena_test_cluster::Server::shared().new_database();
             town.change("atena.toml", |text| text.replace("sqlite:atena.db", &url));
         }

@@ -57,14 +57,14 @@ pub struct StoredPersonalNumber {
     pub sealed: Vec<u8>,
 }
 
-const LINKS_BY_LOCAL: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
-    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" texts "$3");
+const LINKS_BY_LOCAL: Sql = sql!(each "$3::text[]" all "SELECT local_address_number, unified_address_number \
+    FROM link WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" wanted "$3" done "");
 
-const LINKS_BY_UNIFIED: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
-    WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" texts "$3");
+const LINKS_BY_UNIFIED: Sql = sql!(each "$3::text[]" all "SELECT local_address_number, unified_address_number \
+    FROM link WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" wanted "$3" done "");
 
-const PERSON_KEYS: Sql = sql!(all "SELECT unified_address_number, kek_id, wrapped_key FROM person_key \
-    WHERE municipality_code = $1 AND unified_address_number" texts "$2");
+const PERSON_KEYS: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number, kek_id, wrapped_key FROM person_key \
+    WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
 
 // === impl Store ===
 
@@ -195,8 +195,8 @@ impl WriteTransaction {
         &mut self,
         indices: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], UnifiedAddressNumber>, StoreError> {
-        const BY_INDEX: Sql = sql!(all "SELECT blind_index, unified_address_number FROM personal_number \
-            WHERE municipality_code = $1 AND blind_index" blobs "$2");
+        const BY_INDEX: Sql = sql!(each "$2::bytea[]" all "SELECT blind_index, unified_address_number FROM personal_number \
+            WHERE municipality_code = $1 AND blind_index" wanted_blob "$2" done "");
         let people =
             Statement::about(self.municipality.as_str(), BY_INDEX).blobs(indices.iter().map(<[u8; 32]>::as_slice));
         into_map(&self.transaction.fetch_all(&people).await?, |row| {
@@ -213,8 +213,8 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, [u8; 32]>, StoreError> {
-        const CURRENT: Sql = sql!(all "SELECT unified_address_number, blind_index FROM personal_number \
-            WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" texts "$2");
+        const CURRENT: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number, blind_index FROM personal_number \
+            WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" wanted "$2" done "");
         let current = Statement::about(self.municipality.as_str(), CURRENT)
             .texts(people.iter().map(UnifiedAddressNumber::as_str));
         into_map(&self.transaction.fetch_all(&current).await?, |row| {
@@ -265,8 +265,8 @@ impl WriteTransaction {
         &mut self,
         numbers: &[UnifiedAddressNumber],
     ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
-        const EXISTING: Sql = sql!(all "SELECT unified_address_number FROM person \
-            WHERE municipality_code = $1 AND unified_address_number" texts "$2");
+        const EXISTING: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number FROM person \
+            WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
         let existing = Statement::about(self.municipality.as_str(), EXISTING)
             .texts(numbers.iter().map(UnifiedAddressNumber::as_str));
         self.transaction.fetch_all(&existing).await?.iter().map(|row| person_in(row, 0, "person")).collect()

@@ -114,8 +114,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The newest revisions of people's records in the permitted datasets, without those deleted, ordered by person, dataset and
-    /// record key.
+    /// The newest revisions of people's records in the permitted datasets, without those deleted; those of a
+    /// person stand together, ordered by dataset and record key.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -125,10 +125,10 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const CURRENT: Sql = sql!(all "SELECT " stored "record"
+        const CURRENT: Sql = sql!(each "$3::text[]" all "SELECT " stored "record"
             all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
-            all " AND unified_address_number" texts "$3"
-            all " ORDER BY unified_address_number, dataset, record_key");
+            all " AND unified_address_number" wanted "$3"
+            all " ORDER BY unified_address_number, dataset, record_key" done "");
         let current = Statement::about(self.code(), CURRENT)
             .texts(datasets(permits))
             .texts(people.iter().map(UnifiedAddressNumber::as_str));
@@ -146,14 +146,14 @@ impl Store {
         keys: &[(Dataset, RecordKey)],
         sequence: u64,
     ) -> Result<HashMap<(Dataset, RecordKey), StoredRecord>, StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT " stored "record"
-            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
-            all " AND change_sequence <= $4");
-        const FORMER: Sql = sql!(all "SELECT " stored "history"
-            all " FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3"
+        const NEWEST: Sql = sql!(each "$3::text[]" all "SELECT " stored "record"
+            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3"
+            all " AND change_sequence <= $4" done "");
+        const FORMER: Sql = sql!(each "$3::text[]" all "SELECT " stored "history"
+            all " FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3"
             all " AND revision = (SELECT max(older.revision) FROM record_history AS older \
                 WHERE older.municipality_code = $1 AND older.dataset = $2 AND older.record_key = history.record_key \
-                AND older.change_sequence <= $4)");
+                AND older.change_sequence <= $4)" done "");
         let mut found = HashMap::new();
         for permit in permits {
             let of_dataset = || keys.iter().filter(|(dataset, _)| *dataset == permit.dataset());
@@ -208,9 +208,9 @@ impl WriteTransaction {
         dataset: Dataset,
         keys: &[RecordKey],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
-        const HEADS: Sql = sql!(all "SELECT record_key, unified_address_number, revision, deleted, content_mac FROM record"
+        const HEADS: Sql = sql!(each "$3::text[]" all "SELECT record_key, unified_address_number, revision, deleted, content_mac FROM record"
             sqlite " INDEXED BY record_by_key"
-            all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3");
+            all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let heads = Statement::about(self.municipality.as_str(), HEADS)
             .text(dataset.as_str())
             .texts(keys.iter().map(RecordKey::as_str));
@@ -250,10 +250,11 @@ impl WriteTransaction {
 
     async fn insert_newest(&mut self, revisions: Vec<(i64, &NewRevision)>) -> Result<(), StoreError> {
         const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, dataset, record_key, revision, \
-                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) \
-            SELECT municipality_code, dataset, record_key, revision, unified_address_number, change_sequence, deleted, \
+                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) "
+            each "$3::text[]"
+            all "SELECT municipality_code, dataset, record_key, revision, unified_address_number, change_sequence, deleted, \
                 sealed, content_mac, stored_at \
-            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" texts "$3");
+            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let mut superseded: HashMap<Dataset, Vec<&str>> = HashMap::new();
         for (_, revision) in revisions.iter().filter(|(_, revision)| revision.supersedes) {
             superseded.entry(revision.dataset).or_default().push(revision.record_key.as_str());

@@ -99,11 +99,12 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, ViewHead>, StoreError> {
-        const HEADS: Sql = sql!(all "SELECT view.local_address_number, view.revision, view.content_mac FROM person_view AS view \
-            WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" texts "$3"
+        const HEADS: Sql = sql!(each "$3::text[]"
+            all "SELECT view.local_address_number, view.revision, view.content_mac FROM person_view AS view \
+            WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
             all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
                 WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
-                AND newest.local_address_number = view.local_address_number)");
+                AND newest.local_address_number = view.local_address_number)" done "");
         let heads = Statement::about(self.municipality.as_str(), HEADS)
             .text(system.as_str())
             .texts(locals.iter().map(LocalAddressNumber::as_str));

@@ -14,8 +14,12 @@ impl Sql {
 }
 
 /// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "text"` is a hint for SQLite alone, `stored
-/// "record"` is the columns of that table that [`stored_record`](crate::records::stored_record) reads, and `texts "$3"` and `blobs "$3"`
-/// say that what stands before is one of the values bound as a list to that parameter.
+/// "record"` is the columns of that table that [`stored_record`](crate::records::stored_record) reads, and `texts "$3"` says that what
+/// stands before is one of the few values bound as a list to that parameter.
+///
+/// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes) where the
+/// value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
+/// whole, a table that has grown since it was last analysed would be walked through for every list.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
     (@all stored $table:literal) => {
@@ -26,11 +30,19 @@ macro_rules! sql {
     };
     (@sqlite sqlite $text:literal) => { $text };
     (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
-    (@sqlite blobs $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
+    (@sqlite each $list:literal) => { "" };
+    (@sqlite wanted $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
+    (@sqlite wanted_blob $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
+    (@sqlite done $nothing:literal) => { "" };
     (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@postgres sqlite $text:literal) => { "" };
     (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
-    (@postgres blobs $list:literal) => { concat!(" = ANY(", $list, ")") };
+    (@postgres each $list:literal) => {
+        concat!("SELECT found.* FROM unnest(", $list, ") AS wanted (value) CROSS JOIN LATERAL (")
+    };
+    (@postgres wanted $list:literal) => { " = wanted.value" };
+    (@postgres wanted_blob $list:literal) => { " = wanted.value" };
+    (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
     (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     ($($kind:ident $text:literal)+) => {
         $crate::engine::Sql::new(
@@ -161,6 +173,17 @@ mod tests {
         const FIND: Sql = sql!(all "SELECT a FROM t" sqlite " INDEXED BY i" all " WHERE m = $1 AND a" texts "$2");
         assert_eq!(FIND.sqlite, "SELECT a FROM t INDEXED BY i WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
         assert_eq!(FIND.postgres, "SELECT a FROM t WHERE m = $1 AND a = ANY($2)");
+    }
+
+    #[test]
+    fn each_value_of_a_long_list_is_looked_up_by_itself() {
+        const FIND: Sql = sql!(each "$2::text[]" all "SELECT a FROM t WHERE m = $1 AND a" wanted "$2" done "");
+        assert_eq!(FIND.sqlite, "SELECT a FROM t WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
+        assert_eq!(
+            FIND.postgres,
+            "SELECT found.* FROM unnest($2::text[]) AS wanted (value) CROSS JOIN LATERAL \
+             (SELECT a FROM t WHERE m = $1 AND a = wanted.value OFFSET 0) AS found"
+        );
     }
 
     #[test]

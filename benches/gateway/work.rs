@@ -108,6 +108,7 @@ pub(crate) async fn pull(town: &Town) -> (u64, Duration) {
     let request = v1::PullRecordsRequest {
         affair: AFFAIR.to_owned(),
         datasets: vec![v1::Dataset::Payment.into()],
+        page_size: 1000,
         ..Default::default()
     };
     let mut service = town.linkage("resident-tax").max_decoding_message_size(64 << 20);

@@ -1,6 +1,7 @@
 //! One call from its first to its last step, in a task of its own: tonic drops a handler when its client goes away, and the
 //! transfer record must not go with it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -256,10 +257,19 @@ impl Call {
             }
         }
         log::append(&self.hall, &records).await?;
-        match ended {
-            Some(error) => Err(CallError { recorded: true, ..error }),
-            None => Ok(()),
+        if let Some(error) = ended {
+            return Err(CallError { recorded: true, ..error });
         }
+        let mut released: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for record in &records {
+            if let Some(dataset) = record.dataset {
+                *released.entry(dataset.as_str()).or_default() += u64::try_from(record.records.len()).unwrap_or(0);
+            }
+        }
+        for (dataset, count) in released {
+            self.hall.metrics.records(count, self.caller.system_id.as_str(), dataset, "outbound");
+        }
+        Ok(())
     }
 
     /// Records a refusal and hands the error back, marked as recorded.
@@ -277,6 +287,15 @@ impl Call {
 // === impl Answers ===
 
 impl<A> Answers<A> {
+    /// As [`Answers::room`], for an answer that a task of its own sends.
+    pub(crate) async fn own_room(&self) -> Result<mpsc::OwnedPermit<Result<A, Status>>, CallError> {
+        match tokio::time::timeout_at(self.deadline, self.sender.clone().reserve_owned()).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) => Err(CallError::new(Reason::CallCancelled, "the caller went away")),
+            Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),
+        }
+    }
+
     /// Waits until the client has room for one more answer, so that nothing is logged as released that can't be sent soon.
     pub(crate) async fn room(&self) -> Result<mpsc::Permit<'_, Result<A, Status>>, CallError> {
         match tokio::time::timeout_at(self.deadline, self.sender.reserve()).await {

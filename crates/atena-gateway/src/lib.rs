@@ -14,6 +14,7 @@
 //! assert_eq!(config.listen.port(), 50051);
 //! ```
 
+mod ahead;
 mod call;
 mod caller;
 mod catalog;

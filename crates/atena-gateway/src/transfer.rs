@@ -6,6 +6,7 @@ use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber}
 use atena_ledger::{Direction, Outcome};
 use atena_policy::ReleasePermit;
 use atena_vault::PersonKey;
+use compact_str::CompactString;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -16,6 +17,9 @@ use crate::clock;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
+
+/// A text of a transfer record: most are short and are kept without an allocation.
+pub(crate) type Text = CompactString;
 
 /// One record of the log: one person, one dataset, one call.
 #[derive(Clone)]
@@ -33,25 +37,25 @@ pub(crate) struct TransferRecord {
     /// Reason of a refusal.
     pub(crate) reason: Option<String>,
     /// The calling system.
-    pub(crate) system_id: String,
+    pub(crate) system_id: Text,
     /// 部署.
-    pub(crate) division: Option<String>,
+    pub(crate) division: Option<Text>,
     /// 操作者ID.
-    pub(crate) operator_id: Option<String>,
+    pub(crate) operator_id: Option<Text>,
     /// 事務.
-    pub(crate) affair: Option<String>,
+    pub(crate) affair: Option<Text>,
     /// The rule that allowed it.
-    pub(crate) rule_id: Option<String>,
+    pub(crate) rule_id: Option<Text>,
     /// Its version.
     pub(crate) rule_version: u32,
     /// 法令上の根拠 in force.
-    pub(crate) legal_basis: Option<String>,
+    pub(crate) legal_basis: Option<Text>,
     /// The dataset.
     pub(crate) dataset: Option<Dataset>,
     /// Paths of the fields.
     pub(crate) fields: Arc<[String]>,
     /// The calling system's number of the person.
-    pub(crate) local_address_number: Option<String>,
+    pub(crate) local_address_number: Option<Text>,
     /// The person.
     pub(crate) unified_address_number: Option<UnifiedAddressNumber>,
     /// The person's key where it is at hand: the details are sealed with it.
@@ -63,7 +67,7 @@ pub(crate) struct TransferRecord {
     /// The RPC.
     pub(crate) method: &'static str,
     /// The caller's request id.
-    pub(crate) request_id: Option<String>,
+    pub(crate) request_id: Option<Text>,
     /// SHA-256 of the rules in force.
     pub(crate) policy_hash: [u8; 32],
 }
@@ -110,10 +114,10 @@ pub(crate) fn refused_unheard(
     let mut record = blank(hall, method, requested_at);
     match caller {
         Some(caller) => {
-            record.system_id = caller.system_id.as_str().to_owned();
-            record.division = Some(caller.division.clone());
+            record.system_id = caller.system_id.as_str().into();
+            record.division = Some(caller.division.as_str().into());
         }
-        None => record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").to_owned(),
+        None => record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").into(),
     }
     refuse(&mut record, error.reason);
     record
@@ -122,7 +126,7 @@ pub(crate) fn refused_unheard(
 /// The record of something that the gateway does by itself, an outcome still to be set.
 pub(crate) fn of_gateway(hall: &Hall, method: Method, name: &str) -> TransferRecord {
     let mut record = blank(hall, method, clock::now());
-    record.system_id = name.to_owned();
+    record.system_id = name.into();
     record
 }
 
@@ -134,7 +138,7 @@ fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord
         direction: method.direction,
         outcome: Outcome::Refused,
         reason: None,
-        system_id: String::new(),
+        system_id: Text::default(),
         division: None,
         operator_id: None,
         affair: None,
@@ -160,13 +164,13 @@ impl Call {
     /// A record of this call about `subject`, an outcome still to be set.
     pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: &Subject) -> TransferRecord {
         let mut record = blank(&self.hall, self.method, self.requested_at);
-        record.system_id = self.caller.system_id.as_str().to_owned();
-        record.division = Some(self.caller.division.clone());
-        record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().to_owned());
+        record.system_id = self.caller.system_id.as_str().into();
+        record.division = Some(self.caller.division.as_str().into());
+        record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().into());
         record.dataset = dataset;
-        record.local_address_number = subject.local_address_number.as_ref().map(|number| number.as_str().to_owned());
+        record.local_address_number = subject.local_address_number.as_ref().map(|number| number.as_str().into());
         record.unified_address_number = subject.unified_address_number.clone();
-        record.request_id = self.request_id().map(str::to_owned);
+        record.request_id = self.request_id().map(Text::from);
         record
     }
 
@@ -174,10 +178,10 @@ impl Call {
     pub(crate) fn release(&self, permit: &ReleasePermit, subject: &Subject) -> TransferRecord {
         let mut record = self.transfer(Some(permit.dataset()), subject);
         record.outcome = Outcome::Released;
-        record.affair = Some(permit.affair().as_str().to_owned());
-        record.rule_id = Some(permit.rule_id().to_owned());
+        record.affair = Some(permit.affair().as_str().into());
+        record.rule_id = Some(permit.rule_id().into());
         record.rule_version = permit.rule_version();
-        record.legal_basis = Some(permit.basis().to_owned());
+        record.legal_basis = Some(permit.basis().into());
         record.fields = permit.field_names();
         record
     }

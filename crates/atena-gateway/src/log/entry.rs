@@ -63,8 +63,8 @@ pub(super) fn entries(
 fn leaf(record: &TransferRecord, seed: &[u8; 32]) -> (Leaf, Vec<u8>) {
     let details = Details {
         seed: seed.to_vec(),
-        operator_id: record.operator_id.clone(),
-        local_address_number: record.local_address_number.clone(),
+        operator_id: record.operator_id.as_deref().map(str::to_owned),
+        local_address_number: record.local_address_number.as_deref().map(str::to_owned),
         unified_address_number: record.unified_address_number.as_ref().map(|person| person.as_str().to_owned()),
         records: record
             .records
@@ -72,7 +72,7 @@ fn leaf(record: &TransferRecord, seed: &[u8; 32]) -> (Leaf, Vec<u8>) {
             .map(|(key, revision)| Row { record_key: key.as_str().to_owned(), revision: *revision })
             .collect(),
         content_sha256: record.content_sha256.map(Vec::from).unwrap_or_default(),
-        request_id: record.request_id.clone(),
+        request_id: record.request_id.as_deref().map(str::to_owned),
     };
     let encoded = details.encode_to_vec();
     let salts = atena_ledger::Salts::from_seed(seed);
@@ -99,11 +99,11 @@ fn shape_of(record: &TransferRecord) -> LeafShape {
     LeafShape {
         direction: record.direction,
         method: record.method.to_owned(),
-        system: record.system_id.clone(),
-        division: record.division.clone(),
-        affair: record.affair.clone(),
-        rule: record.rule_id.clone().map(|id| (id, record.rule_version)),
-        basis: record.legal_basis.clone(),
+        system: record.system_id.to_string(),
+        division: record.division.as_deref().map(str::to_owned),
+        affair: record.affair.as_deref().map(str::to_owned),
+        rule: record.rule_id.as_deref().map(|id| (id.to_owned(), record.rule_version)),
+        basis: record.legal_basis.as_deref().map(str::to_owned),
         dataset: record.dataset.map(|dataset| dataset.as_str().to_owned()),
         fields: record.fields.to_vec(),
         policy: record.policy_hash,

@@ -22,11 +22,11 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use atena_ledger::{Note, VerifierKey};
-use atena_store::{Store, StoreError, WriteTransaction};
+use atena_store::{LogEntry, Store, StoreError, WriteTransaction};
 use atena_vault::Vault;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::config::LogConfig;
@@ -154,7 +154,7 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     let started = Instant::now();
     let work = async {
         let people = entry::people_without_key(records);
-        let wrapped = if people.is_empty() { Default::default() } else { hall.store.person_keys(&people).await? };
+        let wrapped = hall.store.person_keys(&people).await?;
         let entries = entry::entries(&hall.vault, records, &wrapped)?;
         hall.log.writer.append(entries).await
     };
@@ -165,24 +165,35 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     Ok(())
 }
 
-/// Makes a transaction durable together with its transfer records, all or nothing.
-pub(crate) async fn commit(
-    hall: &Hall,
-    mut transaction: WriteTransaction,
-    records: &[TransferRecord],
-) -> Result<(), CallError> {
+/// Entries that a task of its own seals while the rows that they tell of are written.
+pub(crate) struct Sealing {
+    started: Instant,
+    entries: AbortOnDropHandle<Result<Vec<LogEntry>, StoreError>>,
+}
+
+/// Begins to seal the entries of a transaction. Keys that the records do not carry are read first.
+pub(crate) async fn seal(
+    hall: &Arc<Hall>,
+    transaction: &mut WriteTransaction,
+    records: Vec<TransferRecord>,
+) -> Result<Sealing, CallError> {
     let started = Instant::now();
+    let people = entry::people_without_key(&records);
+    let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
+    let hall = Arc::clone(hall);
+    let work = async move { entry::entries(&hall.vault, &records, &wrapped) };
+    Ok(Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) })
+}
+
+/// Makes a transaction durable together with its transfer records, all or nothing.
+pub(crate) async fn commit(hall: &Hall, mut transaction: WriteTransaction, sealing: Sealing) -> Result<(), CallError> {
     let work = async {
-        let people = entry::people_without_key(records);
-        let wrapped = if people.is_empty() { Default::default() } else { transaction.person_keys(&people).await? };
-        let entries = entry::entries(&hall.vault, records, &wrapped)?;
+        let entries = sealing.entries.await.map_err(|_| StoreError::LeafRefused)??;
         transaction.append_log(&entries).await?;
         transaction.commit().await
     };
-    work.instrument(tracing::info_span!("log", transfers = records.len()))
-        .await
-        .map_err(|error: StoreError| unwritten(hall, &error))?;
-    written(hall, started);
+    work.instrument(tracing::info_span!("log")).await.map_err(|error: StoreError| unwritten(hall, &error))?;
+    written(hall, sealing.started);
     Ok(())
 }
 

@@ -88,7 +88,7 @@ pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: Cancella
     }
 }
 
-async fn erase(hall: &Hall, kind: Kind, days: u32) -> Result<(), CallError> {
+async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<(), CallError> {
     let age = SignedDuration::from_hours(24 * i64::from(days));
     let Ok(before) = clock::now().checked_sub(age) else { return Ok(()) };
     let mut erased_any = false;
@@ -118,7 +118,8 @@ async fn erase(hall: &Hall, kind: Kind, days: u32) -> Result<(), CallError> {
         if erased == 0 {
             transaction.commit().await?;
         } else {
-            super::commit(hall, transaction, &[record(hall, kind, before, days)]).await?;
+            let sealing = super::seal(hall, &mut transaction, vec![record(hall, kind, before, days)]).await?;
+            super::commit(hall, transaction, sealing).await?;
             tracing::info!(kind = kind.as_str(), erased, "details whose time had come were erased");
             erased_any = true;
         }
@@ -130,11 +131,11 @@ async fn erase(hall: &Hall, kind: Kind, days: u32) -> Result<(), CallError> {
     Ok(())
 }
 
-fn record(hall: &Hall, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
+fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
     let mut record = transfer::of_gateway(hall, ERASE, GATEWAY);
     record.outcome = Outcome::Erased;
-    record.affair = Some("記録の保存期間満了による消去".to_owned());
-    record.legal_basis = Some(format!("保存期間 {days} 日"));
+    record.affair = Some("記録の保存期間満了による消去".into());
+    record.legal_basis = Some(format!("保存期間 {days} 日").into());
     record.fields = Arc::from([kind.as_str().to_owned(), format!("before:{}", before.as_microsecond())]);
     record
 }

@@ -13,6 +13,7 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use crate::error::StoreError;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use postgres::PostgresEngine;
+use postgres::Turn;
 pub(crate) use row::{Row, into_map, signed};
 pub(crate) use sql::{Sql, Statement, Value, sql};
 pub(crate) use sqlite::SqliteEngine;
@@ -27,10 +28,12 @@ pub(crate) enum Engine {
     Postgres(PostgresEngine),
 }
 
-/// A transaction that may write.
+/// A transaction.
 pub(crate) enum EngineTransaction {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
+    /// One that may write: its municipality's turn is held.
+    Turn(Turn),
 }
 
 // === impl Engine ===
@@ -70,7 +73,7 @@ impl Engine {
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
         match self {
             Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin().await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin(municipality).await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Turn(engine.begin(municipality).await?)),
         }
     }
 }
@@ -83,6 +86,7 @@ impl EngineTransaction {
             _ if statement.finds_nothing() => Ok(Vec::new()),
             Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
             Self::Postgres(transaction) => Ok(postgres::fetch_all(transaction, statement).await?),
+            Self::Turn(Turn { transaction, .. }) => Ok(postgres::fetch_all(transaction, statement).await?),
         }
     }
 
@@ -100,6 +104,7 @@ impl EngineTransaction {
         match self {
             Self::Sqlite(transaction) => sqlite::fetch_page(transaction, sql, values).await,
             Self::Postgres(transaction) => Ok(postgres::fetch_page(transaction, sql, values).await?),
+            Self::Turn(Turn { transaction, .. }) => Ok(postgres::fetch_page(transaction, sql, values).await?),
         }
     }
 
@@ -107,6 +112,7 @@ impl EngineTransaction {
         match self {
             Self::Sqlite(transaction) => sqlite::execute(transaction, statement).await,
             Self::Postgres(transaction) => Ok(postgres::execute(transaction, statement).await?),
+            Self::Turn(Turn { transaction, .. }) => Ok(postgres::execute(transaction, statement).await?),
         }
     }
 
@@ -114,6 +120,7 @@ impl EngineTransaction {
         match self {
             Self::Sqlite(transaction) => sqlite::insert(transaction, insert).await,
             Self::Postgres(transaction) => Ok(postgres::insert(transaction, insert).await?),
+            Self::Turn(Turn { transaction, .. }) => Ok(postgres::insert(transaction, insert).await?),
         }
     }
 
@@ -121,6 +128,7 @@ impl EngineTransaction {
         match self {
             Self::Sqlite(transaction) => Ok(transaction.commit().await?),
             Self::Postgres(transaction) => Ok(transaction.commit().await?),
+            Self::Turn(Turn { transaction, .. }) => Ok(transaction.commit().await?),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::WAIT_MAX;
 use super::insert::{Column, Insert};
@@ -27,7 +28,7 @@ const VERSION_MIN: i64 = 150_000;
 ///
 /// Every statement has its index. Tables that have grown since they were last analysed must not be walked through instead, and
 /// compiling a plan costs more than it saves.
-const SESSION: [(&str, &str); 8] = [
+const SESSION: [(&str, &str); 10] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("tcp_keepalives_idle", "10"),
@@ -35,6 +36,8 @@ const SESSION: [(&str, &str); 8] = [
     ("tcp_keepalives_count", "3"),
     ("default_transaction_isolation", "read committed"),
     ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
 
@@ -47,6 +50,14 @@ pub(crate) struct PostgresEngine {
     primary: Arc<Primary>,
     replica: Option<PgPool>,
     reads_replica: bool,
+    /// Writers of this process that have or await a turn, so that there are always connections left to read with.
+    writers: Arc<Semaphore>,
+}
+
+/// A transaction that has its turn.
+pub(crate) struct Turn {
+    pub(super) transaction: Transaction<'static, Postgres>,
+    _writer: OwnedSemaphorePermit,
 }
 
 struct Primary {
@@ -83,7 +94,8 @@ impl PostgresEngine {
             })
             .connect_lazy_with(first);
         let primary = Arc::new(Primary { pool, servers, found, looking: tokio::sync::Mutex::new(()) });
-        let engine = Self { primary, replica, reads_replica: false };
+        let writers = Arc::new(Semaphore::new(usize::try_from(connections_max / 2).unwrap_or(1).max(1)));
+        let engine = Self { primary, replica, reads_replica: false, writers };
         engine.primary.look(Instant::now()).await?;
         engine.check().await?;
         sqlx::migrate!("./migrations/postgres")
@@ -141,9 +153,11 @@ impl PostgresEngine {
 
     /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
     /// for again.
-    pub(super) async fn begin(&self, municipality: &str) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub(super) async fn begin(&self, municipality: &str) -> Result<Turn, StoreError> {
         const TURN: &str = "SELECT size FROM log_head WHERE municipality_code = $1 FOR UPDATE";
         let deadline = Instant::now() + WAIT_MAX;
+        let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
+        let Ok(Ok(writer)) = writer else { return Err(StoreError::Unavailable("too many writers are waiting")) };
         loop {
             let started = Instant::now();
             let turn = async {
@@ -153,7 +167,7 @@ impl PostgresEngine {
             };
             match turn.await {
                 Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
-                turn => return Ok(turn?),
+                turn => return Ok(Turn { transaction: turn?, _writer: writer }),
             }
         }
     }

@@ -41,6 +41,7 @@ struct Candidate {
     position: usize,
     registration: Registration,
     index: Option<Index>,
+    content_mac: [u8; 32],
 }
 
 /// What has to be written for the chunk.
@@ -52,11 +53,20 @@ struct Writes {
     views: Vec<NewView>,
 }
 
-/// Registers everything in `items` that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
-pub(super) async fn register(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Vec<Registered>, CallError> {
+/// Registrations with every check of their own done.
+pub(super) struct Checked {
+    permit: RegistrationPermit,
+    candidates: Vec<Candidate>,
+    /// A place for each registration; those that were refused have their result already.
+    done: Vec<Option<Registered>>,
+    records: Vec<TransferRecord>,
+}
+
+/// Checks registrations one by one, before their turn to be stored.
+pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Checked, CallError> {
     let permit = call.hall.policy.authorize_registration(&call.caller.system_id, call.hall.today())?;
     let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
-    let mut candidates = Vec::new();
+    let mut candidates = Vec::with_capacity(items.len());
     let mut records = Vec::new();
     for (position, item) in items.into_iter().enumerate() {
         let local = LocalAddressNumber::parse(&item.local_address_number).ok();
@@ -66,7 +76,8 @@ pub(super) async fn register(call: &Call, items: Vec<v1::PersonRegistration>) ->
                     (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit).as_bytes()),
                     _ => None,
                 };
-                candidates.push(Candidate { position, registration, index });
+                let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
+                candidates.push(Candidate { position, registration, index, content_mac });
                 done.push(None);
             }
             Err(error) => {
@@ -76,18 +87,32 @@ pub(super) async fn register(call: &Call, items: Vec<v1::PersonRegistration>) ->
             }
         }
     }
+    Ok(Checked { permit, candidates, done, records })
+}
 
+/// Registers everything that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
+pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Registered>, CallError> {
+    let Checked { permit, candidates, mut done, mut records } = checked;
     let mut transaction = call.hall.store.begin_write("register_people").await?;
-    let work = write(call, &permit, &mut transaction, candidates, &mut done, &mut records);
-    work.instrument(tracing::info_span!("register")).await?;
-    log::commit(&call.hall, transaction, &records).await?;
+    let work = async {
+        let writes = decide(call, &permit, &mut transaction, candidates, &mut done, &mut records).await?;
+        let count = records.len();
+        let sealing = log::seal(&call.hall, &mut transaction, records).await?;
+        transaction.insert_people(&writes.people).await?;
+        transaction.insert_personal_numbers(&writes.numbers).await?;
+        transaction.insert_links(&writes.links).await?;
+        transaction.insert_views(&writes.views).await?;
+        Ok::<_, CallError>((sealing, count))
+    };
+    let (sealing, count) = work.instrument(tracing::info_span!("register")).await?;
+    log::commit(&call.hall, transaction, sealing).await?;
     call.hall.metrics.records(
-        u64::try_from(records.len()).unwrap_or(u64::MAX),
+        u64::try_from(count).unwrap_or(u64::MAX),
         call.caller.system_id.as_str(),
         Dataset::Person.as_str(),
         "inbound",
     );
-    // Every place was filled by the checks or by `write`.
+    // Every place was filled by the checks or by `decide`.
     Ok(done.into_iter().flatten().collect())
 }
 
@@ -95,14 +120,15 @@ fn may_migrate(call: &Call) -> bool {
     call.hall.policy.system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number())
 }
 
-async fn write(
+/// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.
+async fn decide(
     call: &Call,
     permit: &RegistrationPermit,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
     done: &mut [Option<Registered>],
     records: &mut Vec<TransferRecord>,
-) -> Result<(), CallError> {
+) -> Result<Writes, CallError> {
     let mut known = look_up(call, transaction, &candidates).await?;
     let mut planned = Vec::with_capacity(candidates.len());
     for candidate in candidates {
@@ -150,7 +176,7 @@ async fn write(
             Plan::Issue(person) | Plan::Link(person) | Plan::Update { person, .. } => {
                 let unified = resolve(person, &new_people)?;
                 let key = key_of(&keys, &unified)?;
-                let changed = keep_view(call, key, &candidate.registration, &mut heads, &mut writes)?;
+                let changed = keep_view(call, key, &candidate, &mut heads, &mut writes)?;
                 let outcome = match &plan {
                     Plan::Issue(_) => v1::RegistrationOutcome::Issued,
                     Plan::Link(_) => v1::RegistrationOutcome::Linked,
@@ -197,11 +223,7 @@ async fn write(
         }
         records.push(record);
     }
-    transaction.insert_people(&writes.people).await?;
-    transaction.insert_personal_numbers(&writes.numbers).await?;
-    transaction.insert_links(&writes.links).await?;
-    transaction.insert_views(&writes.views).await?;
-    Ok(())
+    Ok(writes)
 }
 
 /// What the database knows about the numbers of this chunk.
@@ -310,12 +332,12 @@ fn inconsistent() -> CallError {
 fn keep_view(
     call: &Call,
     key: &PersonKey,
-    registration: &Registration,
+    candidate: &Candidate,
     heads: &mut HashMap<LocalAddressNumber, ViewHead>,
     writes: &mut Writes,
 ) -> Result<bool, CallError> {
-    let local = &registration.local_address_number;
-    let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
+    let Candidate { registration, content_mac, .. } = candidate;
+    let (local, content_mac) = (&registration.local_address_number, *content_mac);
     let revision = match heads.get(local) {
         Some(head) if head.content_mac == content_mac => return Ok(false),
         Some(head) => head.revision + 1,
@@ -394,8 +416,8 @@ async fn open_case(
 pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
     let subject = Subject { local_address_number: local, unified_address_number: None };
     let mut record = call.transfer(Some(Dataset::Person), &subject);
-    record.affair = Some(permit.affair().as_str().to_owned());
-    record.legal_basis = Some(permit.basis().to_owned());
+    record.affair = Some(permit.affair().as_str().into());
+    record.legal_basis = Some(permit.basis().into());
     record
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atena_proto::v1;
 
-use super::register::register;
+use super::register::{check, register};
 use super::register_persons::result;
 use crate::call::Call;
 use crate::error::{CallError, Reason};
@@ -15,7 +15,7 @@ pub(crate) async fn run(
 ) -> Result<v1::RegisterPersonResponse, CallError> {
     call.keep_request_id(&request.request_id)?;
     let registration = request.registration.ok_or_else(|| CallError::field("registration", "is required"))?;
-    let registered = register(&call, vec![registration]).await?.pop();
+    let registered = register(&call, check(&call, vec![registration])?).await?.pop();
     let registered = registered
         .ok_or_else(|| CallError::new(Reason::Internal, "the registration had no result; tell the operator"))?;
     match &registered.result {

@@ -6,30 +6,35 @@ use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_proto::v1;
 use tonic::Streaming;
 
-use super::register::{Registered, register};
+use super::register::{Checked, Registered, check, register};
+use crate::ahead::Ahead;
 use crate::call::{Answers, Call};
 use crate::error::{CallError, Reason};
-use crate::service::record::next_chunk;
 
 /// People in one chunk.
 const PEOPLE_MAX: usize = 1000;
 
 pub(crate) async fn run(
     call: Arc<Call>,
-    mut chunks: Streaming<v1::RegisterPersonsRequest>,
+    chunks: Streaming<v1::RegisterPersonsRequest>,
     answers: Answers<v1::RegisterPersonsResponse>,
 ) -> Result<(), CallError> {
-    while let Some(chunk) = next_chunk(&mut chunks).await? {
-        call.keep_request_id(&chunk.request_id)?;
-        if chunk.registrations.len() > PEOPLE_MAX {
-            return Err(CallError::new(Reason::TooManyPersons, "send at most 1,000 registrations in a chunk"));
-        }
+    let mut ahead = Ahead::new(&call, chunks, prepare);
+    while let Some(checked) = ahead.next().await? {
         let room = answers.room().await?;
-        let registered = register(&call, chunk.registrations).await?;
+        let registered = register(&call, checked).await?;
         let results = registered.into_iter().enumerate().map(|(index, one)| result(&call, index, one)).collect();
         room.send(Ok(v1::RegisterPersonsResponse { results }));
     }
     Ok(())
+}
+
+async fn prepare(call: Arc<Call>, chunk: v1::RegisterPersonsRequest) -> Result<Checked, CallError> {
+    call.keep_request_id(&chunk.request_id)?;
+    if chunk.registrations.len() > PEOPLE_MAX {
+        return Err(CallError::new(Reason::TooManyPersons, "send at most 1,000 registrations in a chunk"));
+    }
+    check(&call, chunk.registrations)
 }
 
 /// What the caller is told of one registration. The unified number only goes to systems whose entry says so (own-number-only).

@@ -72,6 +72,7 @@ pub(crate) async fn run(
     record.outcome = Outcome::Received;
     record.dataset = Some(Dataset::Person);
     let transfer_id = record.transfer_id.to_string();
-    log::commit(hall, transaction, &[record]).await?;
+    let sealing = log::seal(hall, &mut transaction, vec![record]).await?;
+    log::commit(hall, transaction, sealing).await?;
     Ok(v1::ReplacePersonalNumberResponse { outcome: outcome.into(), transfer_id })
 }

@@ -7,7 +7,7 @@ use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
-use atena_store::{Store, StoredRecord};
+use atena_store::{Holding, Store, StoredRecord};
 use atena_vault::{PersonKey, SealContext};
 use bytes::Bytes;
 use prost::Message;
@@ -40,6 +40,18 @@ impl<'a> Packer<'a> {
         for (person, key) in wrapped {
             let key = call.hall.vault.unwrap_person_key(&person, &key)?;
             keys.insert(person, Arc::new(key));
+        }
+        Ok(Self { call, keys })
+    }
+
+    /// A packer for people who were read with their keys.
+    pub(super) fn of(call: &'a Call, holdings: &[Holding]) -> Result<Self, CallError> {
+        let mut keys = HashMap::with_capacity(holdings.len());
+        for holding in holdings {
+            if let Some(wrapped) = &holding.wrapped_key {
+                let person = &holding.unified_address_number;
+                keys.insert(person.clone(), Arc::new(call.hall.vault.unwrap_person_key(person, wrapped)?));
+            }
         }
         Ok(Self { call, keys })
     }
@@ -91,13 +103,6 @@ impl<'a> Packer<'a> {
             transfer.records.push((record.record_key.clone(), record.revision));
         }
         transfer.content_sha256 = Some(sha256(&delivery.encode_to_vec()));
-        let rows = u64::try_from(records.len()).unwrap_or(u64::MAX);
-        self.call.hall.metrics.records(
-            rows,
-            self.call.caller.system_id.as_str(),
-            permit.dataset().as_str(),
-            "outbound",
-        );
         Ok(Parcel { delivery, transfer })
     }
 

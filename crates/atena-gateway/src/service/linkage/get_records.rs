@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atena_domain::LocalAddressNumber;
+use atena_domain::{Dataset, LocalAddressNumber};
+use atena_policy::ReleasePermit;
 use atena_proto::v1;
+use atena_store::{Holding, StoredRecord};
 use tracing::Instrument;
 
 use super::deliver::Packer;
 use crate::call::Call;
+use crate::convert::dataset::parse_pension_datasets;
 use crate::error::{CallError, Reason};
 use crate::transfer::Subject;
 
@@ -17,42 +20,24 @@ const PEOPLE_MAX: usize = 100;
 
 pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Result<v1::GetRecordsResponse, CallError> {
     call.keep_request_id(&request.request_id)?;
-    let store = &call.hall.store;
-
-    // The people of a refused call are recorded too: probing is what an auditor looks for.
+    let datasets = parse_pension_datasets(&request.datasets)?;
     let numbers: Vec<_> =
         request.local_address_numbers.iter().map(|text| LocalAddressNumber::parse(text).ok()).collect();
     let known: Vec<_> = numbers.iter().take(PEOPLE_MAX).flatten().cloned().collect();
-    let linked =
-        store.links_by_local(&call.caller.system_id, &known).instrument(tracing::info_span!("which_people")).await?;
-    let mut subjects: Vec<_> = known
-        .iter()
-        .map(|local| Subject {
-            local_address_number: Some(local.clone()),
-            unified_address_number: linked.get(local).cloned(),
-        })
-        .collect();
-    if subjects.is_empty() {
-        subjects.push(Subject::default());
-    }
-    let allowed = super::may_they(&call, &request.affair, &request.datasets, &subjects).await?;
+    let permits = match super::decide(&call, &request.affair, &datasets) {
+        Ok(permits) => permits,
+        Err(error) => return Err(refuse(&call, &request.affair, &datasets, known, error).await),
+    };
     if numbers.is_empty() || numbers.len() > PEOPLE_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "name 1 to 100 people in one call"));
     }
-
-    let people: Vec<_> = linked.values().cloned().collect();
-    let (packer, records) = async {
-        let packer = Packer::new(&call, store, &people).await?;
-        let records = store.current_records(&allowed.permits, &people).await?;
-        Ok::<_, CallError>((packer, records))
+    let (packer, holdings) = async {
+        let holdings = call.hall.store.holdings_of(&permits, &known).await?;
+        Ok::<_, CallError>((Packer::of(&call, &holdings)?, holdings))
     }
     .instrument(tracing::info_span!("read"))
     .await?;
-    let mut by_person_and_dataset = HashMap::new();
-    for record in records {
-        let place = (record.unified_address_number.clone(), record.dataset);
-        by_person_and_dataset.entry(place).or_insert_with(Vec::new).push(record);
-    }
+    let by_local: HashMap<_, _> = holdings.iter().map(|holding| (&holding.local_address_number, holding)).collect();
 
     let mut answer = v1::GetRecordsResponse::default();
     let mut transfers = Vec::new();
@@ -66,20 +51,18 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
                 answer.errors.push(error.into_item(index));
                 continue;
             };
-            let Some(person) = linked.get(local) else {
+            let Some(holding) = by_local.get(local) else {
                 answer.errors.push(CallError::not_linked().into_item(index));
                 let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: None };
-                for permit in &allowed.permits {
+                for permit in &permits {
                     let mut record = call.release(permit, &subject);
                     crate::transfer::refuse(&mut record, Reason::LocalNumberNotLinked);
                     transfers.push(record);
                 }
                 continue;
             };
-            for permit in &allowed.permits {
-                let place = (person.clone(), permit.dataset());
-                let records = by_person_and_dataset.get(&place).map_or(&[][..], Vec::as_slice);
-                let parcel = packer.pack(permit, local, person, records)?;
+            for permit in &permits {
+                let parcel = packer.pack(permit, local, &holding.unified_address_number, of_dataset(holding, permit))?;
                 answer.deliveries.push(parcel.delivery);
                 transfers.push(parcel.transfer);
             }
@@ -88,4 +71,38 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
     })?;
     call.log_release(transfers).await?;
     Ok(answer)
+}
+
+/// A person's records of a permit's dataset; they stand together.
+fn of_dataset<'a>(holding: &'a Holding, permit: &ReleasePermit) -> &'a [StoredRecord] {
+    let records = holding.records.as_slice();
+    let start = records.iter().position(|record| record.dataset == permit.dataset()).unwrap_or(records.len());
+    let (_, rest) = records.split_at(start);
+    let count = rest.iter().take_while(|record| record.dataset == permit.dataset()).count();
+    &rest[..count]
+}
+
+/// The people of a refused call are recorded too: probing is what an auditor looks for.
+async fn refuse(
+    call: &Call,
+    affair: &str,
+    datasets: &[Dataset],
+    known: Vec<LocalAddressNumber>,
+    error: CallError,
+) -> CallError {
+    let linked = match call.hall.store.links_by_local(&call.caller.system_id, &known).await {
+        Ok(linked) => linked,
+        Err(unread) => return unread.into(),
+    };
+    let mut subjects: Vec<_> = known
+        .into_iter()
+        .map(|local| Subject {
+            unified_address_number: linked.get(&local).cloned(),
+            local_address_number: Some(local),
+        })
+        .collect();
+    if subjects.is_empty() {
+        subjects.push(Subject::default());
+    }
+    super::refuse(call, affair, datasets, &subjects, error).await
 }

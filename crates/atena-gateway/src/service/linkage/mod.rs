@@ -15,7 +15,6 @@ use atena_proto::v1::linkage_service_server::LinkageService;
 use tonic::{Request, Response, Status};
 
 use crate::call::{self, AnswerStream, Call, Method};
-use crate::convert::dataset::parse_pension_datasets;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 use crate::transfer::Subject;
@@ -38,10 +37,9 @@ const LIST_ENTITLEMENTS: Method = Method { name: "LinkageService/ListEntitlement
 /// The methods of this service.
 pub(super) const METHODS: [Method; 3] = [GET_RECORDS, PULL_RECORDS, LIST_ENTITLEMENTS];
 
-/// Step 2, may they: a permit for every dataset, or the call is refused as a whole and recorded once for each subject and dataset.
-async fn may_they(call: &Call, affair: &str, datasets: &[i32], subjects: &[Subject]) -> Result<Allowed, CallError> {
-    let datasets = parse_pension_datasets(datasets)?;
-    let decision = tracing::info_span!("may").in_scope(|| {
+/// Step 2, may they: a permit for every dataset, or none.
+fn decide(call: &Call, affair: &str, datasets: &[Dataset]) -> Result<Vec<ReleasePermit>, CallError> {
+    tracing::info_span!("may").in_scope(|| {
         let affair = Affair::parse(affair).map_err(|_| {
             CallError::new(Reason::UnknownAffair, "name the affair (事務); ListEntitlements names those of your system")
         })?;
@@ -49,26 +47,29 @@ async fn may_they(call: &Call, affair: &str, datasets: &[i32], subjects: &[Subje
         datasets
             .iter()
             .map(|dataset| Ok(call.hall.policy.authorize_release(&call.caller.system_id, &affair, *dataset, today)?))
-            .collect::<Result<Vec<_>, CallError>>()
-    });
-    match decision {
-        Ok(permits) => Ok(Allowed { datasets, permits }),
-        Err(error) => {
-            let records = subjects
-                .iter()
-                .flat_map(|subject| datasets.iter().map(move |dataset| call.transfer(Some(*dataset), subject)))
-                .map(|mut record| {
-                    // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
-                    record.affair = Affair::parse(affair)
-                        .ok()
-                        .filter(|affair| call.hall.policy.knows_affair(affair))
-                        .map(|affair| affair.as_str().to_owned());
-                    record
-                })
-                .collect();
-            Err(call.refuse(error, records).await)
-        }
-    }
+            .collect()
+    })
+}
+
+/// Records a refusal once for each subject and dataset, and hands the error back.
+async fn refuse(
+    call: &Call,
+    affair: &str,
+    datasets: &[Dataset],
+    subjects: &[Subject],
+    error: CallError,
+) -> CallError {
+    // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
+    let affair = Affair::parse(affair).ok().filter(|affair| call.hall.policy.knows_affair(affair));
+    let records = subjects
+        .iter()
+        .flat_map(|subject| datasets.iter().map(move |dataset| call.transfer(Some(*dataset), subject)))
+        .map(|mut record| {
+            record.affair = affair.as_ref().map(|affair| affair.as_str().into());
+            record
+        })
+        .collect();
+    call.refuse(error, records).await
 }
 
 #[tonic::async_trait]

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_proto::v1;
-use atena_store::{Change, Store, StoredRecord};
+use atena_store::{Change, Holding, Store, StoredRecord};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::deliver::{Packer, Parcel};
-use super::{Allowed, may_they};
+use super::{Allowed, decide, refuse};
 use crate::call::{Answers, Call};
+use crate::convert::dataset::parse_pension_datasets;
 use crate::cursor::{Cursor, Position};
-use crate::error::CallError;
+use crate::error::{CallError, Reason};
 use crate::transfer::Subject;
 
 /// Records in a chunk unless the caller says otherwise, and at most.
@@ -21,7 +23,7 @@ const PAGE_DEFAULT: u32 = 256;
 const PAGE_MAX: u32 = 1000;
 
 /// People read at once in a full pull.
-const PEOPLE_AT_ONCE: u32 = 256;
+const PEOPLE_AT_ONCE: u32 = 512;
 
 /// Changes read at once.
 const CHANGES_AT_ONCE: u32 = 512;
@@ -32,7 +34,11 @@ pub(crate) async fn run(
     answers: Answers<v1::PullRecordsResponse>,
 ) -> Result<(), CallError> {
     call.keep_request_id(&request.request_id)?;
-    let allowed = may_they(&call, &request.affair, &request.datasets, &[Subject::default()]).await?;
+    let datasets = parse_pension_datasets(&request.datasets)?;
+    let allowed = match decide(&call, &request.affair, &datasets) {
+        Ok(permits) => Allowed { datasets, permits },
+        Err(error) => return Err(refuse(&call, &request.affair, &datasets, &[Subject::default()], error).await),
+    };
     let page_size = match request.page_size {
         0 => PAGE_DEFAULT,
         size @ 1..=PAGE_MAX => size,
@@ -44,17 +50,19 @@ pub(crate) async fn run(
         Cursor::open(&call, &request.cursor, &allowed.permits)?
     };
     let page = usize::try_from(page_size).unwrap_or(usize::MAX);
-    let pull = Pull { call: &call, allowed: &allowed, page, answers: &answers, chunk: Chunk::default() };
+    let pull = Pull { call: &call, allowed: &allowed, page, answers: &answers, chunk: Chunk::default(), leaving: None };
     pull.run(position).await
 }
 
 /// One pull under way.
 struct Pull<'a> {
-    call: &'a Call,
+    call: &'a Arc<Call>,
     allowed: &'a Allowed,
     page: usize,
     answers: &'a Answers<v1::PullRecordsResponse>,
     chunk: Chunk,
+    /// The chunk before, on its way into the log and to the client.
+    leaving: Option<JoinHandle<Result<(), CallError>>>,
 }
 
 /// Deliveries that wait to be logged and sent together.
@@ -72,10 +80,9 @@ type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>
 
 /// Some of the caller's people, with everything that is packed for them.
 struct Page<'a> {
-    people: Vec<(LocalAddressNumber, UnifiedAddressNumber)>,
+    people: Vec<Holding>,
     last: LocalAddressNumber,
     packer: Packer<'a>,
-    records: ByPerson,
 }
 
 // === impl Page ===
@@ -88,17 +95,16 @@ impl<'a> Page<'a> {
         as_of: u64,
         after: Option<LocalAddressNumber>,
     ) -> Result<Option<Self>, CallError> {
-        let store = call.hall.store.as_new_as(as_of).await;
-        let people = store
-            .linked_people_after(&call.caller.system_id, after.as_ref(), PEOPLE_AT_ONCE)
-            .instrument(tracing::info_span!("which_people"))
-            .await?;
-        let Some(last) = people.last().map(|(local, _)| local.clone()) else {
-            return Ok(None);
+        let work = async {
+            let store = call.hall.store.as_new_as(as_of).await;
+            let people = store.holdings_after(&allowed.permits, after.as_ref(), PEOPLE_AT_ONCE).await?;
+            let Some(last) = people.last().map(|person| person.local_address_number.clone()) else {
+                return Ok(None);
+            };
+            let packer = Packer::of(call, &people)?;
+            Ok(Some(Self { people, last, packer }))
         };
-        let unified: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
-        let (packer, records) = read(call, allowed, &store, &unified).await?;
-        Ok(Some(Self { people, last, packer, records }))
+        work.instrument(tracing::info_span!("read")).await
     }
 }
 
@@ -110,12 +116,13 @@ impl<'a> Pull<'a> {
             Position::Full { as_of, after } => self.everything(as_of, after).await?,
             Position::Changes { since, after } => self.changes(since, after).await?,
         };
-        self.send(Position::Changes { since: done, after: done }, true).await
+        self.send(Position::Changes { since: done, after: done }, true).await?;
+        self.sent().await
     }
 
     /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next is read.
     async fn everything(&mut self, as_of: u64, after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        let (call, allowed) = (self.call, self.allowed);
+        let (call, allowed): (&'a Call, _) = (self.call, self.allowed);
         let mut page = Page::read(call, allowed, as_of, after).await?;
         while let Some(now) = page {
             let last = now.last.clone();
@@ -129,10 +136,12 @@ impl<'a> Pull<'a> {
 
     /// Packs the people of a page, and sends a chunk whenever one is full.
     async fn deliver_page(&mut self, as_of: u64, page: Page<'a>) -> Result<(), CallError> {
-        let Page { people, last, packer, mut records } = page;
-        for (local, person) in people {
-            for (dataset, records) in records.remove(&person).unwrap_or_default() {
-                self.pack(&packer, &local, &person, dataset, &records)?;
+        let Page { people, last, packer } = page;
+        for person in people {
+            let local = person.local_address_number;
+            for records in person.records.chunk_by(|one, next| one.dataset == next.dataset) {
+                let Some(dataset) = records.first().map(|record| record.dataset) else { continue };
+                self.pack(&packer, &local, &person.unified_address_number, dataset, records)?;
             }
             if self.chunk.records >= self.page {
                 self.send(Position::Full { as_of, after: Some(local) }, false).await?;
@@ -255,21 +264,38 @@ impl<'a> Pull<'a> {
         self.allowed.permits.get(position)
     }
 
-    /// Logs the chunk, then sends it. Room is made first, so that nothing is logged that the client won't take.
+    /// Logs the chunk, then sends it (log-before-release), while the next is packed; chunks leave in their order. Room is made first, so
+    /// that nothing is logged that the client won't take.
     async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
         let chunk = std::mem::take(&mut self.chunk);
         let (deliveries, transfers): (Vec<_>, Vec<_>) =
             chunk.parcels.into_iter().map(|parcel| (parcel.delivery, parcel.transfer)).unzip();
-        let room = match self.answers.room().await {
+        let room = match self.answers.own_room().await {
             Ok(room) => room,
-            Err(error) => return Err(self.cancelled(error).await),
+            Err(error) => {
+                self.sent().await?;
+                return Err(self.cancelled(error).await);
+            }
         };
-        if !transfers.is_empty() {
-            self.call.log_release(transfers).await?;
-        }
         let next_cursor = Cursor::seal(self.call, &next, &self.allowed.permits)?;
-        room.send(Ok(v1::PullRecordsResponse { deliveries, next_cursor, complete }));
+        self.sent().await?;
+        let call = Arc::clone(self.call);
+        let work = async move {
+            if !transfers.is_empty() {
+                call.log_release(transfers).await?;
+            }
+            room.send(Ok(v1::PullRecordsResponse { deliveries, next_cursor, complete }));
+            Ok(())
+        };
+        self.leaving = Some(tokio::spawn(work.in_current_span()));
         Ok(())
+    }
+
+    /// Waits until the chunk that is being logged has left.
+    async fn sent(&mut self) -> Result<(), CallError> {
+        let Some(leaving) = self.leaving.take() else { return Ok(()) };
+        let lost = |_| CallError::new(Reason::Internal, "a chunk could not be sent; tell the operator");
+        leaving.await.map_err(lost)?
     }
 
     /// Records for every dataset that the rest of the pull was cancelled or timed out.

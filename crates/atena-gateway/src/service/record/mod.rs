@@ -11,7 +11,6 @@ use atena_proto::v1::record_service_server::RecordService;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::call::{self, AnswerStream, Method};
-use crate::error::CallError;
 use crate::hall::Hall;
 
 /// The service.
@@ -24,11 +23,6 @@ const GET_PUSH_STATUS: Method = Method { name: "RecordService/GetPushStatus", di
 
 /// The methods of this service.
 pub(super) const METHODS: [Method; 2] = [PUSH_RECORDS, GET_PUSH_STATUS];
-
-/// The next chunk of a caller's stream; `None` at its end. A stream that breaks off is an error, and recorded as one.
-pub(crate) async fn next_chunk<T>(chunks: &mut Streaming<T>) -> Result<Option<T>, CallError> {
-    chunks.message().await.map_err(|status| CallError::from_inbound(&status))
-}
 
 #[tonic::async_trait]
 impl RecordService for Record {

@@ -15,7 +15,7 @@ use tonic::Streaming;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::next_chunk;
+use crate::ahead::Ahead;
 use crate::call::{Answers, Call};
 use crate::convert::pension::{ParsedRecord, dataset_of, parse_record};
 use crate::convert::record_row;
@@ -28,24 +28,56 @@ const RECORDS_MAX: usize = 1000;
 
 pub(crate) async fn run(
     call: Arc<Call>,
-    mut chunks: Streaming<v1::PushRecordsRequest>,
+    chunks: Streaming<v1::PushRecordsRequest>,
     answers: Answers<v1::PushRecordsResponse>,
 ) -> Result<(), CallError> {
     let system = call.hall.policy.system(&call.caller.system_id);
     if !system.is_some_and(|system| system.has_role(Role::DatasetOwner)) {
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
-    while let Some(chunk) = next_chunk(&mut chunks).await? {
-        call.keep_request_id(&chunk.request_id)?;
-        if chunk.records.len() > RECORDS_MAX {
-            return Err(CallError::new(Reason::MessageTooLarge, "send at most 1,000 records in a chunk"));
-        }
-        let permits = may_they(&call, &chunk.records).await?;
+    let mut ahead = Ahead::new(&call, chunks, prepare);
+    while let Some(prepared) = ahead.next().await? {
         let room = answers.room().await?;
-        let results = store(&call, &permits, chunk.records).await?;
+        let results = store(&call, prepared).await?;
         room.send(Ok(v1::PushRecordsResponse { results }));
     }
     Ok(())
+}
+
+/// A chunk with everything done that can be done before its turn.
+struct Prepared {
+    permits: HashMap<Dataset, PushPermit>,
+    records: Vec<(Item, Option<ParsedRecord>)>,
+    people: People,
+}
+
+/// People whom a chunk is about, with their keys. A link never changes, so what was there before the turn is there in it.
+#[derive(Default)]
+struct People {
+    linked: HashMap<LocalAddressNumber, UnifiedAddressNumber>,
+    keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
+}
+
+/// Checks a chunk, finds the people and seals the records, while the chunk before it is stored.
+async fn prepare(call: Arc<Call>, chunk: v1::PushRecordsRequest) -> Result<Prepared, CallError> {
+    call.keep_request_id(&chunk.request_id)?;
+    if chunk.records.len() > RECORDS_MAX {
+        return Err(CallError::new(Reason::MessageTooLarge, "send at most 1,000 records in a chunk"));
+    }
+    let permits = may_they(&call, &chunk.records).await?;
+    let mut records: Vec<_> =
+        tracing::info_span!("validate").in_scope(|| chunk.records.into_iter().map(parse_one).collect());
+    let people = People::of(&call, &unknown(&records, &People::default())).await?;
+    for (item, parsed) in &mut records {
+        if let Some(parsed) = parsed {
+            item.content_mac =
+                call.hall.vault.content_mac(parsed.dataset.as_str(), parsed.content.as_deref().unwrap_or_default());
+            if let Some((_, key)) = people.find(&parsed.local_address_number) {
+                item.sealed = seal(key, parsed)?;
+            }
+        }
+    }
+    Ok(Prepared { permits, records, people })
 }
 
 /// Step 2: is the caller the owner of every dataset in the chunk? If not, nothing of it is even looked at.
@@ -69,6 +101,9 @@ struct Item {
     record_key: String,
     revision: u64,
     place: Place,
+    content_mac: [u8; 32],
+    /// The content, sealed, where it could be sealed ahead.
+    sealed: Option<Vec<u8>>,
     verdict: Result<Verdict, CallError>,
 }
 
@@ -83,26 +118,24 @@ struct Place {
 struct Verdict {
     outcome: v1::PushOutcome,
     supersedes: bool,
-    content_mac: [u8; 32],
     parsed: ParsedRecord,
     person: UnifiedAddressNumber,
 }
 
-async fn store(
-    call: &Call,
-    permits: &HashMap<Dataset, PushPermit>,
-    records: Vec<v1::PushedRecord>,
-) -> Result<Vec<v1::PushResult>, CallError> {
-    let parsed: Vec<_> = tracing::info_span!("validate").in_scope(|| records.into_iter().map(parse_one).collect());
+async fn store(call: &Call, prepared: Prepared) -> Result<Vec<v1::PushResult>, CallError> {
+    let Prepared { permits, records, mut people } = prepared;
+    // Whoever was linked since, or by the chunk before, is found now.
+    people.add(People::of(call, &unknown(&records, &people)).await?);
     let mut transaction = call.hall.store.begin_write("push_records").await?;
     let work = async {
-        let items = judge(call, &mut transaction, parsed).await?;
-        write(call, &mut transaction, &items).await?;
-        Ok::<_, CallError>(items)
+        let items = judge(&mut transaction, &people, records).await?;
+        let (transfers, transfer_ids) = transfers(call, &permits, &people, &items);
+        let sealing = log::seal(&call.hall, &mut transaction, transfers).await?;
+        write(call, &mut transaction, &people, &items).await?;
+        Ok::<_, CallError>((items, sealing, transfer_ids))
     };
-    let items = work.instrument(tracing::info_span!("store")).await?;
-    let (transfers, transfer_ids) = transfers(call, permits, &items);
-    log::commit(&call.hall, transaction, &transfers).await?;
+    let (items, sealing, transfer_ids) = work.instrument(tracing::info_span!("store")).await?;
+    log::commit(&call.hall, transaction, sealing).await?;
     for dataset in permits.keys() {
         let count = items.iter().filter(|item| item.place.dataset == Some(*dataset) && item.verdict.is_ok()).count();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -119,39 +152,76 @@ fn parse_one(record: v1::PushedRecord) -> (Item, Option<ParsedRecord>) {
     };
     // A malformed key is not told back: it could be anything.
     let record_key = RecordKey::parse(&record.record_key).map(|key| key.as_str().to_owned()).unwrap_or_default();
-    let revision = record.revision;
+    let (revision, content_mac) = (record.revision, [0; 32]);
     let unjudged = CallError::not_linked();
     match parse_record(record) {
-        Ok(parsed) => (Item { record_key, revision, place, verdict: Err(unjudged) }, Some(parsed)),
-        Err(error) => (Item { record_key, revision, place, verdict: Err(error) }, None),
+        Ok(parsed) => (Item { record_key, revision, place, content_mac, sealed: None, verdict: Err(unjudged) }, Some(parsed)),
+        Err(error) => (Item { record_key, revision, place, content_mac, sealed: None, verdict: Err(error) }, None),
+    }
+}
+
+/// Local numbers of good records whose people are not known yet.
+fn unknown(records: &[(Item, Option<ParsedRecord>)], known: &People) -> Vec<LocalAddressNumber> {
+    let locals = records.iter().filter_map(|(_, parsed)| parsed.as_ref()).map(|parsed| &parsed.local_address_number);
+    let unknown: HashSet<_> = locals.filter(|local| !known.linked.contains_key(*local)).collect();
+    unknown.into_iter().cloned().collect()
+}
+
+/// The content of a record, sealed for its place; `None` for a deletion.
+fn seal(key: &PersonKey, parsed: &ParsedRecord) -> Result<Option<Vec<u8>>, CallError> {
+    let row = record_row(parsed.dataset, &parsed.record_key, parsed.revision);
+    let context = SealContext { table: "record", column: "sealed", row: &row };
+    Ok(parsed.content.as_deref().map(|content| key.seal(&context, content)).transpose()?)
+}
+
+// === impl People ===
+
+impl People {
+    /// Those behind local numbers of the caller, with their keys.
+    async fn of(call: &Call, locals: &[LocalAddressNumber]) -> Result<Self, CallError> {
+        let linked = call.hall.store.links_by_local(&call.caller.system_id, locals).await?;
+        let people: HashSet<_> = linked.values().cloned().collect();
+        let people: Vec<_> = people.into_iter().collect();
+        let mut keys = HashMap::with_capacity(people.len());
+        for (person, wrapped) in call.hall.store.person_keys(&people).await? {
+            let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
+            keys.insert(person, Arc::new(key));
+        }
+        Ok(Self { linked, keys })
+    }
+
+    fn add(&mut self, more: Self) {
+        self.linked.extend(more.linked);
+        self.keys.extend(more.keys);
+    }
+
+    fn find(&self, local: &LocalAddressNumber) -> Option<(&UnifiedAddressNumber, &Arc<PersonKey>)> {
+        let person = self.linked.get(local)?;
+        Some((person, self.keys.get(person)?))
     }
 }
 
 /// Compares each good record with what is stored, and with what came before it in the chunk.
 async fn judge(
-    call: &Call,
     transaction: &mut WriteTransaction,
-    parsed: Vec<(Item, Option<ParsedRecord>)>,
+    people: &People,
+    records: Vec<(Item, Option<ParsedRecord>)>,
 ) -> Result<Vec<Item>, CallError> {
-    let mut locals = HashSet::new();
     let mut keys: HashMap<Dataset, Vec<RecordKey>> = HashMap::new();
-    for record in parsed.iter().filter_map(|(_, record)| record.as_ref()) {
-        locals.insert(record.local_address_number.clone());
+    for record in records.iter().filter_map(|(_, record)| record.as_ref()) {
         keys.entry(record.dataset).or_default().push(record.record_key.clone());
     }
-    let locals: Vec<_> = locals.into_iter().collect();
-    let people = transaction.links_by_local(&call.caller.system_id, &locals).await?;
     let mut heads: HashMap<(Dataset, RecordKey), RecordHead> = HashMap::new();
     for (dataset, keys) in keys {
         for (key, head) in transaction.record_heads(dataset, &keys).await? {
             heads.insert((dataset, key), head);
         }
     }
-    Ok(parsed
+    Ok(records
         .into_iter()
         .map(|(mut item, parsed)| {
             if let Some(parsed) = parsed {
-                item.verdict = judge_one(call, &people, &mut heads, parsed);
+                item.verdict = judge_one(people, &mut heads, item.content_mac, parsed);
             }
             item
         })
@@ -159,16 +229,14 @@ async fn judge(
 }
 
 fn judge_one(
-    call: &Call,
-    people: &HashMap<LocalAddressNumber, UnifiedAddressNumber>,
+    people: &People,
     heads: &mut HashMap<(Dataset, RecordKey), RecordHead>,
+    content_mac: [u8; 32],
     parsed: ParsedRecord,
 ) -> Result<Verdict, CallError> {
-    let person = people.get(&parsed.local_address_number).cloned().ok_or_else(CallError::not_linked)?;
+    let person = people.linked.get(&parsed.local_address_number).cloned().ok_or_else(CallError::not_linked)?;
     let place = (parsed.dataset, parsed.record_key.clone());
     let deleted = parsed.content.is_none();
-    let content_mac =
-        call.hall.vault.content_mac(parsed.dataset.as_str(), parsed.content.as_deref().unwrap_or_default());
     if let Some(head) = heads.get(&place) {
         if head.unified_address_number != person {
             return Err(CallError::field("local_address_number", "this record_key belongs to another person already"));
@@ -178,13 +246,7 @@ fn judge_one(
         }
         if parsed.revision == head.revision {
             if head.deleted == deleted && head.content_mac == content_mac {
-                return Ok(Verdict {
-                    outcome: v1::PushOutcome::Unchanged,
-                    supersedes: true,
-                    content_mac,
-                    parsed,
-                    person,
-                });
+                return Ok(Verdict { outcome: v1::PushOutcome::Unchanged, supersedes: true, parsed, person });
             }
             return Err(CallError::new(
                 Reason::RevisionConflict,
@@ -195,41 +257,40 @@ fn judge_one(
     let head = RecordHead { unified_address_number: person.clone(), revision: parsed.revision, deleted, content_mac };
     let supersedes = heads.insert(place, head).is_some();
     let outcome = if deleted { v1::PushOutcome::Deleted } else { v1::PushOutcome::Stored };
-    Ok(Verdict { outcome, supersedes, content_mac, parsed, person })
+    Ok(Verdict { outcome, supersedes, parsed, person })
 }
 
-/// Seals and stores the new revisions.
-async fn write(call: &Call, transaction: &mut WriteTransaction, items: &[Item]) -> Result<(), CallError> {
-    let new: Vec<&Verdict> = items
-        .iter()
-        .filter_map(|item| item.verdict.as_ref().ok())
-        .filter(|verdict| verdict.outcome != v1::PushOutcome::Unchanged)
-        .collect();
-    let people: HashSet<_> = new.iter().map(|verdict| verdict.person.clone()).collect();
-    let people: Vec<_> = people.into_iter().collect();
-    let mut keys: HashMap<UnifiedAddressNumber, PersonKey> = HashMap::with_capacity(people.len());
-    for (person, wrapped) in transaction.person_keys(&people).await? {
-        let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
-        keys.insert(person, key);
-    }
-    let mut revisions = Vec::with_capacity(new.len());
-    for verdict in new {
+/// Stores the new revisions, sealing those that could not be sealed ahead.
+async fn write(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    people: &People,
+    items: &[Item],
+) -> Result<(), CallError> {
+    let mut revisions = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(verdict) = item.verdict.as_ref().ok().filter(|new| new.outcome != v1::PushOutcome::Unchanged) else {
+            continue;
+        };
         let parsed = &verdict.parsed;
-        let key = keys.get(&verdict.person).ok_or_else(|| {
-            tracing::error!("a linked person has no key");
-            CallError::new(Reason::Internal, "nothing was stored; tell the operator")
-        })?;
-        let row = record_row(parsed.dataset, &parsed.record_key, parsed.revision);
-        let context = SealContext { table: "record", column: "sealed", row: &row };
-        let content = parsed.content.as_deref().unwrap_or_default();
+        let sealed = match &item.sealed {
+            Some(sealed) => Some(sealed.clone()),
+            None => {
+                let key = people.keys.get(&verdict.person).ok_or_else(|| {
+                    tracing::error!("a linked person has no key");
+                    CallError::new(Reason::Internal, "nothing was stored; tell the operator")
+                })?;
+                seal(key, parsed)?
+            }
+        };
         revisions.push(NewRevision {
             dataset: parsed.dataset,
             record_key: parsed.record_key.clone(),
             revision: parsed.revision,
             unified_address_number: verdict.person.clone(),
             deleted: parsed.content.is_none(),
-            sealed: if parsed.content.is_some() { key.seal(&context, content)? } else { Vec::new() },
-            content_mac: verdict.content_mac,
+            sealed: sealed.unwrap_or_default(),
+            content_mac: item.content_mac,
             stored_at: call.requested_at,
             supersedes: verdict.supersedes,
         });
@@ -242,6 +303,7 @@ async fn write(call: &Call, transaction: &mut WriteTransaction, items: &[Item]) 
 fn transfers(
     call: &Call,
     permits: &HashMap<Dataset, PushPermit>,
+    people: &People,
     items: &[Item],
 ) -> (Vec<TransferRecord>, BTreeMap<Place, Uuid>) {
     let mut places: BTreeMap<Place, (TransferRecord, Sha256)> = BTreeMap::new();
@@ -250,8 +312,8 @@ fn transfers(
             let subject = Subject { local_address_number: item.place.local.clone(), unified_address_number: None };
             let mut transfer = call.transfer(item.place.dataset, &subject);
             if let Some(permit) = item.place.dataset.and_then(|dataset| permits.get(&dataset)) {
-                transfer.affair = Some(permit.affair().as_str().to_owned());
-                transfer.legal_basis = Some(permit.basis().to_owned());
+                transfer.affair = Some(permit.affair().as_str().into());
+                transfer.legal_basis = Some(permit.basis().into());
                 transfer.fields = call.hall.fields_of(permit.dataset());
             }
             (transfer, Sha256::new())
@@ -261,6 +323,7 @@ fn transfers(
                 transfer.outcome = Outcome::Received;
                 transfer.reason = None;
                 transfer.unified_address_number = Some(verdict.person.clone());
+                transfer.person_key = people.keys.get(&verdict.person).cloned();
                 transfer.records.push((verdict.parsed.record_key.clone(), verdict.parsed.revision));
                 digest.update(verdict.parsed.content.as_deref().unwrap_or_default());
             }

@@ -51,14 +51,14 @@ pub(crate) async fn pull(town: &Town, people: u64) -> Duration {
     cluster.speak_tls_alone(&read("server.crt"), &read("server.key"));
     let role = format!("tax_{}", std::process::id());
     let mut owner = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
-    for script in [SCHEMA.replace("tax_PROCESS", &role), FILL.replace("PEOPLE", &people.to_string()), "ANALYZE".to_owned()] {
+    for script in
+        [SCHEMA.replace("tax_PROCESS", &role), FILL.replace("PEOPLE", &people.to_string()), "ANALYZE".to_owned()]
+    {
         owner.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(script))).await.unwrap();
     }
     let place = cluster.place().replace("127.0.0.1", "localhost");
-    let url = format!(
-        "postgres://{role}@{place}/postgres?sslmode=verify-full&sslrootcert={}",
-        pki.join("ca.crt").display()
-    );
+    let url =
+        format!("postgres://{role}@{place}/postgres?sslmode=verify-full&sslrootcert={}", pki.join("ca.crt").display());
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     let mut best = Duration::MAX;
     for _ in 0..2 {

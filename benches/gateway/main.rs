@@ -59,8 +59,7 @@ fn main() {
     let people = std::env::var("ATENA_BENCH_PEOPLE").ok().and_then(|text| number(&text)).unwrap_or(60_000);
     let growth = std::env::var("ATENA_BENCH_GROWTH").unwrap_or_else(|_| "40000,4000000".to_owned());
     let growth: Vec<u64> = growth.split(',').filter_map(number).collect();
-    let mut lines =
-        Lines { people, only: std::env::var("ATENA_BENCH_ONLY").unwrap_or_default(), lines: Vec::new() };
+    let mut lines = Lines { people, only: std::env::var("ATENA_BENCH_ONLY").unwrap_or_default(), lines: Vec::new() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         sqlite(&mut lines).await;

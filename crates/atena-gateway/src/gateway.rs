@@ -34,7 +34,7 @@ use crate::log::retention;
 use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
 use crate::metrics::Metrics;
 use crate::service::address::Address;
-use crate::service::linkage::Linkage;
+use crate::service::linkage::{Linkage, Together};
 use crate::service::record::Record;
 use crate::service::transfer_log::TransferLog;
 use crate::unreadable::UnreadableLayer;
@@ -129,6 +129,7 @@ impl Gateway {
             policy,
             catalog: field_catalog(),
             store,
+            together: Together::default(),
             vault,
             log,
             limits: config.limits,

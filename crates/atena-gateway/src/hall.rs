@@ -13,12 +13,14 @@ use crate::config::Limits;
 use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::service::linkage::Together;
 
 /// Rules, database, keys, limits and counters of one municipality.
 pub(crate) struct Hall {
     pub(crate) policy: Policy,
     pub(crate) catalog: FieldCatalog,
     pub(crate) store: Store,
+    pub(crate) together: Together,
     pub(crate) vault: Arc<Vault>,
     pub(crate) log: Log,
     pub(crate) limits: Limits,

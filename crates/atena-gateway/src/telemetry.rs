@@ -1,6 +1,6 @@
 //! Logs to stderr, and traces and metrics by OpenTelemetry OTLP where an endpoint is set.
 //!
-//! Spans are named after the steps of a call (`may`, `which_people`, `read`, `filter`, `log`); their attributes are names of systems,
+//! Spans are named after the steps of a call (`may`, `read`, `filter`, `log`); their attributes are names of systems,
 //! methods and counts. Nothing about a person is ever an attribute (invariant *number-confinement*).
 
 use opentelemetry::trace::TracerProvider as _;

@@ -95,27 +95,6 @@ impl Store {
         into_map(&self.engine.fetch_all(&by_unified(self.code(), system, people)).await?, turned_link)
     }
 
-    /// The people of a system in the order of its local numbers, after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.link.after")]
-    pub async fn linked_people_after(
-        &self,
-        system: &SystemId,
-        after: Option<&LocalAddressNumber>,
-        limit: u32,
-    ) -> Result<Vec<(LocalAddressNumber, UnifiedAddressNumber)>, StoreError> {
-        const AFTER: Sql = sql!(all "SELECT local_address_number, unified_address_number FROM link \
-            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
-            ORDER BY local_address_number LIMIT $4");
-        let people = Statement::about(self.code(), AFTER)
-            .text(system.as_str())
-            .text(after.map_or("", LocalAddressNumber::as_str))
-            .integer(limit.into());
-        self.engine.fetch_all(&people).await?.iter().map(link).collect()
-    }
-
     /// The wrapped data keys of people.
     ///
     /// # Errors

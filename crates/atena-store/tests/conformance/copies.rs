@@ -131,18 +131,15 @@ async fn content_and_keys_are_copied_apart_and_together_make_a_whole() {
     copy(Part::Content, &from, &content).await.unwrap();
     assert_eq!(copy(Part::PersonKeys, &from, &keys).await.unwrap(), u64::from(PEOPLE));
     assert_eq!(keys.log_size().await.unwrap(), 0, "nothing but the keys");
-    let everybody = from.linked_people_after(&link_system(), None, 5).await.unwrap();
-    let people: Vec<_> = everybody.into_iter().map(|(_, person)| person).collect();
+    let locals: Vec<_> = (0..5).map(|one| LocalAddressNumber::parse(&format!("{one:06}")).unwrap()).collect();
+    let pension = atena_domain::SystemId::parse("pension").unwrap();
+    let people: Vec<_> = from.links_by_local(&pension, &locals).await.unwrap().into_values().collect();
     assert!(content.person_keys(&people).await.unwrap().is_empty(), "no key in the content");
     copy(Part::Content, &content, &whole).await.unwrap();
     copy(Part::PersonKeys, &keys, &whole).await.unwrap();
     assert_eq!(whole.person_keys(&people).await.unwrap().len(), 5);
     assert_eq!(whole.log_size().await.unwrap(), from.log_size().await.unwrap());
     assert_eq!(whole.log_index_size().await.unwrap(), 0, "the search index is made anew");
-}
-
-fn link_system() -> atena_domain::SystemId {
-    atena_domain::SystemId::parse("pension").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

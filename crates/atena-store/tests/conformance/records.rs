@@ -79,9 +79,6 @@ async fn lists_of_any_length_and_any_characters_are_looked_up_at_once(database: 
     let locals: Vec<_> = links.iter().map(|link| link.local_address_number.clone()).collect();
     let found = store.links_by_local(&system, &locals).await.unwrap();
     assert_eq!(found.len(), 1500);
-    let page = store.linked_people_after(&system, Some(&LocalAddressNumber::parse("P998").unwrap()), 3).await.unwrap();
-    let page: Vec<_> = page.iter().map(|(local, _)| local.as_str()).collect();
-    assert_eq!(page, ["P999"], "texts are ordered byte by byte on every engine");
     // A record key may hold what a list must not stumble over.
     let key = RecordKey::parse("A\"\\',{}1");
     if let Ok(key) = key {

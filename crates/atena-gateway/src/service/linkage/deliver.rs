@@ -45,8 +45,8 @@ impl<'a> Packer<'a> {
     }
 
     /// A packer for people who were read with their keys.
-    pub(super) fn of(call: &'a Call, holdings: &[Holding]) -> Result<Self, CallError> {
-        let mut keys = HashMap::with_capacity(holdings.len());
+    pub(super) fn of<'h>(call: &'a Call, holdings: impl Iterator<Item = &'h Holding>) -> Result<Self, CallError> {
+        let mut keys = HashMap::with_capacity(holdings.size_hint().0);
         for holding in holdings {
             if let Some(wrapped) = &holding.wrapped_key {
                 let person = &holding.unified_address_number;

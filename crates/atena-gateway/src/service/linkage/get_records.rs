@@ -25,15 +25,15 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
         request.local_address_numbers.iter().map(|text| LocalAddressNumber::parse(text).ok()).collect();
     let known: Vec<_> = numbers.iter().take(PEOPLE_MAX).flatten().cloned().collect();
     let permits = match super::decide(&call, &request.affair, &datasets) {
-        Ok(permits) => permits,
+        Ok(permits) => Arc::<[ReleasePermit]>::from(permits),
         Err(error) => return Err(refuse(&call, &request.affair, &datasets, known, error).await),
     };
     if numbers.is_empty() || numbers.len() > PEOPLE_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "name 1 to 100 people in one call"));
     }
     let (packer, holdings) = async {
-        let holdings = call.hall.store.holdings_of(&permits, &known).await?;
-        Ok::<_, CallError>((Packer::of(&call, &holdings)?, holdings))
+        let holdings = call.hall.together.holdings_of(&call.hall.store, &permits, known).await?;
+        Ok::<_, CallError>((Packer::of(&call, holdings.iter().map(Arc::as_ref))?, holdings))
     }
     .instrument(tracing::info_span!("read"))
     .await?;
@@ -54,15 +54,16 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
             let Some(holding) = by_local.get(local) else {
                 answer.errors.push(CallError::not_linked().into_item(index));
                 let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: None };
-                for permit in &permits {
+                for permit in permits.iter() {
                     let mut record = call.release(permit, &subject);
                     crate::transfer::refuse(&mut record, Reason::LocalNumberNotLinked);
                     transfers.push(record);
                 }
                 continue;
             };
-            for permit in &permits {
-                let parcel = packer.pack(permit, local, &holding.unified_address_number, of_dataset(holding, permit))?;
+            for permit in permits.iter() {
+                let parcel =
+                    packer.pack(permit, local, &holding.unified_address_number, of_dataset(holding, permit))?;
                 answer.deliveries.push(parcel.delivery);
                 transfers.push(parcel.transfer);
             }
@@ -96,10 +97,7 @@ async fn refuse(
     };
     let mut subjects: Vec<_> = known
         .into_iter()
-        .map(|local| Subject {
-            unified_address_number: linked.get(&local).cloned(),
-            local_address_number: Some(local),
-        })
+        .map(|local| Subject { unified_address_number: linked.get(&local).cloned(), local_address_number: Some(local) })
         .collect();
     if subjects.is_empty() {
         subjects.push(Subject::default());

@@ -4,6 +4,7 @@ mod deliver;
 mod get_records;
 mod list_entitlements;
 mod pull_records;
+mod together;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::call::{self, AnswerStream, Call, Method};
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 use crate::transfer::Subject;
+
+pub(crate) use together::Together;
 
 /// The service.
 pub(crate) struct Linkage {
@@ -52,13 +55,7 @@ fn decide(call: &Call, affair: &str, datasets: &[Dataset]) -> Result<Vec<Release
 }
 
 /// Records a refusal once for each subject and dataset, and hands the error back.
-async fn refuse(
-    call: &Call,
-    affair: &str,
-    datasets: &[Dataset],
-    subjects: &[Subject],
-    error: CallError,
-) -> CallError {
+async fn refuse(call: &Call, affair: &str, datasets: &[Dataset], subjects: &[Subject], error: CallError) -> CallError {
     // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
     let affair = Affair::parse(affair).ok().filter(|affair| call.hall.policy.knows_affair(affair));
     let records = subjects

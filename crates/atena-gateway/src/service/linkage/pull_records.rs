@@ -101,7 +101,7 @@ impl<'a> Page<'a> {
             let Some(last) = people.last().map(|person| person.local_address_number.clone()) else {
                 return Ok(None);
             };
-            let packer = Packer::of(call, &people)?;
+            let packer = Packer::of(call, people.iter())?;
             Ok(Some(Self { people, last, packer }))
         };
         work.instrument(tracing::info_span!("read")).await

@@ -155,7 +155,9 @@ fn parse_one(record: v1::PushedRecord) -> (Item, Option<ParsedRecord>) {
     let (revision, content_mac) = (record.revision, [0; 32]);
     let unjudged = CallError::not_linked();
     match parse_record(record) {
-        Ok(parsed) => (Item { record_key, revision, place, content_mac, sealed: None, verdict: Err(unjudged) }, Some(parsed)),
+        Ok(parsed) => {
+            (Item { record_key, revision, place, content_mac, sealed: None, verdict: Err(unjudged) }, Some(parsed))
+        }
         Err(error) => (Item { record_key, revision, place, content_mac, sealed: None, verdict: Err(error) }, None),
     }
 }

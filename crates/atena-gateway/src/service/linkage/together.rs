@@ -1,0 +1,100 @@
+//! Reading for several calls at once: while one question is with the database, those of other calls gather for the next, as commits do
+//! in the transfer log.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use atena_domain::{Dataset, LocalAddressNumber, SystemId};
+use atena_policy::ReleasePermit;
+use atena_store::{Holding, Store};
+use tokio::sync::oneshot;
+
+use crate::error::CallError;
+
+/// People asked for at once, about.
+const PEOPLE_MAX: usize = 512;
+
+/// Calls of one consumer that ask for the same datasets: what the database is asked is the same but for the people.
+type Alike = (SystemId, Vec<Dataset>);
+
+/// Calls that wait, by what they ask. A key is there while somebody reads for it.
+#[derive(Default)]
+pub(crate) struct Together {
+    waiting: Arc<Mutex<HashMap<Alike, Vec<Waiting>>>>,
+}
+
+/// One call: its permits, its people, and where the answer goes.
+struct Waiting {
+    permits: Arc<[ReleasePermit]>,
+    locals: Vec<LocalAddressNumber>,
+    answer: oneshot::Sender<Result<Vec<Arc<Holding>>, CallError>>,
+}
+
+// === impl Together ===
+
+impl Together {
+    /// What [`Store::holdings_of`] finds for the permits and people of one call.
+    pub(crate) async fn holdings_of(
+        &self,
+        store: &Store,
+        permits: &Arc<[ReleasePermit]>,
+        locals: Vec<LocalAddressNumber>,
+    ) -> Result<Vec<Arc<Holding>>, CallError> {
+        let Some(first) = permits.first() else { return Ok(Vec::new()) };
+        let alike = (first.caller().clone(), permits.iter().map(ReleasePermit::dataset).collect());
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { permits: Arc::clone(permits), locals, answer };
+        let alone = {
+            let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            match all.get_mut(&alike) {
+                Some(others) => {
+                    others.push(waiting);
+                    None
+                }
+                None => {
+                    all.insert(alike.clone(), Vec::new());
+                    Some(waiting)
+                }
+            }
+        };
+        if let Some(waiting) = alone {
+            // A task of its own: the caller who happened to be first may go away.
+            tokio::spawn(read(store.clone(), Arc::clone(&self.waiting), alike, vec![waiting]));
+        }
+        answered.await.map_err(|_| CallError::from(atena_store::StoreError::Unavailable("the reader stopped")))?
+    }
+}
+
+/// Reads for those who wait until nobody does.
+async fn read(store: Store, waiting: Arc<Mutex<HashMap<Alike, Vec<Waiting>>>>, alike: Alike, mut now: Vec<Waiting>) {
+    while let Some(first) = now.first() {
+        let people: HashSet<_> = now.iter().flat_map(|one| &one.locals).cloned().collect();
+        let people: Vec<_> = people.into_iter().collect();
+        let found = store.holdings_of(&first.permits, &people).await.map_err(CallError::from);
+        let found: Result<HashMap<_, _>, _> = found.map(|found| {
+            found.into_iter().map(|holding| (holding.local_address_number.clone(), Arc::new(holding))).collect()
+        });
+        for one in now {
+            let own = found.as_ref().map_err(Clone::clone);
+            let own = own.map(|found| one.locals.iter().filter_map(|local| found.get(local).cloned()).collect());
+            // Who went away needs no answer.
+            let _ = one.answer.send(own);
+        }
+        let mut all = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        now = match all.get_mut(&alike) {
+            Some(others) => {
+                let mut people = 0;
+                let fit = others.iter().take_while(|one| {
+                    people += one.locals.len();
+                    people <= PEOPLE_MAX
+                });
+                let fit = fit.count().max(1).min(others.len());
+                others.drain(..fit).collect()
+            }
+            None => Vec::new(),
+        };
+        if now.is_empty() {
+            all.remove(&alike);
+        }
+    }
+}

@@ -258,11 +258,11 @@ async fn index(town: &Town, size: u64) {
     let first = from;
     while from < size {
         let to = (from + 65_536).min(size);
-        let leaves = (from..to)
+        let leaves: Vec<_> = (from..to)
             .map(|number| (town.keys[usize::try_from(number * 7919 % PEOPLE).unwrap()].0.clone(), number))
             .collect();
         let mut transaction = town.store.begin_write("bench").await.unwrap();
-        transaction.extend_log_index(leaves, to).await.unwrap();
+        transaction.extend_log_index(&leaves, to).await.unwrap();
         transaction.commit().await.unwrap();
         from = to;
     }

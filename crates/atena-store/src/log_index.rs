@@ -26,20 +26,19 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Adds leaves to the search index, which then reaches up to `size`. Sorted by person, so that neighbours are written together.
+    /// Adds leaves to the search index, which then reaches up to `size`.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_index.extend")]
     pub async fn extend_log_index(
         &mut self,
-        mut leaves: Vec<(UnifiedAddressNumber, u64)>,
+        leaves: &[(UnifiedAddressNumber, u64)],
         size: u64,
     ) -> Result<(), StoreError> {
         // Another gateway may have been faster: then it reaches further already.
         const REACH: Sql = sql!(all "INSERT INTO log_index_head (municipality_code, size) VALUES ($1, $2) \
             ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size WHERE log_index_head.size < excluded.size");
-        leaves.sort_unstable_by(|one, other| (one.0.as_str(), one.1).cmp(&(other.0.as_str(), other.1)));
         let code = self.municipality.as_str();
         let rows = Insert::into("log_person", code, leaves.len())
             .texts("unified_address_number", leaves.iter().map(|(person, _)| person.as_str()))

@@ -62,7 +62,7 @@ async fn fill(store: &Store) {
     let mut transaction = store.begin_write("derive").await.unwrap();
     let head = StoredCheckpoint { size: 561, root: Hash([1; 32]), note: "宛名".into() };
     transaction.insert_checkpoint(&head, Timestamp::UNIX_EPOCH).await.unwrap();
-    transaction.extend_log_index(vec![(people[0].clone(), 3)], 561).await.unwrap();
+    transaction.extend_log_index(&[(people[0].clone(), 3)], 561).await.unwrap();
     transaction.set_retention_place("audits", 17).await.unwrap();
     transaction.commit().await.unwrap();
 }

@@ -54,7 +54,7 @@ deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
 
-bench: ## Measure log and gateway against bare baselines (minutes; ATENA_BENCH_LEAVES, ATENA_BENCH_PEOPLE)
+bench: ## Measure log and gateway against bare baselines (half an hour; ATENA_BENCH_LEAVES, _PEOPLE, _GROWTH, _ONLY)
 	$(CARGO) bench --locked -p atena-store --bench log
 	$(CARGO) bench --locked -p atena-cli --bench gateway
 

@@ -18,9 +18,12 @@ const PEOPLE_MAX: usize = 512;
 type Alike = (SystemId, Vec<Dataset>);
 
 /// Calls that wait, by what they ask. A key is there while somebody reads for it.
+type AllWaiting = Arc<Mutex<HashMap<Alike, Vec<Waiting>>>>;
+
+/// Gathers questions that are alike.
 #[derive(Default)]
 pub(crate) struct Together {
-    waiting: Arc<Mutex<HashMap<Alike, Vec<Waiting>>>>,
+    waiting: AllWaiting,
 }
 
 /// One call: its permits, its people, and where the answer goes.
@@ -59,42 +62,64 @@ impl Together {
         };
         if let Some(waiting) = alone {
             // A task of its own: the caller who happened to be first may go away.
-            tokio::spawn(read(store.clone(), Arc::clone(&self.waiting), alike, vec![waiting]));
+            let reader = Reader { waiting: Arc::clone(&self.waiting), alike };
+            tokio::spawn(reader.read(store.clone(), vec![waiting]));
         }
         answered.await.map_err(|_| CallError::from(atena_store::StoreError::Unavailable("the reader stopped")))?
     }
 }
 
-/// Reads for those who wait until nobody does.
-async fn read(store: Store, waiting: Arc<Mutex<HashMap<Alike, Vec<Waiting>>>>, alike: Alike, mut now: Vec<Waiting>) {
-    while let Some(first) = now.first() {
-        let people: HashSet<_> = now.iter().flat_map(|one| &one.locals).cloned().collect();
-        let people: Vec<_> = people.into_iter().collect();
-        let found = store.holdings_of(&first.permits, &people).await.map_err(CallError::from);
-        let found: Result<HashMap<_, _>, _> = found.map(|found| {
-            found.into_iter().map(|holding| (holding.local_address_number.clone(), Arc::new(holding))).collect()
-        });
-        for one in now {
-            let own = found.as_ref().map_err(Clone::clone);
-            let own = own.map(|found| one.locals.iter().filter_map(|local| found.get(local).cloned()).collect());
-            // Who went away needs no answer.
-            let _ = one.answer.send(own);
-        }
-        let mut all = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        now = match all.get_mut(&alike) {
-            Some(others) => {
-                let mut people = 0;
-                let fit = others.iter().take_while(|one| {
-                    people += one.locals.len();
-                    people <= PEOPLE_MAX
-                });
-                let fit = fit.count().max(1).min(others.len());
-                others.drain(..fit).collect()
+/// Whoever reads for calls that are alike.
+struct Reader {
+    waiting: AllWaiting,
+    alike: Alike,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Reads for those who wait until nobody does.
+    async fn read(self, store: Store, mut now: Vec<Waiting>) {
+        while let Some(first) = now.first() {
+            let people: HashSet<_> = now.iter().flat_map(|one| &one.locals).cloned().collect();
+            let people: Vec<_> = people.into_iter().collect();
+            let found = store.holdings_of(&first.permits, &people).await.map_err(CallError::from);
+            let found: Result<HashMap<_, _>, _> = found.map(|found| {
+                found.into_iter().map(|holding| (holding.local_address_number.clone(), Arc::new(holding))).collect()
+            });
+            for one in now {
+                let own = found.as_ref().map_err(Clone::clone);
+                let own = own.map(|found| one.locals.iter().filter_map(|local| found.get(local).cloned()).collect());
+                // Who went away needs no answer.
+                let _ = one.answer.send(own);
             }
-            None => Vec::new(),
-        };
-        if now.is_empty() {
-            all.remove(&alike);
+            now = self.next();
+        }
+    }
+
+    /// Those who have come meanwhile; if there is nobody, the next call is the first of its kind again.
+    fn next(&self) -> Vec<Waiting> {
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(others) = all.get_mut(&self.alike) else { return Vec::new() };
+        let mut people = 0;
+        let fit = others.iter().take_while(|one| {
+            people += one.locals.len();
+            people <= PEOPLE_MAX
+        });
+        let fit = fit.count().max(1).min(others.len());
+        let next: Vec<_> = others.drain(..fit).collect();
+        if next.is_empty() {
+            all.remove(&self.alike);
+        }
+        next
+    }
+}
+
+impl Drop for Reader {
+    /// Should reading have ended halfway, those who wait are told by their channels, and the next call begins anew.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.alike);
         }
     }
 }

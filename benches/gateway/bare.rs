@@ -48,18 +48,25 @@ pub(crate) async fn insert(rows: u64) -> Duration {
 const SCAN: &str = "SELECT record_key, revision, sealed FROM record \
     ORDER BY municipality_code, unified_address_number, dataset, record_key";
 
+/// Scans on a connection of either engine, whose rows are of different types.
+macro_rules! scan_through {
+    ($connection:expr, $rows:expr) => {
+        let mut stream = sqlx::query(SCAN).fetch($connection);
+        let mut read = 0;
+        while let Some(row) = stream.next().await {
+            let row = row.unwrap();
+            std::hint::black_box((row.get::<&str, _>(0).len(), row.get::<i64, _>(1), row.get::<&[u8], _>(2).len()));
+            read += 1;
+        }
+        assert_eq!(read, $rows);
+    };
+}
+
 /// Reads the very rows that a full pull reads, in order, without doing anything with them.
 pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
     let pool = pool(database).await;
     let started = Instant::now();
-    let mut stream = sqlx::query(SCAN).fetch(&pool);
-    let mut read = 0;
-    while let Some(row) = stream.next().await {
-        let row = row.unwrap();
-        std::hint::black_box((row.get::<&str, _>(0).len(), row.get::<i64, _>(1), row.get::<&[u8], _>(2).len()));
-        read += 1;
-    }
-    assert_eq!(read, rows);
+    scan_through!(&pool, rows);
     started.elapsed()
 }
 
@@ -90,13 +97,6 @@ pub(crate) async fn insert_postgres(url: &str, rows: u64) -> Duration {
 pub(crate) async fn scan_postgres(url: &str, rows: u64) -> Duration {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let started = Instant::now();
-    let mut stream = sqlx::query(SCAN).fetch(&mut connection);
-    let mut read = 0;
-    while let Some(row) = stream.next().await {
-        let row = row.unwrap();
-        std::hint::black_box((row.get::<&str, _>(0).len(), row.get::<i64, _>(1), row.get::<&[u8], _>(2).len()));
-        read += 1;
-    }
-    assert_eq!(read, rows);
+    scan_through!(&mut connection, rows);
     started.elapsed()
 }

@@ -287,18 +287,9 @@ impl Call {
 // === impl Answers ===
 
 impl<A> Answers<A> {
-    /// As [`Answers::room`], for an answer that a task of its own sends.
-    pub(crate) async fn own_room(&self) -> Result<mpsc::OwnedPermit<Result<A, Status>>, CallError> {
-        match tokio::time::timeout_at(self.deadline, self.sender.clone().reserve_owned()).await {
-            Ok(Ok(room)) => Ok(room),
-            Ok(Err(_)) => Err(CallError::new(Reason::CallCancelled, "the caller went away")),
-            Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),
-        }
-    }
-
     /// Waits until the client has room for one more answer, so that nothing is logged as released that can't be sent soon.
-    pub(crate) async fn room(&self) -> Result<mpsc::Permit<'_, Result<A, Status>>, CallError> {
-        match tokio::time::timeout_at(self.deadline, self.sender.reserve()).await {
+    pub(crate) async fn room(&self) -> Result<mpsc::OwnedPermit<Result<A, Status>>, CallError> {
+        match tokio::time::timeout_at(self.deadline, self.sender.clone().reserve_owned()).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) => Err(CallError::new(Reason::CallCancelled, "the caller went away")),
             Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),

@@ -1,11 +1,12 @@
 //! The hall: what every call needs, put together once at start.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use atena_domain::Dataset;
+use atena_domain::{Dataset, UnifiedAddressNumber};
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::Store;
-use atena_vault::Vault;
+use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
 use uuid::Uuid;
 
 use crate::clock;
@@ -39,6 +40,17 @@ impl Hall {
     /// A new transfer id (UUID version 7: ids sort by time).
     pub(crate) fn transfer_id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+
+    /// Opens the keys of people, by person.
+    pub(crate) fn open_keys<'k>(
+        &self,
+        wrapped: impl IntoIterator<Item = (&'k UnifiedAddressNumber, &'k WrappedKey)>,
+    ) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, VaultError> {
+        let open = |(person, wrapped): (&UnifiedAddressNumber, &WrappedKey)| {
+            Ok((person.clone(), Arc::new(self.vault.unwrap_person_key(person, wrapped)?)))
+        };
+        wrapped.into_iter().map(open).collect()
     }
 
     /// The paths of every field of a dataset: what a push replaces.

@@ -8,12 +8,12 @@ mod sqlite;
 
 use std::time::Duration;
 
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction};
 
 use crate::error::StoreError;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use postgres::PostgresEngine;
-use postgres::Turn;
+use postgres::PostgresTransaction;
 pub(crate) use row::{Row, into_map, signed};
 pub(crate) use sql::{Sql, Statement, Value, sql};
 pub(crate) use sqlite::SqliteEngine;
@@ -31,9 +31,7 @@ pub(crate) enum Engine {
 /// A transaction.
 pub(crate) enum EngineTransaction {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
-    /// One that may write: its municipality's turn is held.
-    Turn(Turn),
+    Postgres(PostgresTransaction),
 }
 
 // === impl Engine ===
@@ -73,7 +71,7 @@ impl Engine {
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
         match self {
             Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin().await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Turn(engine.begin(municipality).await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin(municipality).await?)),
         }
     }
 }
@@ -85,8 +83,7 @@ impl EngineTransaction {
         match self {
             _ if statement.finds_nothing() => Ok(Vec::new()),
             Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
-            Self::Postgres(transaction) => Ok(postgres::fetch_all(transaction, statement).await?),
-            Self::Turn(Turn { transaction, .. }) => Ok(postgres::fetch_all(transaction, statement).await?),
+            Self::Postgres(of) => Ok(postgres::fetch_all(&mut of.transaction, statement).await?),
         }
     }
 
@@ -103,32 +100,28 @@ impl EngineTransaction {
     pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         match self {
             Self::Sqlite(transaction) => sqlite::fetch_page(transaction, sql, values).await,
-            Self::Postgres(transaction) => Ok(postgres::fetch_page(transaction, sql, values).await?),
-            Self::Turn(Turn { transaction, .. }) => Ok(postgres::fetch_page(transaction, sql, values).await?),
+            Self::Postgres(of) => Ok(postgres::fetch_page(&mut of.transaction, sql, values).await?),
         }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => sqlite::execute(transaction, statement).await,
-            Self::Postgres(transaction) => Ok(postgres::execute(transaction, statement).await?),
-            Self::Turn(Turn { transaction, .. }) => Ok(postgres::execute(transaction, statement).await?),
+            Self::Postgres(of) => Ok(postgres::execute(&mut of.transaction, statement).await?),
         }
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => sqlite::insert(transaction, insert).await,
-            Self::Postgres(transaction) => Ok(postgres::insert(transaction, insert).await?),
-            Self::Turn(Turn { transaction, .. }) => Ok(postgres::insert(transaction, insert).await?),
+            Self::Postgres(of) => Ok(postgres::insert(&mut of.transaction, insert).await?),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => Ok(transaction.commit().await?),
-            Self::Postgres(transaction) => Ok(transaction.commit().await?),
-            Self::Turn(Turn { transaction, .. }) => Ok(transaction.commit().await?),
+            Self::Postgres(of) => Ok(of.transaction.commit().await?),
         }
     }
 }

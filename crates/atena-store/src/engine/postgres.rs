@@ -54,10 +54,10 @@ pub(crate) struct PostgresEngine {
     writers: Arc<Semaphore>,
 }
 
-/// A transaction that has its turn.
-pub(crate) struct Turn {
+/// A transaction; one that may write has its turn.
+pub(crate) struct PostgresTransaction {
     pub(super) transaction: Transaction<'static, Postgres>,
-    _writer: OwnedSemaphorePermit,
+    _writer: Option<OwnedSemaphorePermit>,
 }
 
 struct Primary {
@@ -153,7 +153,7 @@ impl PostgresEngine {
 
     /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
     /// for again.
-    pub(super) async fn begin(&self, municipality: &str) -> Result<Turn, StoreError> {
+    pub(super) async fn begin(&self, municipality: &str) -> Result<PostgresTransaction, StoreError> {
         const TURN: &str = "SELECT size FROM log_head WHERE municipality_code = $1 FOR UPDATE";
         let deadline = Instant::now() + WAIT_MAX;
         let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
@@ -167,15 +167,16 @@ impl PostgresEngine {
             };
             match turn.await {
                 Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
-                turn => return Ok(Turn { transaction: turn?, _writer: writer }),
+                turn => return Ok(PostgresTransaction { transaction: turn?, _writer: Some(writer) }),
             }
         }
     }
 
     /// Begins a transaction that reads the primary as it is at its first statement.
-    pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub(super) async fn begin_snapshot(&self) -> Result<PostgresTransaction, StoreError> {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(self.primary.pool.begin_with(SNAPSHOT).await?)
+        let transaction = self.primary.pool.begin_with(SNAPSHOT).await?;
+        Ok(PostgresTransaction { transaction, _writer: None })
     }
 
     pub(crate) async fn close(&self) {

@@ -299,12 +299,7 @@ async fn unwrap_keys(
         })
         .collect();
     let people: Vec<_> = people.into_iter().collect();
-    let mut keys = HashMap::with_capacity(people.len());
-    for (person, wrapped) in transaction.person_keys(&people).await? {
-        let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
-        keys.insert(person, Arc::new(key));
-    }
-    Ok(keys)
+    Ok(call.hall.open_keys(&transaction.person_keys(&people).await?)?)
 }
 
 fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> Result<UnifiedAddressNumber, CallError> {

@@ -35,25 +35,13 @@ pub(super) struct Parcel {
 impl<'a> Packer<'a> {
     /// A packer for these people, whose records are read from `store`.
     pub(super) async fn new(call: &'a Call, store: &Store, people: &[UnifiedAddressNumber]) -> Result<Self, CallError> {
-        let wrapped = store.person_keys(people).await?;
-        let mut keys = HashMap::with_capacity(wrapped.len());
-        for (person, key) in wrapped {
-            let key = call.hall.vault.unwrap_person_key(&person, &key)?;
-            keys.insert(person, Arc::new(key));
-        }
-        Ok(Self { call, keys })
+        Ok(Self { call, keys: call.hall.open_keys(&store.person_keys(people).await?)? })
     }
 
     /// A packer for people who were read with their keys.
     pub(super) fn of<'h>(call: &'a Call, holdings: impl Iterator<Item = &'h Holding>) -> Result<Self, CallError> {
-        let mut keys = HashMap::with_capacity(holdings.size_hint().0);
-        for holding in holdings {
-            if let Some(wrapped) = &holding.wrapped_key {
-                let person = &holding.unified_address_number;
-                keys.insert(person.clone(), Arc::new(call.hall.vault.unwrap_person_key(person, wrapped)?));
-            }
-        }
-        Ok(Self { call, keys })
+        let keyed = holdings.filter_map(|person| Some((&person.unified_address_number, person.wrapped_key.as_ref()?)));
+        Ok(Self { call, keys: call.hall.open_keys(keyed)? })
     }
 
     /// The content of a record as far as `permit` lets it through, in wire form.

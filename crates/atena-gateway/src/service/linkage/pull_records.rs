@@ -270,7 +270,7 @@ impl<'a> Pull<'a> {
         let chunk = std::mem::take(&mut self.chunk);
         let (deliveries, transfers): (Vec<_>, Vec<_>) =
             chunk.parcels.into_iter().map(|parcel| (parcel.delivery, parcel.transfer)).unzip();
-        let room = match self.answers.own_room().await {
+        let room = match self.answers.room().await {
             Ok(room) => room,
             Err(error) => {
                 self.sent().await?;

@@ -184,11 +184,7 @@ impl People {
         let linked = call.hall.store.links_by_local(&call.caller.system_id, locals).await?;
         let people: HashSet<_> = linked.values().cloned().collect();
         let people: Vec<_> = people.into_iter().collect();
-        let mut keys = HashMap::with_capacity(people.len());
-        for (person, wrapped) in call.hall.store.person_keys(&people).await? {
-            let key = call.hall.vault.unwrap_person_key(&person, &wrapped)?;
-            keys.insert(person, Arc::new(key));
-        }
+        let keys = call.hall.open_keys(&call.hall.store.person_keys(&people).await?)?;
         Ok(Self { linked, keys })
     }
 

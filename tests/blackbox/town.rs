@@ -261,6 +261,11 @@ impl Town {
     pub(crate) fn tls_with(&self, certificate: &Path, key: &Path) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.home().join("pki/ca.crt")).unwrap()).unwrap();
+        self.tls_trusting(roots, certificate, key)
+    }
+
+    /// The settings of a TLS client that believes servers of other authorities.
+    pub(crate) fn tls_trusting(&self, roots: RootCertStore, certificate: &Path, key: &Path) -> ClientConfig {
         let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)

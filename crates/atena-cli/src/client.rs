@@ -254,8 +254,8 @@ mod tests {
         let home = Home::at(folder.path());
         std::fs::create_dir_all(home.systems()).unwrap();
         let authority = Authority::create(&home, "132098", japanese_day()).unwrap();
-        authority.issue_server(&home, &[]).unwrap();
-        authority.issue_system(&home, "132098", "pension").unwrap();
+        authority.issue_server(["localhost"]).unwrap();
+        authority.issue_system("132098", "pension", 30, &home.systems()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap().to_string();
 
@@ -298,7 +298,7 @@ mod tests {
         let home = Home::at(folder.path());
         std::fs::create_dir_all(home.systems()).unwrap();
         let authority = Authority::create(&home, "132098", japanese_day()).unwrap();
-        authority.issue_system(&home, "132098", "pension").unwrap();
+        authority.issue_system("132098", "pension", 30, &home.systems()).unwrap();
         let caller = Caller { home: &home, system: "pension", server: Some("127.0.0.1:1"), operator: None, tape: None };
         let Err(error) = Client::connect(&caller).await else { panic!("connected") };
         let text = error.to_string();

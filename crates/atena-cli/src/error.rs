@@ -93,6 +93,45 @@ pub(crate) enum CliError {
     /// A certificate can't be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// No built-in authority.
+    #[error("{} is not there: this home has no built-in authority; have certificates and revocation lists made by the authority of the municipality", path.display())]
+    NoAuthority {
+        /// Where its key would be.
+        path: PathBuf,
+    },
+    /// A system that the registry does not know.
+    #[error("policy.toml has no system `{system}`; it has: {known}")]
+    NotRegistered {
+        /// As given to `--system`.
+        system: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// It has a certificate already.
+    #[error("{} is there already; `atena pki renew --system {system}` issues the next one", path.display())]
+    HasCertificate {
+        /// The system.
+        system: String,
+        /// Its certificate.
+        path: PathBuf,
+    },
+    /// Nothing that could be revoked.
+    #[error("the built-in authority issued no valid certificate for {what}; `atena pki status` lists what it issued")]
+    NothingToRevoke {
+        /// As asked for.
+        what: String,
+    },
+    /// The system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Random,
+    /// Not what its name says.
+    #[error("{} holds no well-formed {what}", path.display())]
+    NotX509 {
+        /// What it should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// A PEM file holds nothing of the kind.
     #[error("{} is not a PEM file of the kind expected: {source}", path.display())]
     Pem {

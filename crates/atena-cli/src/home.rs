@@ -83,6 +83,26 @@ impl Home {
         self.pki().join("systems")
     }
 
+    /// A copy of every certificate that the built-in authority ever issued, by serial number.
+    pub(crate) fn issued(&self) -> PathBuf {
+        self.pki().join("issued")
+    }
+
+    /// The certificate shown to clients.
+    pub(crate) fn server(&self) -> PathBuf {
+        self.pki().join("server.crt")
+    }
+
+    /// The built-in authority's private key, mode 0600.
+    pub(crate) fn authority_key(&self) -> PathBuf {
+        self.pki().join("ca.key")
+    }
+
+    /// The built-in authority's revocation list.
+    pub(crate) fn revocation_list(&self) -> PathBuf {
+        self.pki().join("ca.crl")
+    }
+
     /// The authority's certificate.
     pub(crate) fn authority(&self) -> PathBuf {
         self.pki().join("ca.crt")
@@ -101,7 +121,7 @@ impl Home {
         Ok((folder.join(format!("{system}.crt")), folder.join(format!("{system}.key"))))
     }
 
-    fn systems_with_certificate(&self) -> Result<Vec<String>, CliError> {
+    pub(crate) fn systems_with_certificate(&self) -> Result<Vec<String>, CliError> {
         let folder = self.systems();
         let mut found = Vec::new();
         for entry in fs::read_dir(&folder).map_err(CliError::file("read", &folder))? {

@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz};
 
 use crate::error::CliError;
 use crate::home::Home;
-use crate::pki::{Authority, write_public};
+use crate::pki::{Authority, CERTIFICATE_DAYS, LOCAL_NAMES, write_public};
 
 /// The default release rules and registry of systems.
 const DEFAULT_POLICY: &str = include_str!("../../../deploy/policy.toml");
@@ -58,9 +58,9 @@ pub(crate) fn create_with(
     }
     KeyFile::generate(&municipality)?.write_new(&home.keys())?;
     let authority = Authority::create(&home, municipality.as_str(), today)?;
-    authority.issue_server(&home, server_names)?;
+    authority.issue_server(LOCAL_NAMES.into_iter().chain(server_names.iter().map(String::as_str)))?;
     for system in &systems {
-        authority.issue_system(&home, municipality.as_str(), system)?;
+        authority.issue_system(municipality.as_str(), system, CERTIFICATE_DAYS, &home.systems())?;
     }
     write_public(&home.policy(), &rules)?;
     // Last: a home that has settings is whole.
@@ -90,7 +90,8 @@ fn empty_directory(root: &Path) -> Result<(), CliError> {
     private_directory(root)
 }
 
-fn private_directory(path: &Path) -> Result<(), CliError> {
+/// Makes a directory of mode 0700 if it is not there.
+pub(crate) fn private_directory(path: &Path) -> Result<(), CliError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(CliError::file("create", path))
 }
 

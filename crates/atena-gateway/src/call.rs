@@ -125,7 +125,7 @@ async fn begin<Q>(
     let requested_at = clock::now();
     let deadline = Instant::now() + timeout.min(callers_timeout(request.metadata()).unwrap_or(timeout));
     let peer = request.extensions().get::<Peer>().cloned();
-    let known = caller::identify(&hall.policy, peer.as_ref())
+    let known = caller::identify(&hall.policy(), peer.as_ref())
         .and_then(|caller| Ok((caller, caller::operator(request.metadata())?)));
     match known {
         Ok((caller, operator)) => {
@@ -158,7 +158,7 @@ pub(crate) async fn refuse_unheard(
     // In a task of its own for the same reason as any other call.
     let task = tokio::spawn(async move {
         // Who is not known is told that, and nothing of what else is wrong.
-        let (caller, error) = match caller::identify(&hall.policy, peer.as_ref()) {
+        let (caller, error) = match caller::identify(&hall.policy(), peer.as_ref()) {
             Ok(caller) => (Some(caller), error),
             Err(unknown) => (None, unknown),
         };
@@ -215,8 +215,7 @@ fn callers_timeout(metadata: &MetadataMap) -> Option<Duration> {
 
 impl Call {
     fn span(&self) -> tracing::Span {
-        let (municipality_code, system_id) =
-            (self.hall.policy.municipality_code().as_str(), self.caller.system_id.as_str());
+        let (municipality_code, system_id) = (self.hall.municipality_code().as_str(), self.caller.system_id.as_str());
         tracing::info_span!("call", method = self.method.name, municipality_code, system_id)
     }
 

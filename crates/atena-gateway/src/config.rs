@@ -45,7 +45,7 @@ pub struct Config {
 }
 
 /// Certificates of the door, PEM files.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// The server's certificate chain.
@@ -54,6 +54,10 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// Authority of the client certificates.
     pub client_ca: PathBuf,
+    /// Revocation lists (CRL, PEM or DER), one of every authority whose certificates clients show, also of those between. A list that
+    /// has run out lets nobody in (RFC 5280 §5.1.2.5).
+    #[serde(default = "client_crls_default")]
+    pub client_crls: Vec<PathBuf>,
 }
 
 /// The transfer log.
@@ -121,7 +125,7 @@ pub struct Limits {
     pub handshakes_max: usize,
     /// Time for a TLS handshake.
     pub handshake_timeout_s: u64,
-    /// Time until the first byte after the handshake.
+    /// Time until what HTTP/2 begins with (24 bytes) after the handshake.
     pub first_byte_timeout_s: u64,
     /// HTTP/2 streams of one connection.
     pub streams_per_connection_max: u32,
@@ -131,6 +135,8 @@ pub struct Limits {
     pub header_bytes_max: u32,
     /// Bytes of one request message.
     pub message_bytes_max: usize,
+    /// Time for a request message to arrive, from its first byte on; for the first one from the request on.
+    pub message_timeout_s: u64,
     /// Time for a unary call; a shorter `grpc-timeout` of the caller counts.
     pub call_timeout_s: u64,
     /// Time for a streaming call.
@@ -139,7 +145,7 @@ pub struct Limits {
     pub keepalive_interval_s: u64,
     /// Time for the answer to a PING.
     pub keepalive_timeout_s: u64,
-    /// Age at which a connection is asked to go; calls under way finish.
+    /// Age at which a connection is asked to go, at most; calls under way finish. Each goes at 80 to 100 % of it.
     pub connection_age_max_s: u64,
     /// Time for calls under way after a stop was asked for.
     pub drain_timeout_s: u64,
@@ -221,6 +227,9 @@ impl Config {
         ] {
             *path = folder.join(&*path);
         }
+        for list in &mut config.tls.client_crls {
+            *list = folder.join(&*list);
+        }
         if let Some(file) = config.database_url.strip_prefix("sqlite:")
             && !file.starts_with('/')
         {
@@ -247,6 +256,10 @@ impl Config {
 
 fn connections_default() -> u32 {
     16
+}
+
+fn client_crls_default() -> Vec<PathBuf> {
+    vec![PathBuf::from("pki/ca.crl")]
 }
 
 // === impl LogConfig ===
@@ -320,6 +333,7 @@ impl Default for Limits {
             calls_per_connection_max: 32,
             header_bytes_max: 8192,
             message_bytes_max: 4 * 1024 * 1024,
+            message_timeout_s: 15,
             call_timeout_s: 30,
             stream_timeout_s: 3600,
             keepalive_interval_s: 30,

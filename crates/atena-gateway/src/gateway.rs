@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,26 +15,24 @@ use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
 use atena_store::StoreError;
 use atena_vault::{Vault, VaultError};
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
-use tonic::transport::Server;
+use tower::Layer as _;
 
 use crate::catalog::field_catalog;
 use crate::clock;
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::databases::Databases;
-use crate::door::{self, TlsError};
+use crate::door::{self, Door, TlsError};
 use crate::hall::Hall;
 use crate::health::Health;
 use crate::log::fsck::{Depth, Finding, fsck};
 use crate::log::retention;
 use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
-use crate::metrics::Metrics;
+use crate::reload::Reload;
 use crate::service::address::Address;
-use crate::service::linkage::{Linkage, Together};
+use crate::service::linkage::Linkage;
 use crate::service::record::Record;
 use crate::service::transfer_log::TransferLog;
 use crate::unreadable::UnreadableLayer;
@@ -42,7 +40,8 @@ use crate::unreadable::UnreadableLayer;
 /// A gateway that has passed every check of its start: rules proved, keys open, database migrated.
 pub struct Gateway {
     hall: Arc<Hall>,
-    tls: Arc<ServerConfig>,
+    door: Arc<Door>,
+    reload: Reload,
 }
 
 /// A gateway with its port open.
@@ -100,9 +99,6 @@ pub enum GatewayError {
     /// The reflection service could not be built from the contract.
     #[error("the contract can't be shown by reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// HTTP/2 failed as a whole.
-    #[error("the server stopped: {0}")]
-    Serve(#[from] tonic::transport::Error),
 }
 
 // === impl Gateway ===
@@ -113,9 +109,10 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]: whatever is wrong, nothing is served (fail closed).
     pub async fn open(config: Config, databases: &mut Databases) -> Result<Self, GatewayError> {
+        let reload = Reload::of(&config);
         let policy = policy_of(&config)?;
         let vault = Arc::new(Vault::open(&config.keys_file, policy.municipality_code())?);
-        let tls = door::server_config(&config.tls)?;
+        let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
         let database = databases.open(&config.store_options()).await?;
         let store = database.of(policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
@@ -124,20 +121,9 @@ impl Gateway {
             return Err(GatewayError::LogDamaged(finding));
         }
         let log = Log::start(&store, &vault, key, &config.log)?;
-        let metrics = Metrics::of(policy.municipality_code());
-        let hall = Arc::new(Hall {
-            policy,
-            catalog: field_catalog(),
-            store,
-            together: Together::default(),
-            vault,
-            log,
-            limits: config.limits,
-            metrics,
-            health: Health::new(),
-        });
+        let hall = Arc::new(Hall::of(policy, store, vault, log, config.limits));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
-        Ok(Self { hall, tls })
+        Ok(Self { hall, door, reload })
     }
 
     /// Opens the port; port 0 lets the kernel choose one.
@@ -158,7 +144,7 @@ impl BoundGateway {
     /// The municipality that it serves.
     #[must_use]
     pub fn municipality_code(&self) -> &MunicipalityCode {
-        self.gateway.hall.policy.municipality_code()
+        self.gateway.hall.municipality_code()
     }
 
     /// Where it listens.
@@ -173,25 +159,19 @@ impl BoundGateway {
     /// # Errors
     /// [`GatewayError`] when serving failed as a whole.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), GatewayError> {
-        let Gateway { hall, tls } = self.gateway;
-        let limits = hall.limits.clone();
+        let Gateway { hall, door, reload } = self.gateway;
         let stop = CancellationToken::new();
-        let streams = door::accept(self.listener, tls, limits.clone(), stop.clone());
-        let routes = routes(&hall, &limits)?;
-        let stopping = stop.clone();
-        let serving = server(&limits)
-            .layer(UnreadableLayer { hall: Arc::clone(&hall) })
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(ReceiverStream::new(streams), async move {
-                shutdown.await;
-                stopping.cancel();
-            });
+        let streams = Arc::clone(&door).accept(self.listener, stop.clone());
+        hall.log.spawn(|stop| reload.run(Arc::clone(&hall), door, stop));
+        let services = UnreadableLayer { hall: Arc::clone(&hall) }.layer(routes(&hall)?);
+        let serving = door::serve(streams, services, &hall.limits, &stop);
         let drained = async {
-            stop.cancelled().await;
-            tokio::time::sleep(Duration::from_secs(limits.drain_timeout_s)).await;
+            shutdown.await;
+            stop.cancel();
+            tokio::time::sleep(Duration::from_secs(hall.limits.drain_timeout_s)).await;
         };
         tokio::select! {
-            served = serving => served?,
+            () = serving => (),
             () = drained => tracing::warn!("calls under way did not finish in time and were cut off"),
         }
         hall.log.stop().await;
@@ -207,29 +187,29 @@ pub fn municipality_of(config: &Config) -> Result<MunicipalityCode, GatewayError
     Ok(policy_of(config)?.municipality_code().clone())
 }
 
+/// The ids of the systems in the registry of a gateway with these settings, revoked or not.
+///
+/// # Errors
+/// As [`municipality_of`].
+pub fn registered_systems(config: &Config) -> Result<Vec<String>, GatewayError> {
+    Ok(policy_of(config)?.systems().map(|system| system.id().as_str().to_owned()).collect())
+}
+
 /// The release rules that the settings name, proved.
 pub(crate) fn policy_of(config: &Config) -> Result<Policy, GatewayError> {
-    let path = config.policy_file.clone();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(GatewayError::PolicyUnreadable { path, source }),
-    };
+    read_policy(&config.policy_file)
+}
+
+/// The release rules in a file, proved.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy, GatewayError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| GatewayError::PolicyUnreadable { path: path.to_owned(), source })?;
     let today = clock::japanese_day(clock::now());
-    Policy::compile(&text, &field_catalog(), today).map_err(|source| GatewayError::PolicyRefused { path, source })
+    let compiled = Policy::compile(&text, &field_catalog(), today);
+    compiled.map_err(|source| GatewayError::PolicyRefused { path: path.to_owned(), source })
 }
 
-fn server(limits: &Limits) -> Server {
-    Server::builder()
-        .max_concurrent_streams(limits.streams_per_connection_max)
-        .concurrency_limit_per_connection(limits.calls_per_connection_max)
-        .http2_max_header_list_size(limits.header_bytes_max)
-        .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(limits.keepalive_timeout_s)))
-        .max_connection_age(Duration::from_secs(limits.connection_age_max_s))
-        .max_connection_age_grace(Duration::from_secs(limits.stream_timeout_s))
-}
-
-fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
+fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
     let reflection = || {
@@ -237,7 +217,7 @@ fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
             .register_encoded_file_descriptor_set(atena_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let size = limits.message_bytes_max;
+    let size = hall.limits.message_bytes_max;
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(health_service)
@@ -250,5 +230,5 @@ fn routes(hall: &Arc<Hall>, limits: &Limits) -> Result<Routes, GatewayError> {
             TransferLogServiceServer::new(TransferLog { hall: Arc::clone(hall) }).max_decoding_message_size(size),
         );
     let tiles = crate::log::serve::router(Arc::clone(hall));
-    Ok(Routes::from(routes.routes().into_axum_router().merge(tiles)))
+    Ok(Routes::from(routes.routes().into_axum_router().merge(tiles)).prepare())
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atena_domain::{Dataset, UnifiedAddressNumber};
+use arc_swap::ArcSwap;
+use atena_domain::{Dataset, MunicipalityCode, UnifiedAddressNumber};
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::Store;
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
 use uuid::Uuid;
 
+use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Limits;
 use crate::health::Health;
@@ -18,7 +20,9 @@ use crate::service::linkage::Together;
 
 /// Rules, database, keys, limits and counters of one municipality.
 pub(crate) struct Hall {
-    pub(crate) policy: Policy,
+    /// The rules in force; see [`Self::policy`].
+    rules: ArcSwap<Policy>,
+    municipality: MunicipalityCode,
     pub(crate) catalog: FieldCatalog,
     pub(crate) store: Store,
     pub(crate) together: Together,
@@ -32,6 +36,41 @@ pub(crate) struct Hall {
 // === impl Hall ===
 
 impl Hall {
+    /// The hall of the municipality whose rules these are.
+    pub(crate) fn of(policy: Policy, store: Store, vault: Arc<Vault>, log: Log, limits: Limits) -> Self {
+        Self {
+            municipality: policy.municipality_code().clone(),
+            metrics: Metrics::of(policy.municipality_code()),
+            rules: ArcSwap::from_pointee(policy),
+            catalog: field_catalog(),
+            store,
+            together: Together::default(),
+            vault,
+            log,
+            limits,
+            health: Health::new(),
+        }
+    }
+
+    /// The rules in force now. They may change while a call is under way, so what has to fit together is decided by one of them.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.rules.load_full()
+    }
+
+    /// Puts other rules in force, for the next decision on.
+    pub(crate) fn change_policy(&self, policy: Policy) -> Result<(), String> {
+        if *policy.municipality_code() != self.municipality {
+            return Err(format!("they are rules of another municipality, {}", policy.municipality_code().as_str()));
+        }
+        self.rules.store(Arc::new(policy));
+        Ok(())
+    }
+
+    /// The municipality (全国地方公共団体コード) that is served here.
+    pub(crate) fn municipality_code(&self) -> &MunicipalityCode {
+        &self.municipality
+    }
+
     /// Today in Japan, for the validity of rules and legal bases.
     pub(crate) fn today(&self) -> jiff::civil::Date {
         clock::japanese_day(clock::now())

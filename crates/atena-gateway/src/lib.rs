@@ -31,6 +31,7 @@ mod health;
 mod keeper;
 mod log;
 mod metrics;
+mod reload;
 mod service;
 mod status;
 pub mod telemetry;
@@ -43,7 +44,7 @@ pub use config::{
     Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
 };
 pub use databases::Databases;
-pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of};
+pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};
 pub use keeper::{Backup, BackupError, ExportError, Keeper, Loss, MigrateError, Moved, Restored, migrate};
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, WitnessRefused, log_key};

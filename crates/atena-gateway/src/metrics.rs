@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
-use opentelemetry::metrics::{Counter, Histogram};
+use jiff::Timestamp;
+use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use opentelemetry::{KeyValue, global};
+
+use crate::door::Expiry;
 
 /// What the gateway of one municipality counts.
 pub(crate) struct Metrics {
@@ -14,6 +17,7 @@ pub(crate) struct Metrics {
     records: Counter<u64>,
     refusals: Counter<u64>,
     log_commit_seconds: Histogram<f64>,
+    expires_in_seconds: Gauge<i64>,
 }
 
 // === impl Metrics ===
@@ -36,6 +40,13 @@ impl Metrics {
                 .f64_histogram("atena.transfer_log.commit")
                 .with_unit("s")
                 .with_description("Time until transfer records were durable")
+                .build(),
+            expires_in_seconds: meter
+                .i64_gauge("atena.certificate.expires_in")
+                .with_unit("s")
+                .with_description(
+                    "Time until a certificate, an authority or a revocation list runs out; negative afterwards",
+                )
                 .build(),
         }
     }
@@ -67,6 +78,15 @@ impl Metrics {
                 KeyValue::new("direction", direction),
             ],
         );
+    }
+
+    pub(crate) fn expiry(&self, expiry: &Expiry, now: Timestamp) {
+        let labels = [
+            self.municipality.clone(),
+            KeyValue::new("kind", expiry.kind.as_str()),
+            KeyValue::new("name", expiry.name.clone()),
+        ];
+        self.expires_in_seconds.record(expiry.left_s(now), &labels);
     }
 
     pub(crate) fn log_commit(&self, took: Duration) {

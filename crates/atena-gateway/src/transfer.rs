@@ -154,7 +154,7 @@ fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord
         content_sha256: None,
         method: method.name,
         request_id: None,
-        policy_hash: hall.policy.hash(),
+        policy_hash: hall.policy().hash(),
     }
 }
 
@@ -183,6 +183,7 @@ impl Call {
         record.rule_version = permit.rule_version();
         record.legal_basis = Some(permit.basis().into());
         record.fields = permit.field_names();
+        record.policy_hash = permit.policy_hash();
         record
     }
 

@@ -143,6 +143,28 @@ impl ReleasePermit {
         self.policy_hash
     }
 
+    /// Whether another decision allows exactly the same, on the same rule and bases; the rest of the policy may differ.
+    #[must_use]
+    pub fn allows_the_same_as(&self, other: &Self) -> bool {
+        let Self {
+            caller,
+            division,
+            affair,
+            dataset,
+            rule_id,
+            rule_version,
+            basis,
+            filter: _,
+            field_names,
+            policy_hash: _,
+            personal_number_basis,
+        } = self;
+        // The filter is made from the field names.
+        (caller, division, affair, dataset) == (&other.caller, &other.division, &other.affair, &other.dataset)
+            && (rule_id, rule_version, basis) == (&other.rule_id, &other.rule_version, &other.basis)
+            && (field_names, personal_number_basis) == (&other.field_names, &other.personal_number_basis)
+    }
+
     /// Permission to open the person's number: only where this permit releases the personal number of dataset `person` and the caller
     /// had a legal basis in force on the day of the decision.
     #[must_use]

@@ -2,6 +2,7 @@
 
 mod auditor;
 mod operator;
+mod pki;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use auditor::{
 };
 
 pub(crate) use operator::{BackupArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
+pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 
 use crate::init::DEFAULT_MUNICIPALITY;
 
@@ -150,6 +152,9 @@ pub(crate) enum Command {
     /// Look after the transfer log at the machine: check it, copy it out, tell its public key (記録の点検).
     #[command(subcommand)]
     Log(LogCommand),
+    /// Issue, revoke, renew and look at certificates (証明書).
+    #[command(subcommand)]
+    Pki(PkiCommand),
     /// Look at release rules without a gateway (移転のルールの確認).
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -1,13 +1,19 @@
-//! The door: TLS 1.3 with a client certificate, and nothing else gets in.
+//! The door: TLS 1.3 with a client certificate that is on no revocation list, and nothing else gets in.
 //!
-//! An accept loop of our own over `tokio-rustls`, because tonic's TLS settings know neither revocation lists nor reloads. What a
-//! connection proved about itself travels with it as a [`Peer`]; who that is in the registry is decided on every call.
+//! An accept loop of our own over `tokio-rustls` and `hyper`, because tonic's know neither revocation lists nor reloads. What a
+//! connection proved about itself travels with its requests as a [`Peer`]; who that is in the registry is decided on every call.
 
 mod accept;
+mod arriving;
+mod connection;
+mod expiry;
 mod identity;
+mod open;
 mod stream;
 mod tls;
 
-pub(crate) use accept::accept;
+pub(crate) use accept::Door;
+pub(crate) use connection::serve;
+pub(crate) use expiry::Expiry;
 pub(crate) use identity::Peer;
-pub(crate) use tls::{TlsError, server_config};
+pub(crate) use tls::TlsError;

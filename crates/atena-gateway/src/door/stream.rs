@@ -1,10 +1,8 @@
 //! One accepted connection, with what it proved about itself.
 
-use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,27 +10,24 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::identity::Peer;
+use super::open::OpenPlace;
 
-/// A TLS connection that has to say something before its first-byte deadline.
+/// Bytes with which every HTTP/2 client begins (RFC 9113 §3.4).
+const PREFACE_BYTES: usize = 24;
+
+/// A TLS connection that has to say what HTTP/2 begins with before its deadline, and that ends at once when its certificate is believed
+/// no more.
 pub(crate) struct DoorStream {
     inner: TlsStream<TcpStream>,
     peer: Peer,
-    first_byte: Option<Pin<Box<Sleep>>>,
+    /// Until the preface is whole: the bytes that are missing, and the deadline.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _connection: OwnedSemaphorePermit,
-    _identity: IdentityPlace,
-}
-
-/// Open connections by identity.
-#[derive(Clone, Default)]
-pub(crate) struct IdentityPlaces(Arc<Mutex<HashMap<String, usize>>>);
-
-/// One connection's place among those of its identity, given back when dropped.
-pub(crate) struct IdentityPlace {
-    places: IdentityPlaces,
-    identity: String,
+    _open: OpenPlace,
 }
 
 // === impl DoorStream ===
@@ -41,20 +36,24 @@ impl DoorStream {
     pub(crate) fn new(
         inner: TlsStream<TcpStream>,
         peer: Peer,
-        first_byte_timeout: Duration,
+        preface_timeout: Duration,
         connection: OwnedSemaphorePermit,
-        identity: IdentityPlace,
+        open: OpenPlace,
     ) -> Self {
-        let first_byte = Some(Box::pin(tokio::time::sleep(first_byte_timeout)));
-        Self { inner, peer, first_byte, _connection: connection, _identity: identity }
+        let preface = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(preface_timeout))));
+        let cut = Box::pin(open.cut.clone().cancelled_owned());
+        Self { inner, peer, preface, cut, _connection: connection, _open: open }
     }
-}
 
-impl Connected for DoorStream {
-    type ConnectInfo = Peer;
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
@@ -65,23 +64,24 @@ impl AsyncRead for DoorStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.poll_cut(context)?;
+        let before = buffer.filled().len();
         let result = Pin::new(&mut this.inner).poll_read(context, buffer);
-        match (&result, &mut this.first_byte) {
-            (Poll::Ready(_), first_byte) => {
-                *first_byte = None;
-                result
+        if let Some((missing, deadline)) = &mut this.preface {
+            *missing = missing.saturating_sub(buffer.filled().len() - before);
+            if *missing == 0 {
+                this.preface = None;
+            } else if deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            (Poll::Pending, Some(deadline)) => {
-                ready!(deadline.as_mut().poll(context));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            (Poll::Pending, None) => Poll::Pending,
         }
+        result
     }
 }
 
 impl AsyncWrite for DoorStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_cut(context)?;
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
@@ -90,6 +90,7 @@ impl AsyncWrite for DoorStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.poll_cut(context)?;
         Pin::new(&mut self.inner).poll_write_vectored(context, slices)
     }
 
@@ -103,34 +104,5 @@ impl AsyncWrite for DoorStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-}
-
-// === impl IdentityPlaces ===
-
-impl IdentityPlaces {
-    /// A place for one more connection of this identity; `None` when all `max` are taken.
-    pub(crate) fn take(&self, peer: &Peer, max: usize) -> Option<IdentityPlace> {
-        let identity = peer.uri().unwrap_or_default().to_owned();
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(identity.clone()).or_default();
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        drop(open);
-        Some(IdentityPlace { places: self.clone(), identity })
-    }
-}
-
-impl Drop for IdentityPlace {
-    fn drop(&mut self) {
-        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.identity) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.identity);
-            }
-        }
     }
 }

@@ -1,18 +1,36 @@
-//! TLS settings of the door.
+//! TLS settings of the door, as the files say now.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+use x509_parser::parse_x509_crl;
 
+use super::expiry::{self, Expiry, Kind};
 use crate::config::TlsConfig;
+
+/// First byte of a DER structure (SEQUENCE): a revocation list that is not PEM.
+const DER_SEQUENCE: u8 = 0x30;
 
 /// Why the door's TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// A file can't be read.
+    #[error("cannot read a {what} from {path}: {source}{hint}")]
+    Unreadable {
+        /// What was looked for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+        /// What to do, if that is known.
+        hint: &'static str,
+    },
     /// A PEM file can't be read or holds nothing of the kind.
     #[error("cannot read a {what} from {path}: {source}")]
     Pem {
@@ -23,6 +41,14 @@ pub enum TlsError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
+    /// A file holds something, but not this.
+    #[error("{path} holds no well-formed {what}")]
+    Malformed {
+        /// What was looked for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The client authority can't be used.
     #[error("the client authority {path} can't be used: {source}")]
     ClientAuthority {
@@ -31,36 +57,132 @@ pub enum TlsError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Nobody says which certificates of an authority are revoked.
+    #[error(
+        "no revocation list (CRL) of the client authority `{authority}`: add it to client_crls, or every certificate would be refused"
+    )]
+    NoRevocationList {
+        /// The authority's name.
+        authority: String,
+    },
     /// Certificate and key don't fit, or the provider lacks something.
     #[error("the server certificate can't be used: {0}")]
     Server(#[from] rustls::Error),
 }
 
-/// TLS 1.3 only, client certificate required. No resumption: a resumed session would not be checked again.
-pub(crate) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&config.client_ca)? {
-        roots
-            .add(certificate)
-            .map_err(|source| TlsError::ClientAuthority { path: config.client_ca.clone(), source: source.into() })?;
+/// What the door shows and whom it believes. It never changes; a reload makes a new one.
+pub(crate) struct Tls {
+    server: Arc<ServerConfig>,
+    clients: Arc<dyn ClientCertVerifier>,
+    expiries: Vec<Expiry>,
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Reads the files. TLS 1.3 only, client certificate required and looked up in revocation lists that have not run out. No
+    /// resumption: a resumed session is not checked again, and its client would get past a revocation.
+    pub(crate) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let refused = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::ClientAuthority {
+            path: config.client_ca.clone(),
+            source,
+        };
+        let authorities = certificates(&config.client_ca)?;
+        let lists = revocation_lists(&config.client_crls)?;
+        let mut expiries = Vec::new();
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots.add(authority.clone()).map_err(|source| refused(source.into()))?;
+            let malformed = || TlsError::Malformed { what: "certificate", path: config.client_ca.clone() };
+            expiries.push(expiry::of_certificate(Kind::ClientAuthority, authority).ok_or_else(malformed)?);
+            listed(authority, &lists).ok_or_else(malformed)??;
+        }
+        for (path, list) in &lists {
+            let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
+            expiries.push(expiry::of_revocation_list(list).ok_or_else(malformed)?);
+        }
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .with_crls(lists.into_iter().map(|(_, list)| list))
+            .enforce_revocation_expiration()
+            .build()
+            .map_err(|source| refused(source.into()))?;
+        let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
+            what: "private key",
+            path: config.key.clone(),
+            source,
+        })?;
+        let own = certificates(&config.certificate)?;
+        let malformed = || TlsError::Malformed { what: "certificate", path: config.certificate.clone() };
+        let shown = own.first().and_then(|own| expiry::of_certificate(Kind::ServerCertificate, own));
+        expiries.push(shown.ok_or_else(malformed)?);
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_single_cert(own, key)?;
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        Ok(Self { server: Arc::new(server), clients, expiries })
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|source| TlsError::ClientAuthority { path: config.client_ca.clone(), source: source.into() })?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
-        what: "private key",
-        path: config.key.clone(),
-        source,
-    })?;
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&config.certificate)?, key)?;
-    server.alpn_protocols = vec![b"h2".to_vec()];
-    server.session_storage = Arc::new(NoServerSessionStorage {});
-    server.send_tls13_tickets = 0;
-    Ok(Arc::new(server))
+
+    /// For handshakes.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    /// Whether a client certificate would be let in now: issued by an authority of ours, in its time, on no revocation list.
+    pub(crate) fn believes(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let Some((certificate, intermediates)) = chain.split_first() else {
+            return Err(rustls::Error::NoCertificatesPresented);
+        };
+        self.clients.verify_client_cert(certificate, intermediates, UnixTime::now()).map(|_| ())
+    }
+
+    /// When each of its files runs out.
+    pub(crate) fn expiries(&self) -> &[Expiry] {
+        &self.expiries
+    }
+}
+
+/// Every authority needs a list, even an empty one: without it rustls refuses every certificate, which is right but says nothing.
+/// `None` where the certificate is malformed.
+fn listed(
+    authority: &CertificateDer<'_>,
+    lists: &[(PathBuf, CertificateRevocationListDer<'_>)],
+) -> Option<Result<(), TlsError>> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(authority).ok()?;
+    let found = lists.iter().any(|(_, list)| {
+        parse_x509_crl(list).is_ok_and(|(_, list)| list.issuer().as_raw() == parsed.subject().as_raw())
+    });
+    let missing = || TlsError::NoRevocationList { authority: parsed.subject().to_string() };
+    Some(if found { Ok(()) } else { Err(missing()) })
+}
+
+fn revocation_lists(paths: &[PathBuf]) -> Result<Vec<(PathBuf, CertificateRevocationListDer<'static>)>, TlsError> {
+    let mut lists = Vec::new();
+    for path in paths {
+        let bytes = std::fs::read(path).map_err(|source| TlsError::Unreadable {
+            what: "revocation list (CRL)",
+            path: path.clone(),
+            source,
+            hint: "; the built-in authority writes it: atena pki renew --home DIR",
+        })?;
+        // Authorities publish DER as often as PEM.
+        if bytes.first() == Some(&DER_SEQUENCE) {
+            lists.push((path.clone(), CertificateRevocationListDer::from(bytes)));
+            continue;
+        }
+        let pem = |source| TlsError::Pem { what: "revocation list (CRL)", path: path.clone(), source };
+        let before = lists.len();
+        for list in CertificateRevocationListDer::pem_slice_iter(&bytes) {
+            lists.push((path.clone(), list.map_err(pem)?));
+        }
+        if lists.len() == before {
+            return Err(pem(rustls::pki_types::pem::Error::NoItemsFound));
+        }
+    }
+    Ok(lists)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -34,7 +34,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
 
     let permit = match Affair::parse(&request.affair) {
         Ok(affair) => {
-            match hall.policy.authorize_release(&call.caller.system_id, &affair, Dataset::Person, hall.today()) {
+            match hall.policy().authorize_release(&call.caller.system_id, &affair, Dataset::Person, hall.today()) {
                 Ok(permit) => permit,
                 Err(refusal) => return refused(refusal.into()).await,
             }
@@ -79,7 +79,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
     if protected {
         // The flag is shared so that nobody learns of the protection too late; the address is not.
         person.protected = fields.iter().any(|field| field == "protected");
-        if !hall.policy.system(&call.caller.system_id).is_some_and(|system| system.sees_protected_address()) {
+        if !hall.policy().system(&call.caller.system_id).is_some_and(|system| system.sees_protected_address()) {
             person.address = None;
             fields.retain(|field| !field.starts_with(ADDRESS));
         }

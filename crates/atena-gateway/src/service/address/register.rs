@@ -64,7 +64,7 @@ pub(super) struct Checked {
 
 /// Checks registrations one by one, before their turn to be stored.
 pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Checked, CallError> {
-    let permit = call.hall.policy.authorize_registration(&call.caller.system_id, call.hall.today())?;
+    let permit = call.hall.policy().authorize_registration(&call.caller.system_id, call.hall.today())?;
     let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
     let mut candidates = Vec::with_capacity(items.len());
     let mut records = Vec::new();
@@ -117,7 +117,7 @@ pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Regist
 }
 
 fn may_migrate(call: &Call) -> bool {
-    call.hall.policy.system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number())
+    call.hall.policy().system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number())
 }
 
 /// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.

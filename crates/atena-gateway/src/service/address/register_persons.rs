@@ -57,7 +57,10 @@ pub(super) fn result(call: &Call, index: usize, registered: Registered) -> v1::R
 
 /// The unified number as this caller may see it: empty unless its registry entry allows it.
 pub(super) fn unified_for(call: &Call, unified: Option<&UnifiedAddressNumber>) -> String {
-    let allowed =
-        call.hall.policy.system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number());
+    let allowed = call
+        .hall
+        .policy()
+        .system(&call.caller.system_id)
+        .is_some_and(|system| system.receives_unified_address_number());
     unified.filter(|_| allowed).map(UnifiedAddressNumber::as_str).unwrap_or_default().to_owned()
 }

@@ -18,7 +18,7 @@ pub(crate) async fn run(
 ) -> Result<v1::ReplacePersonalNumberResponse, CallError> {
     call.keep_request_id(&request.request_id)?;
     let hall = &call.hall;
-    let permit = hall.policy.authorize_registration(&call.caller.system_id, hall.today())?;
+    let permit = hall.policy().authorize_registration(&call.caller.system_id, hall.today())?;
     let local = LocalAddressNumber::parse(&request.local_address_number).ok();
     let mut record = inbound(&call, &permit, local.clone());
     record.fields = Arc::from(["personal_number".to_owned()]);

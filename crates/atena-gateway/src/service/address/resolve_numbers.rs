@@ -20,7 +20,7 @@ pub(crate) async fn run(
     call.keep_request_id(&request.request_id)?;
     let hall = &call.hall;
     let system = &call.caller.system_id;
-    hall.policy.authorize_resolve(system, hall.today())?;
+    hall.policy().authorize_resolve(system, hall.today())?;
     if request.local_address_numbers.len() + request.unified_address_numbers.len() > NUMBERS_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "name at most 1,000 numbers in one call"));
     }

@@ -13,7 +13,7 @@ pub(crate) async fn run(
     call: Arc<Call>,
     _: v1::ListEntitlementsRequest,
 ) -> Result<v1::ListEntitlementsResponse, CallError> {
-    let policy = &call.hall.policy;
+    let policy = call.hall.policy();
     let entitlements = policy.entitlements(&call.caller.system_id, call.hall.today());
     Ok(v1::ListEntitlementsResponse {
         entitlements: entitlements

@@ -33,6 +33,19 @@ struct Allowed {
     permits: Vec<ReleasePermit>,
 }
 
+// === impl Allowed ===
+
+impl Allowed {
+    /// Whether the rules of now, on the day of now, still allow exactly the same. A long pull must not outlive its permission.
+    fn still(&self, call: &Call) -> bool {
+        let (policy, today) = (call.hall.policy(), call.hall.today());
+        self.permits.iter().all(|permit| {
+            let now = policy.authorize_release(permit.caller(), permit.affair(), permit.dataset(), today);
+            now.is_ok_and(|now| now.allows_the_same_as(permit))
+        })
+    }
+}
+
 const GET_RECORDS: Method = Method { name: "LinkageService/GetRecords", direction: Direction::Outbound };
 const PULL_RECORDS: Method = Method { name: "LinkageService/PullRecords", direction: Direction::Outbound };
 const LIST_ENTITLEMENTS: Method = Method { name: "LinkageService/ListEntitlements", direction: Direction::Outbound };
@@ -49,7 +62,9 @@ fn decide(call: &Call, affair: &str, datasets: &[Dataset]) -> Result<Vec<Release
         let today = call.hall.today();
         datasets
             .iter()
-            .map(|dataset| Ok(call.hall.policy.authorize_release(&call.caller.system_id, &affair, *dataset, today)?))
+            .map(|dataset| {
+                Ok(call.hall.policy().authorize_release(&call.caller.system_id, &affair, *dataset, today)?)
+            })
             .collect()
     })
 }
@@ -57,7 +72,7 @@ fn decide(call: &Call, affair: &str, datasets: &[Dataset]) -> Result<Vec<Release
 /// Records a refusal once for each subject and dataset, and hands the error back.
 async fn refuse(call: &Call, affair: &str, datasets: &[Dataset], subjects: &[Subject], error: CallError) -> CallError {
     // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
-    let affair = Affair::parse(affair).ok().filter(|affair| call.hall.policy.knows_affair(affair));
+    let affair = Affair::parse(affair).ok().filter(|affair| call.hall.policy().knows_affair(affair));
     let records = subjects
         .iter()
         .flat_map(|subject| datasets.iter().map(move |dataset| call.transfer(Some(*dataset), subject)))

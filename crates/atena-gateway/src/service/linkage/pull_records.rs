@@ -267,6 +267,10 @@ impl<'a> Pull<'a> {
     /// Logs the chunk, then sends it (log-before-release), while the next is packed; chunks leave in their order. Room is made first, so
     /// that nothing is logged that the client won't take.
     async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
+        if !self.allowed.still(self.call) {
+            self.sent().await?;
+            return Err(self.rules_changed().await);
+        }
         let chunk = std::mem::take(&mut self.chunk);
         let (deliveries, transfers): (Vec<_>, Vec<_>) =
             chunk.parcels.into_iter().map(|parcel| (parcel.delivery, parcel.transfer)).unzip();
@@ -296,6 +300,16 @@ impl<'a> Pull<'a> {
         let Some(leaving) = self.leaving.take() else { return Ok(()) };
         let lost = |_| CallError::new(Reason::Internal, "a chunk could not be sent; tell the operator");
         leaving.await.map_err(lost)?
+    }
+
+    /// Records for every dataset that the rest of the pull is not allowed any more.
+    async fn rules_changed(&self) -> CallError {
+        let error = CallError::new(
+            Reason::RuleChanged,
+            "the rules changed during the pull; what was sent until now was allowed; pull again without a cursor",
+        );
+        let affair = self.allowed.permits.first().map(|permit| permit.affair().as_str()).unwrap_or_default();
+        refuse(self.call, affair, &self.allowed.datasets, &[Subject::default()], error).await
     }
 
     /// Records for every dataset that the rest of the pull was cancelled or timed out.

@@ -14,7 +14,7 @@ pub(crate) async fn run(
     request: v1::GetPushStatusRequest,
 ) -> Result<v1::GetPushStatusResponse, CallError> {
     let dataset = parse_pension_dataset(request.dataset)?;
-    let permit = match call.hall.policy.authorize_push(&call.caller.system_id, dataset, call.hall.today()) {
+    let permit = match call.hall.policy().authorize_push(&call.caller.system_id, dataset, call.hall.today()) {
         Ok(permit) => permit,
         Err(refusal) => {
             let record = call.transfer(Some(dataset), &Subject::default());

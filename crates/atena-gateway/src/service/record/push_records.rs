@@ -31,8 +31,8 @@ pub(crate) async fn run(
     chunks: Streaming<v1::PushRecordsRequest>,
     answers: Answers<v1::PushRecordsResponse>,
 ) -> Result<(), CallError> {
-    let system = call.hall.policy.system(&call.caller.system_id);
-    if !system.is_some_and(|system| system.has_role(Role::DatasetOwner)) {
+    let policy = call.hall.policy();
+    if !policy.system(&call.caller.system_id).is_some_and(|system| system.has_role(Role::DatasetOwner)) {
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
     let mut ahead = Ahead::new(&call, chunks, prepare);
@@ -85,7 +85,7 @@ async fn may_they(call: &Call, records: &[v1::PushedRecord]) -> Result<HashMap<D
     let today = call.hall.today();
     let mut permits = HashMap::new();
     for dataset in records.iter().filter_map(|record| dataset_of(record).ok()).collect::<HashSet<_>>() {
-        match call.hall.policy.authorize_push(&call.caller.system_id, dataset, today) {
+        match call.hall.policy().authorize_push(&call.caller.system_id, dataset, today) {
             Ok(permit) => permits.insert(dataset, permit),
             Err(refusal) => {
                 let record = call.transfer(Some(dataset), &Subject::default());

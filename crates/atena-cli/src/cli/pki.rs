@@ -1,0 +1,106 @@
+//! Commands around certificates.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::pki::CERTIFICATE_DAYS;
+
+/// `atena pki`.
+#[derive(Subcommand)]
+pub(crate) enum PkiCommand {
+    /// Issue a client certificate for a system of the registry (証明書の発行).
+    ///
+    /// Writes SYSTEM.crt and SYSTEM.key (mode 0600). With --csr the key stays where it was made: the vendor sends a signing request, and
+    /// only the certificate comes out; of the request nothing but the key is taken.
+    #[command(
+        after_help = "Examples:\n  atena pki issue --home /srv/atena --system long-term-care\n  atena pki issue --home /srv/atena --system welfare --csr welfare.csr --out ."
+    )]
+    Issue(PkiIssueArgs),
+    /// Revoke certificates (証明書の失効). Gateways cut off open connections within a second.
+    #[command(
+        after_help = "Examples:\n  atena pki revoke --home /srv/atena --system welfare --reason key-compromise\n  atena pki revoke --home /srv/atena --serial 5f0e…"
+    )]
+    Revoke(PkiRevokeArgs),
+    /// Renew the revocation list, and every certificate that ends within 30 days (証明書の更新).
+    ///
+    /// A gateway lets nobody in on a revocation list that has run out (35 days), so run this daily by a timer; deploy/systemd has one.
+    /// Gateways take the new files without a restart. Systems need their new SYSTEM.crt and SYSTEM.key; the old ones stay valid until
+    /// they end.
+    #[command(after_help = "Example:\n  atena pki renew --home /srv/atena")]
+    Renew(PkiRenewArgs),
+    /// Show every certificate and revocation list that the settings name, and what the built-in authority issued (証明書の状態).
+    ///
+    /// Works as well with the authority of the municipality. Exits with 2 when something has run out or ends soon (certificates 30 days,
+    /// lists 7).
+    #[command(after_help = "Example:\n  atena pki status --home /srv/atena")]
+    Status {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
+}
+
+/// `atena pki issue`.
+#[derive(Args)]
+pub(crate) struct PkiIssueArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The system, as policy.toml calls it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) system: String,
+    /// A certificate signing request (PKCS #10, PEM) of the system.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csr: Option<PathBuf>,
+    /// Days that it is valid.
+    #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub(crate) days: u16,
+    /// Directory for the files (default: pki/systems of the home).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `atena pki revoke`.
+#[derive(Args)]
+pub(crate) struct PkiRevokeArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Every valid certificate of this system.
+    #[arg(long, value_name = "ID", required_unless_present = "serial", conflicts_with = "serial")]
+    pub(crate) system: Option<String>,
+    /// The certificate with this serial number (hexadecimal, as `atena pki status` shows it).
+    #[arg(long, value_name = "HEX")]
+    pub(crate) serial: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "unspecified")]
+    pub(crate) reason: ReasonArg,
+}
+
+/// Why a certificate is revoked (RFC 5280 §5.3.1).
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReasonArg {
+    /// Not told.
+    Unspecified,
+    /// Somebody else may have the key (鍵の漏えい).
+    KeyCompromise,
+    /// There is a newer one.
+    Superseded,
+    /// The system is used no more (利用終了).
+    CessationOfOperation,
+}
+
+/// `atena pki renew`.
+#[derive(Args)]
+pub(crate) struct PkiRenewArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Renew the certificates of these systems, however long they are still valid.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub(crate) system: Vec<String>,
+    /// Renew the server's certificate, however long it is still valid.
+    #[arg(long)]
+    pub(crate) server: bool,
+}

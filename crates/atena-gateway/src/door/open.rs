@@ -1,0 +1,78 @@
+//! The connections that are open, and the end of those whose certificate is believed no more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
+
+use super::identity::Peer;
+use super::tls::Tls;
+
+/// Every open connection of the door.
+#[derive(Clone, Default)]
+pub(crate) struct OpenConnections(Arc<Mutex<Open>>);
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    by_number: HashMap<u64, Connection>,
+}
+
+struct Connection {
+    identity: Arc<str>,
+    chain: Arc<[CertificateDer<'static>]>,
+    cut: CancellationToken,
+}
+
+/// One connection's place among them, given back when dropped.
+pub(crate) struct OpenPlace {
+    open: OpenConnections,
+    number: u64,
+    /// Cancelled when the connection must end at once.
+    pub(crate) cut: CancellationToken,
+}
+
+// === impl OpenConnections ===
+
+impl OpenConnections {
+    /// A place for one more connection of this identity; `None` when all `max` are taken.
+    pub(crate) fn take(&self, peer: &Peer, chain: &[CertificateDer<'_>], max: usize) -> Option<OpenPlace> {
+        let identity: Arc<str> = peer.uri().unwrap_or_default().into();
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.by_number.values().filter(|connection| connection.identity == identity).count() >= max {
+            return None;
+        }
+        let (number, cut) = (open.next, CancellationToken::new());
+        open.next += 1;
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        open.by_number.insert(number, Connection { identity, chain, cut: cut.clone() });
+        drop(open);
+        Some(OpenPlace { open: self.clone(), number, cut })
+    }
+
+    /// Ends every connection whose certificate `tls` does not believe (any more): revoked since, run out, or its authority gone.
+    /// Returns how many.
+    pub(crate) fn cut_disbelieved(&self, tls: &Tls) -> usize {
+        let all: Vec<_> = {
+            let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let each = open.by_number.values();
+            each.map(|it| (Arc::clone(&it.identity), Arc::clone(&it.chain), it.cut.clone())).collect()
+        };
+        let mut cut = 0;
+        for (identity, chain, end) in all {
+            if let Err(error) = tls.believes(&chain) {
+                tracing::warn!(%identity, %error, "a connection is cut off: its certificate is believed no more");
+                end.cancel();
+                cut += 1;
+            }
+        }
+        cut
+    }
+}
+
+impl Drop for OpenPlace {
+    fn drop(&mut self) {
+        self.open.0.lock().unwrap_or_else(PoisonError::into_inner).by_number.remove(&self.number);
+    }
+}

@@ -1,0 +1,171 @@
+//! Certificates, revocation lists and rules are read again when their files change: nothing has to be restarted, and no call is dropped
+//! for it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::Config;
+use crate::door::Door;
+use crate::gateway::read_policy;
+use crate::hall::Hall;
+
+/// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often open connections are looked at though no file changed: certificates and lists also run out.
+const LOOK_AGAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often the time left is measured.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often the operator is told again.
+const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// Files, as they were when they were looked at last.
+pub(crate) struct Watched {
+    files: Vec<PathBuf>,
+    seen: Vec<Option<Stamp>>,
+    /// Why they could not be used the last time: they are tried until they can.
+    trouble: Option<String>,
+}
+
+/// What changes when a file is written or replaced.
+type Stamp = (SystemTime, u64, u64);
+
+/// The files of a gateway that may change while it runs.
+pub(crate) struct Reload {
+    policy_file: PathBuf,
+    certificates: Watched,
+    rules: Watched,
+}
+
+// === impl Reload ===
+
+impl Reload {
+    /// To be made before the files are read for the first time.
+    pub(crate) fn of(config: &Config) -> Self {
+        let tls = &config.tls;
+        let mut certificates = vec![tls.certificate.clone(), tls.key.clone(), tls.client_ca.clone()];
+        certificates.extend(tls.client_crls.iter().cloned());
+        Self {
+            policy_file: config.policy_file.clone(),
+            certificates: Watched::now(certificates),
+            rules: Watched::now(vec![config.policy_file.clone()]),
+        }
+    }
+
+    /// Looks until stopped.
+    pub(crate) async fn run(mut self, hall: Arc<Hall>, door: Arc<Door>, stop: CancellationToken) {
+        let (mut looked_again, mut measured, mut warned) = (Instant::now(), None::<Instant>, None::<Instant>);
+        loop {
+            if warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+                warned = Some(Instant::now());
+                door.expiries().iter().for_each(|expiry| expiry.warn(clock::now()));
+            }
+            if measured.is_none_or(|at| at.elapsed() >= EXPIRY_INTERVAL) {
+                measured = Some(Instant::now());
+                door.expiries().iter().for_each(|expiry| hall.metrics.expiry(expiry, clock::now()));
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_INTERVAL) => (),
+            }
+            let again = looked_again.elapsed() >= LOOK_AGAIN_INTERVAL;
+            if again {
+                looked_again = Instant::now();
+            }
+            let (hall, door) = (Arc::clone(&hall), Arc::clone(&door));
+            // Files and signatures: neither belongs on a thread that serves calls.
+            let look = tokio::task::spawn_blocking(move || {
+                let renewed = self.look(&hall, &door, again);
+                (self, renewed)
+            });
+            let Ok((back, renewed)) = look.await else {
+                tracing::error!("certificates and rules are not watched any more: restart the gateway");
+                return;
+            };
+            self = back;
+            if renewed {
+                (measured, warned) = (None, None);
+            }
+        }
+    }
+
+    /// Whether certificates were read anew.
+    fn look(&mut self, hall: &Hall, door: &Door, again: bool) -> bool {
+        let read = self.certificates.read("certificates", || door.reload().map_err(|error| error.to_string()));
+        if !read && again {
+            door.look_again();
+        }
+        let policy_file = &self.policy_file;
+        self.rules.read("rules", || {
+            let policy = read_policy(policy_file).map_err(|error| error.to_string())?;
+            hall.change_policy(policy)
+        });
+        read
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    fn now(files: Vec<PathBuf>) -> Self {
+        let seen = files.iter().map(stamp).collect();
+        Self { files, seen, trouble: None }
+    }
+
+    /// Reads the files if they changed, or if they could not be used the last time. What is in force stays in force until they can: two
+    /// files that belong together are not replaced at one instant, and a slip of the pen must not stop a town hall.
+    fn read(&mut self, what: &'static str, read: impl FnOnce() -> Result<(), String>) -> bool {
+        let now: Vec<_> = self.files.iter().map(stamp).collect();
+        if now == self.seen && self.trouble.is_none() {
+            return false;
+        }
+        self.seen = now;
+        match read() {
+            Ok(()) => {
+                tracing::info!("{what} read anew");
+                self.trouble = None;
+                true
+            }
+            Err(trouble) => {
+                if self.trouble.as_ref() != Some(&trouble) {
+                    tracing::error!("the new {what} can't be used, those read before stay in force: {trouble}");
+                }
+                self.trouble = Some(trouble);
+                false
+            }
+        }
+    }
+}
+
+fn stamp(file: &PathBuf) -> Option<Stamp> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_when_they_changed_and_tried_again_until_they_can_be_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "one").unwrap();
+        let mut watched = Watched::now(vec![file.clone()]);
+        assert!(!watched.read("files", || unreachable!("nothing changed")));
+        fs::write(&file, "broken").unwrap();
+        assert!(!watched.read("files", || Err("broken".to_owned())));
+        assert!(watched.read("files", || Ok(())));
+        assert!(!watched.read("files", || unreachable!("nothing changed")));
+        fs::remove_file(&file).unwrap();
+        assert!(!watched.read("files", || Err("gone".to_owned())));
+    }
+}

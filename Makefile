@@ -26,6 +26,7 @@ test-rust: ## Run the Rust tests: unit, property and black-box
 
 test-python: build $(VENV)/installed ## Run the client written in Python against the real program
 	ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q tests/python
+	ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q tests/abuse
 
 $(VENV)/installed: tests/python/requirements.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'The Python client tests need Python 3.10 or newer with venv (Debian: apt-get install python3-venv).' >&2; exit 1; }

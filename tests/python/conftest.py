@@ -62,13 +62,13 @@ class Town:
         self.serve(home, contract)
 
     @classmethod
-    def on(cls, home: Path, contract, file_bytes_max=None, wrapper=()):
+    def on(cls, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace"):
         """A gateway on a home that is there already."""
         town = cls.__new__(cls)
-        town.serve(home, contract, file_bytes_max, wrapper)
+        town.serve(home, contract, file_bytes_max, wrapper, log_level)
         return town
 
-    def serve(self, home: Path, contract, file_bytes_max=None, wrapper=()):
+    def serve(self, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace"):
         """Starts the gateway; with a limit, files may not grow beyond it, as if the disk were full."""
 
         def limit():
@@ -85,7 +85,7 @@ class Town:
             stderr=self.log if file_bytes_max is None else subprocess.DEVNULL,
             preexec_fn=limit,
             start_new_session=True,
-            env={**os.environ, "RUST_LOG": "trace"},
+            env={**os.environ, "RUST_LOG": log_level},
         )
         line = self.process.stdout.readline().decode()
         assert line.startswith("listening on "), line

@@ -135,6 +135,8 @@ pub struct Limits {
     pub header_bytes_max: u32,
     /// Bytes of one request message.
     pub message_bytes_max: usize,
+    /// Bytes of all messages of one certificate identity that are not whole yet; at least one message always fits.
+    pub arriving_bytes_per_system_max: usize,
     /// Time for a request message to arrive, from its first byte on; for the first one from the request on.
     pub message_timeout_s: u64,
     /// Time for a unary call; a shorter `grpc-timeout` of the caller counts.
@@ -333,6 +335,7 @@ impl Default for Limits {
             calls_per_connection_max: 32,
             header_bytes_max: 8192,
             message_bytes_max: 4 * 1024 * 1024,
+            arriving_bytes_per_system_max: 16 * 1024 * 1024,
             message_timeout_s: 15,
             call_timeout_s: 30,
             stream_timeout_s: 3600,
@@ -345,6 +348,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    pub(crate) fn arriving_bytes_max(&self) -> usize {
+        self.arriving_bytes_per_system_max.max(self.message_bytes_max)
+    }
+
     pub(crate) fn call_timeout(&self) -> Duration {
         Duration::from_secs(self.call_timeout_s)
     }

@@ -124,7 +124,7 @@ impl Door {
         let chain = stream.get_ref().1.peer_certificates()?;
         let certificate = chain.first()?;
         let peer = Peer::from_certificate(certificate);
-        let Some(open) = self.open.take(&peer, chain, self.limits.connections_per_system_max) else {
+        let Some(open) = self.open.take(&peer, chain, &self.limits) else {
             tracing::warn!("a system has too many connections open; the new one is closed");
             return None;
         };

@@ -1,6 +1,7 @@
 //! HTTP/2 on one connection, with every limit that it has, until it has grown old.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -25,6 +26,10 @@ const RESETS_WAITING_MAX: usize = 20;
 
 /// Streams that were reset because of the client's errors before the connection is ended: MadeYouReset (CVE-2025-8671).
 const ERROR_RESETS_MAX: usize = 128;
+
+/// Bytes of a connection, and of a stream in it, that the client may send before they are read.
+const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// Bytes of a connection that wait to be sent, for each stream.
 const SEND_BUFFER_BYTES_MAX: usize = 1024 * 1024;
@@ -58,9 +63,12 @@ where
     S::Future: Send + 'static,
 {
     let peer = stream.peer().clone();
+    let (arriving, message_bytes_max) =
+        (stream.arriving(), u32::try_from(limits.message_bytes_max).unwrap_or(u32::MAX));
     let message_timeout = Duration::from_secs(limits.message_timeout_s);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(Arriving::new(body, message_timeout)));
+        let room = Arc::clone(&arriving);
+        let mut request = request.map(|body| Body::new(Arriving::new(body, message_timeout, room, message_bytes_max)));
         request.extensions_mut().insert(peer.clone());
         services.clone().oneshot(request)
     });
@@ -68,6 +76,8 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_per_connection_max)
         .max_header_list_size(limits.header_bytes_max)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .max_pending_accept_reset_streams(RESETS_WAITING_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)

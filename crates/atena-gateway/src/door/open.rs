@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Peer;
 use super::tls::Tls;
+use crate::config::Limits;
 
 /// Every open connection of the door.
 #[derive(Clone, Default)]
@@ -23,6 +25,7 @@ struct Connection {
     identity: Arc<str>,
     chain: Arc<[CertificateDer<'static>]>,
     cut: CancellationToken,
+    arriving: Arc<Semaphore>,
 }
 
 /// One connection's place among them, given back when dropped.
@@ -31,24 +34,32 @@ pub(crate) struct OpenPlace {
     number: u64,
     /// Cancelled when the connection must end at once.
     pub(crate) cut: CancellationToken,
+    /// Bytes for the messages of this identity that are not whole yet, on all of its connections.
+    pub(crate) arriving: Arc<Semaphore>,
 }
 
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// A place for one more connection of this identity; `None` when all `max` are taken.
-    pub(crate) fn take(&self, peer: &Peer, chain: &[CertificateDer<'_>], max: usize) -> Option<OpenPlace> {
+    /// A place for one more connection of this identity; `None` when all are taken.
+    pub(crate) fn take(&self, peer: &Peer, chain: &[CertificateDer<'_>], limits: &Limits) -> Option<OpenPlace> {
         let identity: Arc<str> = peer.uri().unwrap_or_default().into();
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.by_number.values().filter(|connection| connection.identity == identity).count() >= max {
+        let mut same = open.by_number.values().filter(|connection| connection.identity == identity).peekable();
+        let arriving = match same.peek() {
+            Some(connection) => Arc::clone(&connection.arriving),
+            None => Arc::new(Semaphore::new(limits.arriving_bytes_max())),
+        };
+        if same.count() >= limits.connections_per_system_max {
             return None;
         }
         let (number, cut) = (open.next, CancellationToken::new());
         open.next += 1;
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        open.by_number.insert(number, Connection { identity, chain, cut: cut.clone() });
+        let connection = Connection { identity, chain, cut: cut.clone(), arriving: Arc::clone(&arriving) };
+        open.by_number.insert(number, connection);
         drop(open);
-        Some(OpenPlace { open: self.clone(), number, cut })
+        Some(OpenPlace { open: self.clone(), number, cut, arriving })
     }
 
     /// Ends every connection whose certificate `tls` does not believe (any more): revoked since, run out, or its authority gone.

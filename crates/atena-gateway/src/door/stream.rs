@@ -2,12 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -27,7 +28,7 @@ pub(crate) struct DoorStream {
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _connection: OwnedSemaphorePermit,
-    _open: OpenPlace,
+    open: OpenPlace,
 }
 
 // === impl DoorStream ===
@@ -42,11 +43,16 @@ impl DoorStream {
     ) -> Self {
         let preface = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(preface_timeout))));
         let cut = Box::pin(open.cut.clone().cancelled_owned());
-        Self { inner, peer, preface, cut, _connection: connection, _open: open }
+        Self { inner, peer, preface, cut, _connection: connection, open }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Bytes for messages that are not whole yet, shared with the other connections of this identity.
+    pub(crate) fn arriving(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.open.arriving)
     }
 
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {

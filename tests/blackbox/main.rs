@@ -13,6 +13,7 @@ mod program;
 mod release;
 mod resume;
 mod telemetry;
+mod token;
 mod town;
 
 /// What these tests keep everything in; `postgres.rs` runs the same ones on PostgreSQL.

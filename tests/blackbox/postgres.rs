@@ -15,6 +15,7 @@ mod program;
 mod release;
 mod resume;
 mod telemetry;
+mod token;
 mod town;
 
 const ENGINE: town::Engine = town::Engine::Postgres;

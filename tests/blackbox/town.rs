@@ -35,6 +35,7 @@ pub(crate) struct Town {
     home: PathBuf,
     /// `RUST_LOG` of the gateway.
     log_level: &'static str,
+    environment: Vec<(String, String)>,
     serving: Option<Serving>,
     address: String,
 }
@@ -54,6 +55,13 @@ struct Serving {
 /// The program under test.
 pub(crate) fn atena(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_atena")).args(arguments).output().unwrap()
+}
+
+/// The program under test, with something in its environment.
+#[allow(dead_code, reason = "not every suite that shares this file asks")]
+pub(crate) fn atena_with(environment: &[(&str, String)], arguments: &[&str]) -> Output {
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    Command::new(env!("CARGO_BIN_EXE_atena")).args(arguments).envs(environment).output().unwrap()
 }
 
 /// What a run printed, and that it ended well.
@@ -82,7 +90,8 @@ impl Town {
     pub(crate) fn prepare_on(engine: &Engine) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let home = folder.path().join("home");
-        let town = Self { folder, home, log_level: "trace", serving: None, address: String::new() };
+        let town =
+            Self { folder, home, log_level: "trace", environment: Vec::new(), serving: None, address: String::new() };
         printed(&atena(&["init", "--home", town.home_text()]));
         if *engine == Engine::Postgres {
             let url = atena_test_cluster::Server::shared().new_database();
@@ -96,6 +105,12 @@ impl Town {
     pub(crate) fn log_at(mut self, level: &'static str) -> Self {
         self.log_level = level;
         self
+    }
+
+    /// Puts something into the environment of the gateway, from its next start on.
+    #[allow(dead_code, reason = "not every suite that shares this file asks")]
+    pub(crate) fn surround(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// The gateway's process.
@@ -117,6 +132,7 @@ impl Town {
         let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
             .args(["serve", "--home", self.home_text(), "--listen", "127.0.0.1:0"])
             .env("RUST_LOG", self.log_level)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -150,7 +166,14 @@ impl Town {
     /// The same home, without a gateway of its own.
     pub(crate) fn beside(&self) -> Self {
         let (folder, home) = (Arc::clone(&self.folder), self.home.clone());
-        Self { folder, home, log_level: self.log_level, serving: None, address: self.address.clone() }
+        Self {
+            folder,
+            home,
+            log_level: self.log_level,
+            environment: self.environment.clone(),
+            serving: None,
+            address: self.address.clone(),
+        }
     }
 
     /// A second gateway on the same home.

@@ -93,6 +93,12 @@ pub(crate) enum CliError {
     /// A certificate can't be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// The settings name no token.
+    #[error("{} names no token ([token]); the keys are in keys_file, which `atena init` made", settings.display())]
+    NoToken {
+        /// The settings.
+        settings: PathBuf,
+    },
     /// No built-in authority.
     #[error("{} is not there: this home has no built-in authority; have certificates and revocation lists made by the authority of the municipality", path.display())]
     NoAuthority {

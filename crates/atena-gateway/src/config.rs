@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use atena_store::StoreOptions;
+use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
 
 /// A head of the log is signed at most this long after a commit.
@@ -26,8 +27,11 @@ pub struct Config {
     pub database_connections_max: u32,
     /// The release rules.
     pub policy_file: PathBuf,
-    /// The keys.
+    /// The keys, unless a token has them.
     pub keys_file: PathBuf,
+    /// The token (HSM) that has the keys.
+    #[serde(default)]
+    pub token: Option<TokenConfig>,
     /// Certificates.
     pub tls: TlsConfig,
     /// Limits on everything that can grow.
@@ -58,6 +62,18 @@ pub struct TlsConfig {
     /// has run out lets nobody in (RFC 5280 §5.1.2.5).
     #[serde(default = "client_crls_default")]
     pub client_crls: Vec<PathBuf>,
+}
+
+/// A token that speaks PKCS #11 (an HSM).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// The library of its maker, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
+    pub module: PathBuf,
+    /// Its label.
+    pub label: String,
+    /// A file of mode 0600 that holds the PIN.
+    pub pin_file: PathBuf,
 }
 
 /// The transfer log.
@@ -229,6 +245,10 @@ impl Config {
         ] {
             *path = folder.join(&*path);
         }
+        if let Some(token) = &mut config.token {
+            token.module = folder.join(&token.module);
+            token.pin_file = folder.join(&token.pin_file);
+        }
         for list in &mut config.tls.client_crls {
             *list = folder.join(&*list);
         }
@@ -238,6 +258,19 @@ impl Config {
             config.database_url = format!("sqlite:{}", folder.join(file).display());
         }
         Ok(config)
+    }
+
+    /// Where the keys are.
+    #[must_use]
+    pub fn key_source(&self) -> KeySource {
+        match &self.token {
+            None => KeySource::File(self.keys_file.clone()),
+            Some(token) => KeySource::Token(TokenPlace {
+                module: token.module.clone(),
+                token: token.label.clone(),
+                pin_file: token.pin_file.clone(),
+            }),
+        }
     }
 
     /// Where the database is and how it is used.

@@ -128,6 +128,11 @@ impl From<StoreError> for CallError {
 
 impl From<VaultError> for CallError {
     fn from(error: VaultError) -> Self {
+        if matches!(error, VaultError::Token { .. }) {
+            tracing::error!(%error, "the token with the keys did not answer");
+            let message = "the keys can't be used just now; nothing was released or changed; try again later";
+            return Self::new(Reason::StoreUnavailable, message);
+        }
         tracing::error!(%error, "sealed data can't be opened");
         Self::new(Reason::Internal, "stored data can't be opened; nothing was released; tell the operator")
     }

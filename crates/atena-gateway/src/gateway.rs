@@ -111,7 +111,7 @@ impl Gateway {
     pub async fn open(config: Config, databases: &mut Databases) -> Result<Self, GatewayError> {
         let reload = Reload::of(&config);
         let policy = policy_of(&config)?;
-        let vault = Arc::new(Vault::open(&config.keys_file, policy.municipality_code())?);
+        let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
         let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
         let database = databases.open(&config.store_options()).await?;
         let store = database.of(policy.municipality_code().clone()).await?;

@@ -41,7 +41,8 @@ mod unreadable;
 
 pub use catalog::field_catalog;
 pub use config::{
-    Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
+    Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, TokenConfig,
+    WitnessConfig,
 };
 pub use databases::Databases;
 pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};

@@ -14,7 +14,7 @@ use atena_ledger::{
 };
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::{LogEntry, Store, StoreOptions};
-use atena_vault::{KeyFile, PersonKey, SealContext, Vault};
+use atena_vault::{KeyFile, KeySource, PersonKey, SealContext, Vault};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, SqlitePool};
 
@@ -104,7 +104,7 @@ impl Town {
         let municipality = MunicipalityCode::parse("132098").unwrap();
         let path = folder.join("keys.toml");
         KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
-        let vault = Vault::open(&path, &municipality).unwrap();
+        let vault = Vault::open(&KeySource::File(path), &municipality).unwrap();
         let url = format!("sqlite:{}", folder.join("atena.db").display());
         let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
         let keys = (1..=PEOPLE)

@@ -36,14 +36,24 @@ pub enum VaultError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The token (HSM) can't be used.
+    #[error("the token {token} can't be used: {what}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    Token {
+        /// Its label.
+        token: String,
+        /// What was tried, and what to do about it.
+        what: &'static str,
+        /// What the token said.
+        cause: Option<String>,
+    },
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers")]
     Random,
     /// Sealed under a suite that this version does not know.
     #[error("sealed under an unknown suite")]
     UnknownSuite,
-    /// Wrapped by a key that is not in the key file.
-    #[error("wrapped by a key that the key file does not hold")]
+    /// Made with a key that is not here.
+    #[error("made with a key that is not here (any more)")]
     UnknownKey,
     /// Damaged, moved from another row, or sealed under another key.
     #[error("sealed data does not open: damaged, moved, or sealed under another key")]

@@ -6,46 +6,78 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use atena_domain::MunicipalityCode;
+use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
+use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
+use crate::sealing::{SealContext, SealingKey};
 
 /// Version of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Mode bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// The keys of one municipality.
+/// The keys of one municipality, in a file.
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
-pub struct KeyFile {
+struct Written {
     #[zeroize(skip)]
     version: u32,
     #[zeroize(skip)]
     municipality_code: String,
-    /// Names the wrapping key in every wrapped key.
+    municipal_key: String,
+    cursor_key: String,
+    pseudonym_key: String,
+    digest_key: String,
+    /// Wrapping keys; the last wraps, all unwrap.
+    wrapping: Vec<WrittenKey>,
+    /// Blind index keys; new indexes are made with the last.
+    blind_index: Vec<WrittenKey>,
+    /// Ed25519 seeds that sign the heads of the transfer log.
+    log: Vec<WrittenKey>,
+}
+
+/// One version of a key.
+#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct WrittenKey {
     #[zeroize(skip)]
-    pub(crate) kek_id: String,
+    version: u32,
+    #[zeroize(skip)]
+    id: String,
+    key: String,
+}
+
+/// The form before keys had versions.
+#[derive(Deserialize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct WrittenFirst {
+    #[zeroize(skip)]
+    version: u32,
+    #[zeroize(skip)]
+    municipality_code: String,
+    #[zeroize(skip)]
+    kek_id: String,
     wrapping_key: String,
     blind_index_key: String,
     cursor_key: String,
     pseudonym_key: String,
     digest_key: String,
-    /// Ed25519 seed that signs the heads of the transfer log.
     log_key: String,
 }
 
-/// The keys as bytes.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Keys {
-    pub(crate) wrapping: [u8; 32],
-    pub(crate) blind_index: [u8; 32],
-    pub(crate) cursor: [u8; 32],
-    pub(crate) pseudonym: [u8; 32],
-    pub(crate) digest: [u8; 32],
-    pub(crate) log: [u8; 32],
+/// The keys of one municipality, in memory.
+pub struct KeyFile {
+    written: Written,
+    purposes: [(Purpose, Zeroizing<[u8; 32]>); 4],
+    wrapping: Vec<(String, SealingKey)>,
+    wrapping_id: String,
+    indexes: Vec<(u32, Zeroizing<[u8; 32]>)>,
+    index_version: u32,
+    log: SigningKey,
 }
 
 // === impl KeyFile ===
@@ -58,17 +90,20 @@ impl KeyFile {
     pub fn generate(municipality: &MunicipalityCode) -> Result<Self, VaultError> {
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(|_| VaultError::Random)?;
-        Ok(Self {
+        let first = |id: String| Ok(vec![WrittenKey { version: 1, id, key: random_key()? }]);
+        let written = Written {
             version: VERSION,
             municipality_code: municipality.as_str().to_owned(),
-            kek_id: format!("kek-{}", hexadecimal(&id)),
-            wrapping_key: random_key()?,
-            blind_index_key: random_key()?,
+            municipal_key: random_key()?,
             cursor_key: random_key()?,
             pseudonym_key: random_key()?,
             digest_key: random_key()?,
-            log_key: random_key()?,
-        })
+            wrapping: first(format!("kek-{}", hexadecimal(&id)))?,
+            blind_index: first("blind-index-1".to_owned())?,
+            log: first("log-1".to_owned())?,
+        };
+        // Made from random numbers just now, it can't be refused; if it is, nothing is written.
+        Self::of(written, municipality).map_err(|_| VaultError::Random)
     }
 
     /// Writes the keys to a new file of mode 0600, durable when this returns. An existing file is never overwritten, and what could
@@ -78,7 +113,7 @@ impl KeyFile {
     /// [`VaultError::KeyFile`].
     pub fn write_new(&self, path: &Path) -> Result<(), VaultError> {
         let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
-        let body = toml::to_string(self).map_err(|_| VaultError::KeyFileContent {
+        let body = toml::to_string(&self.written).map_err(|_| VaultError::KeyFileContent {
             path: path.to_owned(),
             what: "the keys could not be written as TOML",
         })?;
@@ -100,7 +135,7 @@ impl KeyFile {
     }
 
     /// Reads the keys, refusing a file that others could have read or that belongs to another municipality.
-    pub(crate) fn read(path: &Path, municipality: &MunicipalityCode) -> Result<(Self, Keys), VaultError> {
+    pub(crate) fn read(path: &Path, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
         let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
         let refused = |what| VaultError::KeyFileContent { path: path.to_owned(), what };
         if !fs::symlink_metadata(path).map_err(failed)?.is_file() {
@@ -114,33 +149,126 @@ impl KeyFile {
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(failed)?;
         // The parser's own message could quote a key.
-        let keys: Self =
-            toml::from_str(&text).map_err(|_| refused("it is not in the form that `atena init` writes"))?;
-        if keys.version != VERSION {
-            return Err(refused("its version is unknown"));
-        }
-        if keys.municipality_code != municipality.as_str() {
-            return Err(refused("it belongs to another municipality"));
-        }
-        let bytes = Keys {
-            wrapping: key(&keys.wrapping_key).ok_or_else(|| refused("wrapping_key must be 64 hexadecimal digits"))?,
-            blind_index: key(&keys.blind_index_key)
-                .ok_or_else(|| refused("blind_index_key must be 64 hexadecimal digits"))?,
-            cursor: key(&keys.cursor_key).ok_or_else(|| refused("cursor_key must be 64 hexadecimal digits"))?,
-            pseudonym: key(&keys.pseudonym_key)
-                .ok_or_else(|| refused("pseudonym_key must be 64 hexadecimal digits"))?,
-            digest: key(&keys.digest_key).ok_or_else(|| refused("digest_key must be 64 hexadecimal digits"))?,
-            log: key(&keys.log_key).ok_or_else(|| refused("log_key must be 64 hexadecimal digits"))?,
+        let strange = |_| refused("it is not in the form that `atena init` writes");
+        let written = match toml::from_str::<WrittenFirst>(&text) {
+            Ok(first) => first.in_todays_form().map_err(refused)?,
+            Err(_) => toml::from_str(&text).map_err(strange)?,
         };
-        let mut all = [bytes.wrapping, bytes.blind_index, bytes.cursor, bytes.pseudonym, bytes.digest, bytes.log];
-        all.sort_unstable();
-        let equal = all.windows(2).any(|pair| pair.first() == pair.last());
-        all.zeroize();
-        if equal {
-            return Err(refused("two of its keys are equal"));
-        }
-        Ok((keys, bytes))
+        Self::of(written, municipality).map_err(refused)
     }
+
+    fn of(written: Written, municipality: &MunicipalityCode) -> Result<Self, &'static str> {
+        if written.version != VERSION {
+            return Err("its version is unknown");
+        }
+        if written.municipality_code != municipality.as_str() {
+            return Err("it belongs to another municipality");
+        }
+        let digits = |text: &str| key(text).map(Zeroizing::new).ok_or("a key must be 64 hexadecimal digits");
+        let purposes = [
+            (Purpose::Municipal, digits(&written.municipal_key)?),
+            (Purpose::Cursor, digits(&written.cursor_key)?),
+            (Purpose::Pseudonym, digits(&written.pseudonym_key)?),
+            (Purpose::Digest, digits(&written.digest_key)?),
+        ];
+        let (mut wrapping, mut indexes) = (Vec::new(), Vec::new());
+        for of_version in &written.wrapping {
+            let key = SealingKey::new(&*digits(&of_version.key)?, municipality, &of_version.id);
+            wrapping.push((of_version.id.clone(), key));
+        }
+        for of_version in &written.blind_index {
+            indexes.push((of_version.version, digits(&of_version.key)?));
+        }
+        let last = written.log.last().ok_or("it has no key for the log")?;
+        let log = SigningKey::from_bytes(&*digits(&last.key)?);
+        let several = written.wrapping.iter().chain(&written.blind_index).chain(&written.log).map(|key| &key.key);
+        let single = [&written.municipal_key, &written.cursor_key, &written.pseudonym_key, &written.digest_key];
+        let mut all: Vec<&str> = several.chain(single).map(String::as_str).collect();
+        all.sort_unstable();
+        if all.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err("two of its keys are equal");
+        }
+        Ok(Self {
+            wrapping_id: wrapping.last().map(|(id, _)| id.clone()).ok_or("it has no wrapping key")?,
+            index_version: indexes.last().map(|(version, _)| *version).ok_or("it has no blind index key")?,
+            purposes,
+            wrapping,
+            indexes,
+            log,
+            written,
+        })
+    }
+}
+
+impl KeyService for KeyFile {
+    fn wrapping_key_id(&self) -> &str {
+        &self.wrapping_id
+    }
+
+    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+        let (_, wrapping) = self.wrapping.last().ok_or(VaultError::UnknownKey)?;
+        wrapping.seal(&wrapping_context(place), key.as_slice())
+    }
+
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
+        let opened = wrapping.open(&wrapping_context(place), wrapped)?;
+        let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DoesNotOpen)?;
+        Ok(Zeroizing::new(key))
+    }
+
+    fn index_version(&self) -> u32 {
+        self.index_version
+    }
+
+    fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError> {
+        let (_, key) = self.indexes.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
+        Ok(hmac_sha256(key, message))
+    }
+
+    fn purpose_key(&self, purpose: Purpose) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let found = self.purposes.iter().find(|(known, _)| *known == purpose);
+        found.map(|(_, key)| key.clone()).ok_or(VaultError::UnknownKey)
+    }
+
+    fn log_public_key(&self) -> [u8; 32] {
+        self.log.verifying_key().to_bytes()
+    }
+
+    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
+        Ok(self.log.sign(text).to_bytes())
+    }
+}
+
+// === impl WrittenFirst ===
+
+impl WrittenFirst {
+    /// The same keys in today's form. What the municipal key was derived from is kept as what it was.
+    fn in_todays_form(&self) -> Result<Written, &'static str> {
+        if self.version != 1 {
+            return Err("its version is unknown");
+        }
+        let municipality =
+            MunicipalityCode::parse(&self.municipality_code).map_err(|_| "it belongs to no municipality")?;
+        let wrapping = Zeroizing::new(key(&self.wrapping_key).ok_or("wrapping_key must be 64 hexadecimal digits")?);
+        let municipal = hmac_sha256(&wrapping, &message(&municipality, &[b"atena/v1/municipal-key"]));
+        let first = |id: &str, key: &str| vec![WrittenKey { version: 1, id: id.to_owned(), key: key.to_owned() }];
+        Ok(Written {
+            version: VERSION,
+            municipality_code: self.municipality_code.clone(),
+            municipal_key: hexadecimal(&municipal),
+            cursor_key: self.cursor_key.clone(),
+            pseudonym_key: self.pseudonym_key.clone(),
+            digest_key: self.digest_key.clone(),
+            wrapping: first(&self.kek_id, &self.wrapping_key),
+            blind_index: first("blind-index-1", &self.blind_index_key),
+            log: first("log-1", &self.log_key),
+        })
+    }
+}
+
+fn wrapping_context(person: &[u8]) -> SealContext<'_> {
+    SealContext { table: "person_key", column: "wrapped_key", row: person }
 }
 
 fn random_key() -> Result<String, VaultError> {
@@ -227,18 +355,42 @@ mod tests {
 
         let text = fs::read_to_string(&path).unwrap();
         let cursor = text.lines().find(|line| line.starts_with("cursor_key")).unwrap();
-        let wrapping = text.lines().find(|line| line.starts_with("wrapping_key")).unwrap();
+        let wrapping = text.lines().find(|line| line.starts_with("municipal_key")).unwrap();
         let value = wrapping.split('"').nth(1).unwrap();
         for damaged in [
-            text.replace(cursor, &wrapping.replace("wrapping_key", "cursor_key")),
+            text.replace(cursor, &wrapping.replace("municipal_key", "cursor_key")),
             text.replace(cursor, "cursor_key = \"00\""),
             text.replace(cursor, ""),
-            text.replace("version = 1", "version = 2"),
+            text.replacen("version = 2", "version = 3", 1),
             text.replace(value, &format!("{value}\" oops = \"")),
         ] {
             fs::write(&path, damaged).unwrap();
             let error = KeyFile::read(&path, &machida()).err().unwrap().to_string();
             assert!(!error.contains(value), "{error}");
         }
+    }
+
+    /// Homes that were made before keys had versions go on: the same keys, also the one that was derived.
+    #[test]
+    fn a_file_in_the_first_form_opens_what_it_sealed() {
+        let (_folder, path) = written();
+        let digits = |byte: &str| byte.repeat(32);
+        let first = format!(
+            "version = 1\nmunicipality_code = \"132098\"\nkek_id = \"kek-1\"\nwrapping_key = \"{}\"\nblind_index_key = \"{}\"\n\
+             cursor_key = \"{}\"\npseudonym_key = \"{}\"\ndigest_key = \"{}\"\nlog_key = \"{}\"\n",
+            digits("01"),
+            digits("02"),
+            digits("03"),
+            digits("04"),
+            digits("05"),
+            digits("06")
+        );
+        fs::write(&path, first).unwrap();
+        let keys = KeyFile::read(&path, &machida()).ok().unwrap();
+        assert_eq!(keys.wrapping_key_id(), "kek-1");
+        assert_eq!(hexadecimal(&*keys.purpose_key(Purpose::Digest).unwrap()), digits("05"));
+        let municipal = keys.purpose_key(Purpose::Municipal).unwrap();
+        assert_eq!(*municipal, hmac_sha256(&[1; 32], &message(&machida(), &[b"atena/v1/municipal-key"])));
+        assert!(keys.unwrap("kek-1", b"person", &keys.wrap(b"person", &[9; 32]).unwrap()).is_ok());
     }
 }

@@ -10,14 +10,14 @@
 //!
 //! ```
 //! use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
-//! use atena_vault::{KeyFile, SealContext, Vault};
+//! use atena_vault::{KeyFile, KeySource, SealContext, Vault};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("keys.toml");
 //! let municipality = MunicipalityCode::parse("132098")?;
 //! KeyFile::generate(&municipality)?.write_new(&path)?;
 //!
-//! let vault = Vault::open(&path, &municipality)?;
+//! let vault = Vault::open(&KeySource::File(path), &municipality)?;
 //! let person = UnifiedAddressNumber::from_body(1)?;
 //! let (key, wrapped) = vault.new_person_key(&person)?;
 //! let place = SealContext { table: "record", column: "sealed", row: b"payment/P-1/1" };
@@ -30,14 +30,17 @@
 
 mod error;
 mod key_file;
+mod key_service;
 mod personal_number;
 mod sealing;
 #[cfg(test)]
 mod test_permit;
+mod token;
 mod vault;
 
 pub use error::VaultError;
 pub use key_file::KeyFile;
 pub use personal_number::{PersonalNumber, PersonalNumberError};
 pub use sealing::{PersonKey, SealContext, SealingKey};
-pub use vault::{BlindIndex, Vault, WrappedKey};
+pub use token::{TokenKeys, TokenPlace};
+pub use vault::{BlindIndex, KeySource, Vault, WrappedKey};

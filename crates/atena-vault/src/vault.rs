@@ -1,21 +1,17 @@
 //! The vault: every key of one municipality, and what is done with them.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
-use ed25519_dalek::{Signer, SigningKey};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_file::{KeyFile, Keys, hexadecimal};
+use crate::key_file::{KeyFile, hexadecimal};
+use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
 use crate::personal_number::PersonalNumber;
-use crate::sealing::{PersonKey, SealContext, SealingKey, push_part};
-
-/// Version of the blind index key; a part of what is hashed, so that two versions can stand side by side.
-const BLIND_INDEX_VERSION: u32 = 1;
+use crate::sealing::{PersonKey, SealContext, SealingKey};
+use crate::token::{TokenKeys, TokenPlace};
 
 /// Bytes of a pseudonym: 128 bits, far beyond any chance of a collision among one municipality's records.
 const PSEUDONYM_LENGTH: usize = 16;
@@ -23,11 +19,20 @@ const PSEUDONYM_LENGTH: usize = 16;
 /// The keys of one municipality, opened.
 pub struct Vault {
     municipality: MunicipalityCode,
-    kek_id: String,
-    keys: Keys,
-    wrapping: SealingKey,
+    keys: Box<dyn KeyService>,
     cursor: SealingKey,
-    log: SigningKey,
+    municipal: Zeroizing<[u8; 32]>,
+    pseudonym: Zeroizing<[u8; 32]>,
+    digest: Zeroizing<[u8; 32]>,
+}
+
+/// Where the keys of a municipality are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// In a file of mode 0600.
+    File(PathBuf),
+    /// In a token that speaks PKCS #11 (an HSM).
+    Token(TokenPlace),
 }
 
 /// A person's data key as it is stored: sealed by the municipality's wrapping key.
@@ -47,70 +52,71 @@ pub struct BlindIndex([u8; 32]);
 // === impl Vault ===
 
 impl Vault {
-    /// Opens the key file of a municipality.
+    /// Opens the keys of a municipality.
     ///
     /// # Errors
-    /// [`VaultError`]: the file is readable by others, belongs to another municipality, or is damaged.
-    pub fn open(path: &Path, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
-        let (file, keys) = KeyFile::read(path, municipality)?;
+    /// [`VaultError`]: the key file is readable by others, belongs to another municipality, or is damaged; the token can't be used, or
+    /// does not have them.
+    pub fn open(source: &KeySource, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
+        let keys: Box<dyn KeyService> = match source {
+            KeySource::File(path) => Box::new(KeyFile::read(path, municipality)?),
+            KeySource::Token(place) => Box::new(TokenKeys::open(place, municipality)?),
+        };
+        let cursor = SealingKey::new(&*keys.purpose_key(Purpose::Cursor)?, municipality, "cursor");
         Ok(Self {
             municipality: municipality.clone(),
-            kek_id: file.kek_id.clone(),
-            wrapping: SealingKey::new(&keys.wrapping, municipality, &file.kek_id),
-            cursor: SealingKey::new(&keys.cursor, municipality, "cursor"),
-            log: SigningKey::from_bytes(&keys.log),
+            cursor,
+            municipal: keys.purpose_key(Purpose::Municipal)?,
+            pseudonym: keys.purpose_key(Purpose::Pseudonym)?,
+            digest: keys.purpose_key(Purpose::Digest)?,
             keys,
         })
     }
 
     /// The blind index of a personal number, for a caller that the policy allows to use the number: without a permit nobody can
     /// even test whether a number is stored (number-confinement).
-    #[must_use]
-    pub fn blind_index(&self, number: &PersonalNumber, _permit: &PersonalNumberPermit) -> BlindIndex {
-        BlindIndex(self.mac(
-            &self.keys.blind_index,
-            &[b"atena/v1/personal-number", &BLIND_INDEX_VERSION.to_be_bytes(), number.digits().as_bytes()],
-        ))
+    ///
+    /// # Errors
+    /// [`VaultError::Token`] where a token keeps the key and does not answer.
+    pub fn blind_index(
+        &self,
+        number: &PersonalNumber,
+        _permit: &PersonalNumberPermit,
+    ) -> Result<BlindIndex, VaultError> {
+        let version = self.keys.index_version();
+        let parts: [&[u8]; 3] = [b"atena/v1/personal-number", &version.to_be_bytes(), number.digits().as_bytes()];
+        Ok(BlindIndex(self.keys.index(version, &message(&self.municipality, &parts))?))
     }
 
     /// A new data key for a person, and its wrapped form to store.
     ///
     /// # Errors
-    /// [`VaultError::Random`].
+    /// [`VaultError::Random`]; [`VaultError::Token`] where a token keeps the key and does not answer.
     pub fn new_person_key(&self, person: &UnifiedAddressNumber) -> Result<(PersonKey, WrappedKey), VaultError> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(key.as_mut_slice()).map_err(|_| VaultError::Random)?;
-        let bytes = self.wrapping.seal(&wrapping_context(person), key.as_slice())?;
-        let wrapped = WrappedKey { kek_id: self.kek_id.clone(), bytes };
+        let bytes = self.keys.wrap(person.as_str().as_bytes(), &key)?;
+        let wrapped = WrappedKey { kek_id: self.keys.wrapping_key_id().to_owned(), bytes };
         Ok((self.person_key(&key, person), wrapped))
     }
 
     /// A person's data key from its wrapped form.
     ///
     /// # Errors
-    /// [`VaultError::UnknownKey`] or [`VaultError::DoesNotOpen`].
+    /// [`VaultError::UnknownKey`] or [`VaultError::DoesNotOpen`]; [`VaultError::Token`] where a token keeps the key and does not answer.
     pub fn unwrap_person_key(
         &self,
         person: &UnifiedAddressNumber,
         wrapped: &WrappedKey,
     ) -> Result<PersonKey, VaultError> {
-        if wrapped.kek_id != self.kek_id {
-            return Err(VaultError::UnknownKey);
-        }
-        let opened = self.wrapping.open(&wrapping_context(person), &wrapped.bytes)?;
-        let mut key = Zeroizing::new([0; 32]);
-        if opened.len() != key.len() {
-            return Err(VaultError::DoesNotOpen);
-        }
-        key.copy_from_slice(&opened);
+        let key = self.keys.unwrap(&wrapped.kek_id, person.as_str().as_bytes(), &wrapped.bytes)?;
         Ok(self.person_key(&key, person))
     }
 
     /// The key for what belongs to no person yet (review cases).
     #[must_use]
     pub fn municipal_key(&self) -> SealingKey {
-        let key = Zeroizing::new(self.mac(&self.keys.wrapping, &[b"atena/v1/municipal-key"]));
-        SealingKey::new(&key, &self.municipality, "municipal")
+        SealingKey::new(&self.municipal, &self.municipality, "municipal")
     }
 
     /// Seals a cursor for one consumer. All cursors of one content length have one length.
@@ -133,17 +139,15 @@ impl Vault {
     /// the owner's key can be read from it (own-number-only).
     #[must_use]
     pub fn pseudonym(&self, consumer: &SystemId, dataset: Dataset, record_key: &str) -> String {
-        let mac = self.mac(
-            &self.keys.pseudonym,
-            &[consumer.as_str().as_bytes(), dataset.as_str().as_bytes(), record_key.as_bytes()],
-        );
+        let mac = self
+            .mac(&self.pseudonym, &[consumer.as_str().as_bytes(), dataset.as_str().as_bytes(), record_key.as_bytes()]);
         hexadecimal(mac.get(..PSEUDONYM_LENGTH).unwrap_or_default())
     }
 
     /// A keyed digest of content, to tell whether two contents are the same without opening them.
     #[must_use]
     pub fn content_mac(&self, kind: &str, content: &[u8]) -> [u8; 32] {
-        self.mac(&self.keys.digest, &[kind.as_bytes(), content])
+        self.mac(&self.digest, &[kind.as_bytes(), content])
     }
 
     /// Fills `bytes` with the operating system's random numbers.
@@ -157,32 +161,23 @@ impl Vault {
     /// The public key that verifies what [`Vault::sign_log_head`] signs: Ed25519, 32 bytes.
     #[must_use]
     pub fn log_public_key(&self) -> [u8; 32] {
-        self.log.verifying_key().to_bytes()
+        self.keys.log_public_key()
     }
 
     /// Signs a head of the transfer log (Ed25519, 64 bytes).
-    #[must_use]
-    pub fn sign_log_head(&self, text: &[u8]) -> [u8; 64] {
-        self.log.sign(text).to_bytes()
+    ///
+    /// # Errors
+    /// [`VaultError::Token`] where a token keeps the key and does not answer.
+    pub fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
+        self.keys.sign_log_head(text)
     }
 
     fn person_key(&self, key: &[u8; 32], person: &UnifiedAddressNumber) -> PersonKey {
         SealingKey::new(key, &self.municipality, person.as_str())
     }
 
-    /// HMAC-SHA-256 over the municipality and parts, each with its length.
     fn mac(&self, key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-        // HMAC pads a short key with zeros to one block (RFC 2104 §2); given as a block, it has no length to go wrong.
-        let mut block = Zeroizing::new([0; 64]);
-        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let mut mac = Hmac::<Sha256>::new(&(*block).into());
-        let mut message = Zeroizing::new(Vec::new());
-        push_part(&mut message, self.municipality.as_str().as_bytes());
-        for part in parts {
-            push_part(&mut message, part);
-        }
-        mac.update(&message);
-        mac.finalize().into_bytes().into()
+        hmac_sha256(key, &message(&self.municipality, parts))
     }
 }
 
@@ -194,10 +189,6 @@ impl BlindIndex {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-}
-
-fn wrapping_context(person: &UnifiedAddressNumber) -> SealContext<'_> {
-    SealContext { table: "person_key", column: "wrapped_key", row: person.as_str().as_bytes() }
 }
 
 fn cursor_context(consumer: &SystemId) -> SealContext<'_> {
@@ -219,7 +210,7 @@ mod tests {
         let path = folder.path().join("keys.toml");
         let municipality = MunicipalityCode::parse(municipality).unwrap();
         KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
-        Vault::open(&path, &municipality).unwrap()
+        Vault::open(&KeySource::File(path), &municipality).unwrap()
     }
 
     fn person(body: u64) -> UnifiedAddressNumber {
@@ -239,17 +230,17 @@ mod tests {
         let (machida, chiyoda) =
             (MunicipalityCode::parse("132098").unwrap(), MunicipalityCode::parse("131016").unwrap());
         KeyFile::generate(&machida).unwrap().write_new(&path).unwrap();
-        let one = Vault::open(&path, &machida).ok().unwrap();
+        let one = Vault::open(&KeySource::File(path.clone()), &machida).ok().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"132098\"", "\"131016\"")).unwrap();
-        (one, Vault::open(&path, &chiyoda).ok().unwrap())
+        (one, Vault::open(&KeySource::File(path), &chiyoda).ok().unwrap())
     }
 
     /// one-person-one-number rests on it: the same number is always found, another never.
     #[test]
     fn an_index_is_the_same_exactly_if_the_number_is() {
         let (vault, permit) = (vault("132098"), personal_number_permit());
-        let index = |body| *vault.blind_index(&number(body), &permit).as_bytes();
+        let index = |body| *vault.blind_index(&number(body), &permit).ok().unwrap().as_bytes();
         proptest!(|(one in 0_u64..100_000_000_000, other in 0_u64..100_000_000_000)| {
             prop_assert!(index(one) == index(one));
             prop_assert!((index(one) == index(other)) == (one == other));
@@ -265,7 +256,8 @@ mod tests {
         assert!(other.unwrap_person_key(&person(1), &wrapped).is_err());
         assert!(other.open_cursor(&tax, &one.seal_cursor(&tax, b"position").unwrap()).is_err());
         assert!(other.municipal_key().open(&PLACE, &one.municipal_key().seal(&PLACE, b"case").unwrap()).is_err());
-        assert!(one.blind_index(&number(1), &permit).as_bytes() != other.blind_index(&number(1), &permit).as_bytes());
+        let index = |vault: &Vault| *vault.blind_index(&number(1), &permit).ok().unwrap().as_bytes();
+        assert!(index(&one) != index(&other));
         assert_ne!(one.content_mac("view", b"content"), other.content_mac("view", b"content"));
         assert_ne!(one.pseudonym(&tax, Dataset::Payment, "P-1"), other.pseudonym(&tax, Dataset::Payment, "P-1"));
     }

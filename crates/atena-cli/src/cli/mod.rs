@@ -1,6 +1,7 @@
 //! The command line. `--help` of each command says what it is for and shows an example.
 
 mod auditor;
+mod keys;
 mod operator;
 mod pki;
 
@@ -14,6 +15,7 @@ pub(crate) use auditor::{
     WitnessArgs,
 };
 
+pub(crate) use keys::KeysCommand;
 pub(crate) use operator::{BackupArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 
@@ -152,6 +154,9 @@ pub(crate) enum Command {
     /// Look after the transfer log at the machine: check it, copy it out, tell its public key (記録の点検).
     #[command(subcommand)]
     Log(LogCommand),
+    /// Look after the keys (暗号鍵).
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Issue, revoke, renew and look at certificates (証明書).
     #[command(subcommand)]
     Pki(PkiCommand),

@@ -60,7 +60,7 @@ impl Keeper {
     /// [`GatewayError`].
     pub async fn open(config: Config) -> Result<Self, GatewayError> {
         let policy = policy_of(&config)?;
-        let vault = Vault::open(&config.keys_file, policy.municipality_code())?;
+        let vault = Vault::open(&config.key_source(), policy.municipality_code())?;
         let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
         let municipality = policy.municipality_code().clone();

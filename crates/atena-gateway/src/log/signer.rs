@@ -10,7 +10,7 @@ use std::time::Duration;
 use atena_domain::MunicipalityCode;
 use atena_ledger::{Checkpoint, KeyError, Note, VerifierKey, open_checkpoint};
 use atena_store::{Store, StoreError, StoredCheckpoint};
-use atena_vault::Vault;
+use atena_vault::{Vault, VaultError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,8 @@ pub(super) struct Signer {
 /// Why a head was not signed.
 #[derive(Debug, thiserror::Error)]
 enum SignError {
+    #[error(transparent)]
+    Key(#[from] VaultError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the log's head has the size of the last signed head, and another root: run `atena log fsck`")]
@@ -114,7 +116,7 @@ impl Signer {
             _ => {}
         }
         let text = Checkpoint::new(self.key.name(), size, root).text();
-        let signature = self.key.line(self.vault.sign_log_head(text.as_bytes()).to_vec());
+        let signature = self.key.line(self.vault.sign_log_head(text.as_bytes())?.to_vec());
         let note = Note { text, signatures: vec![signature] }.to_string();
         let checkpoint = StoredCheckpoint { size, root, note };
         transaction.insert_checkpoint(&checkpoint, clock::now()).await?;

@@ -73,7 +73,7 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
         match parse_registration(item, &permit, may_migrate(call)) {
             Ok(registration) => {
                 let index = match (&registration.personal_number, permit.personal_number()) {
-                    (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit).as_bytes()),
+                    (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit)?.as_bytes()),
                     _ => None,
                 };
                 let content_mac = call.hall.vault.content_mac("person_view", &registration.content);

@@ -35,7 +35,7 @@ pub(crate) async fn run(
         (Err(error), _, _) | (_, Err(error), _) => return Err(call.refuse(error, vec![record]).await),
         (_, _, None) => return Err(call.refuse(CallError::not_linked(), vec![record]).await),
     };
-    let index = *hall.vault.blind_index(&number, &number_permit).as_bytes();
+    let index = *hall.vault.blind_index(&number, &number_permit)?.as_bytes();
 
     let mut transaction = hall.store.begin_write("replace_personal_number").await?;
     let locals = std::slice::from_ref(&local);

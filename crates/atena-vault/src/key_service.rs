@@ -1,0 +1,82 @@
+//! What the vault needs of whatever keeps the keys: a file on a single machine, or a token (HSM) that they never leave.
+
+use atena_domain::MunicipalityCode;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::VaultError;
+use crate::sealing::push_part;
+
+/// The keys of one municipality.
+pub(crate) trait KeyService: Send + Sync {
+    /// Names the wrapping key that new data keys are wrapped with.
+    fn wrapping_key_id(&self) -> &str;
+
+    /// Wraps a data key; it unwraps only for the same `place`.
+    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError>;
+
+    /// Unwraps a data key that the wrapping key of this name wrapped.
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError>;
+
+    /// Version of the blind index key that new indexes are made with.
+    fn index_version(&self) -> u32;
+
+    /// HMAC-SHA-256 under a version of the blind index key.
+    fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError>;
+
+    /// A key for a purpose that is less than a person's or a personal number's; it is kept in memory.
+    fn purpose_key(&self, purpose: Purpose) -> Result<Zeroizing<[u8; 32]>, VaultError>;
+
+    /// The public key of the transfer log (Ed25519, RFC 8032).
+    fn log_public_key(&self) -> [u8; 32];
+
+    /// Signs a head of the transfer log.
+    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError>;
+}
+
+/// What a lesser key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Seals what belongs to no person yet.
+    Municipal,
+    /// Seals cursors.
+    Cursor,
+    /// Names records differently in every consumer.
+    Pseudonym,
+    /// Tells whether two contents are the same.
+    Digest,
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Municipal => "municipal",
+            Self::Cursor => "cursor",
+            Self::Pseudonym => "pseudonym",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// The message of a keyed digest: the municipality and parts, each with its length.
+pub(crate) fn message(municipality: &MunicipalityCode, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let mut message = Zeroizing::new(Vec::new());
+    push_part(&mut message, municipality.as_str().as_bytes());
+    for part in parts {
+        push_part(&mut message, part);
+    }
+    message
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    // HMAC pads a short key with zeros to one block (§2); given as a block, it has no length to go wrong.
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = Hmac::<Sha256>::new(&(*block).into());
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}

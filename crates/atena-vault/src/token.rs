@@ -1,0 +1,340 @@
+//! Keys in a token that speaks PKCS #11 (an HSM; SoftHSM2 in the tests). They are made in it and never leave it: data keys are wrapped
+//! and unwrapped, personal numbers indexed and heads of the log signed inside.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use atena_domain::MunicipalityCode;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use zeroize::Zeroizing;
+
+use crate::error::VaultError;
+use crate::key_service::{KeyService, Purpose, message};
+
+/// First byte of a data key wrapped in a token: AES-256-GCM with a random 96-bit nonce. One key wraps fewer than 2³² (NIST SP 800-38D §8.3).
+const SUITE: u8 = 0x02;
+
+const NONCE_BYTES: usize = 12;
+const TAG_BITS: u64 = 128;
+
+/// Bytes of AES-256 and HMAC-SHA-256 keys.
+const KEY_BYTES: u64 = 32;
+
+/// The curve of Ed25519 as PKCS #11 names it (`edwards25519`, a PrintableString; PKCS #11 v3.0 §2.3.5).
+const EDWARDS25519: [u8; 14] = *b"\x13\x0cedwards25519";
+
+/// Where a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// The library of its maker, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
+    pub module: PathBuf,
+    /// Label of the token.
+    pub token: String,
+    /// A file of mode 0600 that holds the PIN of the user.
+    pub pin_file: PathBuf,
+}
+
+/// The keys of one municipality in a token.
+pub struct TokenKeys {
+    token: Token,
+    municipality: MunicipalityCode,
+    wrapping: Vec<(String, ObjectHandle)>,
+    wrapping_id: String,
+    indexes: Vec<(u32, ObjectHandle)>,
+    index_version: u32,
+    derivation: ObjectHandle,
+    log: ObjectHandle,
+    log_public: [u8; 32],
+}
+
+/// A token that somebody has signed in to.
+struct Token {
+    label: String,
+    library: Pkcs11,
+    slot: Slot,
+    /// Sessions that nobody uses now; a session serves one thread at a time. The first stays, because signing out comes with the last.
+    sessions: Mutex<Vec<Session>>,
+}
+
+/// A library can be initialised once in a process, and several municipalities may use it.
+static LIBRARIES: Mutex<Option<HashMap<PathBuf, Pkcs11>>> = Mutex::new(None);
+
+// === impl TokenKeys ===
+
+impl TokenKeys {
+    /// Makes the keys of a municipality in the token, none of which can be taken out.
+    ///
+    /// # Errors
+    /// [`VaultError::Token`]: it can't be used, or has keys of this municipality already.
+    pub fn generate(place: &TokenPlace, municipality: &MunicipalityCode) -> Result<(), VaultError> {
+        let token = Token::open(place)?;
+        token
+            .with_session(|session| {
+                let label = |kind| label(municipality, kind, 1);
+                for kind in ["wrapping", "blind-index", "derivation", "log"] {
+                    if !session.find_objects(&[label(kind)])?.is_empty() {
+                        return Ok(Err("it has keys of this municipality already; they are never overwritten"));
+                    }
+                }
+                let kept = |kind| {
+                    [
+                        label(kind),
+                        Attribute::Token(true),
+                        Attribute::Private(true),
+                        Attribute::Sensitive(true),
+                        Attribute::Extractable(false),
+                        Attribute::Modifiable(false),
+                    ]
+                };
+                let secret = |kind, key_type, uses: &[Attribute]| {
+                    let mut template = kept(kind).to_vec();
+                    template.extend([Attribute::KeyType(key_type), Attribute::ValueLen(KEY_BYTES.into())]);
+                    template.extend_from_slice(uses);
+                    template
+                };
+                let wraps = [Attribute::Encrypt(true), Attribute::Decrypt(true)];
+                session.generate_key(&Mechanism::AesKeyGen, &secret("wrapping", KeyType::AES, &wraps))?;
+                for kind in ["blind-index", "derivation"] {
+                    let template = secret(kind, KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
+                    session.generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
+                }
+                let public = [
+                    label("log"),
+                    Attribute::Token(true),
+                    Attribute::Private(false),
+                    Attribute::Verify(true),
+                    Attribute::EcParams(EDWARDS25519.to_vec()),
+                ];
+                let mut private = kept("log").to_vec();
+                private.push(Attribute::Sign(true));
+                session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private)?;
+                Ok(Ok(()))
+            })?
+            .map_err(|what| token.trouble(what, None))
+    }
+
+    pub(crate) fn open(place: &TokenPlace, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
+        let token = Token::open(place)?;
+        let missing = || token.trouble("it lacks keys of this municipality; make them: atena keys generate", None);
+        let of_kind = |kind, class| token.versions(municipality, kind, class);
+        let wrapping: Vec<_> = of_kind("wrapping", ObjectClass::SECRET_KEY)?
+            .into_iter()
+            .map(|(version, key)| (format!("wrapping-{version}"), key))
+            .collect();
+        let indexes = of_kind("blind-index", ObjectClass::SECRET_KEY)?;
+        let (_, derivation) = of_kind("derivation", ObjectClass::SECRET_KEY)?.pop().ok_or_else(missing)?;
+        let (_, log) = of_kind("log", ObjectClass::PRIVATE_KEY)?.pop().ok_or_else(missing)?;
+        let (_, public) = of_kind("log", ObjectClass::PUBLIC_KEY)?.pop().ok_or_else(missing)?;
+        let log_public = token.point(public)?;
+        Ok(Self {
+            wrapping_id: wrapping.last().map(|(id, _)| id.clone()).ok_or_else(missing)?,
+            index_version: indexes.last().map(|(version, _)| *version).ok_or_else(missing)?,
+            municipality: municipality.clone(),
+            wrapping,
+            indexes,
+            derivation,
+            log,
+            log_public,
+            token,
+        })
+    }
+
+    /// What a wrapped key is bound to.
+    fn bound(&self, id: &str, place: &[u8]) -> Zeroizing<Vec<u8>> {
+        message(&self.municipality, &[b"atena/v1/person-key", id.as_bytes(), place])
+    }
+
+    fn mac(&self, key: ObjectHandle, message: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let mac = self.token.with_session(|session| session.sign(&Mechanism::Sha256Hmac, key, message))?;
+        let mac = Zeroizing::new(mac);
+        let mac = <[u8; 32]>::try_from(mac.as_slice()).map_err(|_| self.token.trouble("HMAC-SHA-256", None))?;
+        Ok(Zeroizing::new(mac))
+    }
+}
+
+impl KeyService for TokenKeys {
+    fn wrapping_key_id(&self) -> &str {
+        &self.wrapping_id
+    }
+
+    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+        let (id, wrapping) = self.wrapping.last().ok_or(VaultError::UnknownKey)?;
+        let bound = self.bound(id, place);
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
+        let sealed = self.token.with_session(|session| {
+            let mut nonce = nonce;
+            let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
+            session.encrypt(&mechanism, *wrapping, key)
+        })?;
+        Ok([&[SUITE][..], &nonce, &sealed].concat())
+    }
+
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
+        let (&suite, rest) = wrapped.split_first().ok_or(VaultError::DoesNotOpen)?;
+        if suite != SUITE {
+            return Err(VaultError::UnknownSuite);
+        }
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::DoesNotOpen)?;
+        let bound = self.bound(id, place);
+        let opened = self.token.with_session(|session| {
+            let mut nonce = *nonce;
+            let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
+            match session.decrypt(&mechanism, *wrapping, sealed) {
+                // Libraries differ in what they call a tag that does not fit.
+                Err(Error::Pkcs11(
+                    RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::GeneralError,
+                    _,
+                )) => Ok(None),
+                opened => opened.map(Some),
+            }
+        })?;
+        let opened = Zeroizing::new(opened.ok_or(VaultError::DoesNotOpen)?);
+        let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DoesNotOpen)?;
+        Ok(Zeroizing::new(key))
+    }
+
+    fn index_version(&self) -> u32 {
+        self.index_version
+    }
+
+    fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError> {
+        let (_, key) = self.indexes.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
+        Ok(*self.mac(*key, message)?)
+    }
+
+    fn purpose_key(&self, purpose: Purpose) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let parts: [&[u8]; 2] = [b"atena/v1/purpose", purpose.as_str().as_bytes()];
+        self.mac(self.derivation, &message(&self.municipality, &parts))
+    }
+
+    fn log_public_key(&self) -> [u8; 32] {
+        self.log_public
+    }
+
+    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
+        let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
+        let signature = self.token.with_session(|session| session.sign(&mechanism, self.log, text))?;
+        <[u8; 64]>::try_from(signature.as_slice()).map_err(|_| self.token.trouble("Ed25519", None))
+    }
+}
+
+// === impl Token ===
+
+impl Token {
+    fn open(place: &TokenPlace) -> Result<Self, VaultError> {
+        let trouble =
+            |what, cause: Option<Error>| VaultError::Token { token: place.token.clone(), what, cause: cause.map(told) };
+        let library = library(place).map_err(|error| trouble("its library can't be loaded", Some(error)))?;
+        let slots = library.get_slots_with_initialized_token().map_err(|error| trouble("its slots", Some(error)))?;
+        let named = |slot: &Slot| library.get_token_info(*slot).is_ok_and(|token| token.label().trim() == place.token);
+        let slot = slots.into_iter().find(named);
+        let slot = slot.ok_or_else(|| trouble("no token has this label; look with: pkcs11-tool --list-slots", None))?;
+        let token = Self { label: place.token.clone(), library, slot, sessions: Mutex::new(Vec::new()) };
+        let session = token.library.open_rw_session(slot).map_err(|error| trouble("a session", Some(error)))?;
+        match session.login(UserType::User, Some(&pin(place)?)) {
+            // Somebody else in this process did: another municipality, on the same token.
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => (),
+            Err(error) => return Err(trouble("it does not take the PIN", Some(error))),
+        }
+        token.give_back(session);
+        Ok(token)
+    }
+
+    /// Runs `work` on a session of its own.
+    fn with_session<T>(&self, work: impl Fn(&Session) -> Result<T, Error>) -> Result<T, VaultError> {
+        let trouble = |error| self.trouble("it did not do what was asked of it", Some(error));
+        let free = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let session = match free {
+            Some(session) => session,
+            None => self.library.open_rw_session(self.slot).map_err(trouble)?,
+        };
+        let done = work(&session);
+        self.give_back(session);
+        done.map_err(trouble)
+    }
+
+    fn give_back(&self, session: Session) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    /// The versions of a key, in order.
+    fn versions(
+        &self,
+        municipality: &MunicipalityCode,
+        kind: &str,
+        class: ObjectClass,
+    ) -> Result<Vec<(u32, ObjectHandle)>, VaultError> {
+        self.with_session(|session| {
+            let mut found = Vec::new();
+            for version in 1.. {
+                let template = [label(municipality, kind, version), Attribute::Class(class)];
+                match session.find_objects(&template)?.first() {
+                    Some(key) => found.push((version, *key)),
+                    None => break,
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// The 32 bytes of an Ed25519 public key: some libraries give them as they are, some as an OCTET STRING.
+    fn point(&self, key: ObjectHandle) -> Result<[u8; 32], VaultError> {
+        let found = self.with_session(|session| session.get_attributes(key, &[AttributeType::EcPoint]))?;
+        let point = found.into_iter().find_map(|attribute| match attribute {
+            Attribute::EcPoint(point) => Some(point),
+            _ => None,
+        });
+        let point = point.unwrap_or_default();
+        let bare = point.strip_prefix(&[0x04, 0x20]).unwrap_or(&point);
+        <[u8; 32]>::try_from(bare).map_err(|_| self.trouble("it does not tell the public key of the log", None))
+    }
+
+    fn trouble(&self, what: &'static str, cause: Option<Error>) -> VaultError {
+        VaultError::Token { token: self.label.clone(), what, cause: cause.map(told) }
+    }
+}
+
+fn label(municipality: &MunicipalityCode, kind: &str, version: u32) -> Attribute {
+    Attribute::Label(format!("atena/{}/{kind}/{version}", municipality.as_str()).into_bytes())
+}
+
+fn library(place: &TokenPlace) -> Result<Pkcs11, Error> {
+    let mut known = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(library) = known.get(&place.module) {
+        return Ok(library.clone());
+    }
+    let library = Pkcs11::new(&place.module)?;
+    library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
+    known.insert(place.module.clone(), library.clone());
+    Ok(library)
+}
+
+fn pin(place: &TokenPlace) -> Result<AuthPin, VaultError> {
+    let path = &place.pin_file;
+    let failed = |source| VaultError::KeyFile { path: path.clone(), source };
+    let mode = fs::metadata(path).map_err(failed)?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(VaultError::KeyFileMode { path: path.clone(), mode });
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+    Ok(AuthPin::new(text.trim_end_matches(['\r', '\n']).into()))
+}
+
+/// What a token said, in one line.
+fn told(error: Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,126 @@
+//! The vault with a real token: SoftHSM2 in a folder of its own.
+//!
+//! SoftHSM reads where its tokens are from its environment, so this program makes a token, and runs itself again with that environment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "these are tests"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+use atena_vault::{KeySource, SealContext, TokenKeys, TokenPlace, Vault, VaultError, WrappedKey};
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
+fn main() {
+    if let Some(folder) = std::env::var_os("ATENA_TEST_TOKEN_FOLDER") {
+        return inside(Path::new(&folder));
+    }
+    if !Path::new(MODULE).exists() {
+        assert!(std::env::var_os("ATENA_CI").is_none(), "SoftHSM2 is missing");
+        println!("left out: SoftHSM2 is not here (Debian: softhsm2)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tokens")).unwrap();
+    let settings = folder.path().join("softhsm2.conf");
+    std::fs::write(&settings, format!("directories.tokendir = {}\n", folder.path().join("tokens").display())).unwrap();
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", "atena", "--so-pin", "87654321", "--pin", "12345678"])
+        .env("SOFTHSM2_CONF", &settings)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let again = Command::new(std::env::current_exe().unwrap())
+        .env("SOFTHSM2_CONF", &settings)
+        .env("ATENA_TEST_TOKEN_FOLDER", folder.path())
+        .status()
+        .unwrap();
+    assert!(again.success());
+}
+
+/// A token with the PIN in a file of this mode.
+fn place(folder: &Path, label: &str, pin: &str, mode: u32) -> TokenPlace {
+    let pin_file = folder.join(format!("{label}-{pin}-{mode:o}.pin"));
+    std::fs::write(&pin_file, format!("{pin}\n")).unwrap();
+    std::fs::set_permissions(&pin_file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    TokenPlace { module: PathBuf::from(MODULE), token: label.to_owned(), pin_file }
+}
+
+fn inside(folder: &Path) {
+    let machida = MunicipalityCode::parse("132098").unwrap();
+    let chiyoda = MunicipalityCode::parse("131016").unwrap();
+    let right = place(folder, "atena", "12345678", 0o600);
+    let refused =
+        |place: &TokenPlace| Vault::open(&KeySource::Token(place.clone()), &machida).err().unwrap().to_string();
+
+    // What is wrong is said, with what to do.
+    assert!(refused(&place(folder, "nobody", "12345678", 0o600)).contains("no token has this label"));
+    assert!(refused(&place(folder, "atena", "00000000", 0o600)).contains("PIN"));
+    assert!(refused(&place(folder, "atena", "12345678", 0o644)).contains("chmod 600"));
+    assert!(refused(&right).contains("atena keys generate"));
+
+    for municipality in [&machida, &chiyoda] {
+        TokenKeys::generate(&right, municipality).unwrap();
+        let again = TokenKeys::generate(&right, municipality).err().unwrap().to_string();
+        assert!(again.contains("never overwritten"), "{again}");
+    }
+    let open = |municipality| Vault::open(&KeySource::Token(right.clone()), municipality).ok().unwrap();
+    let (vault, other) = (open(&machida), open(&chiyoda));
+    let person = |body| UnifiedAddressNumber::from_body(body).unwrap();
+
+    // A data key unwraps for its person, in its municipality, under its key, unchanged; and in no other way.
+    let (key, wrapped) = vault.new_person_key(&person(1)).unwrap();
+    let row = SealContext { table: "t", column: "c", row: b"r" };
+    let sealed = key.seal(&row, b"content").unwrap();
+    let again = open(&machida).unwrap_person_key(&person(1), &wrapped).unwrap();
+    assert_eq!(again.open(&row, &sealed).unwrap().as_slice(), b"content");
+    assert!(matches!(vault.unwrap_person_key(&person(2), &wrapped), Err(VaultError::DoesNotOpen)));
+    assert!(
+        matches!(other.unwrap_person_key(&person(1), &wrapped), Err(VaultError::DoesNotOpen)),
+        "municipality-apart"
+    );
+    for position in 0..wrapped.bytes.len() {
+        let mut bytes = wrapped.bytes.clone();
+        bytes[position] ^= 1;
+        let changed = WrappedKey { bytes, ..wrapped.clone() };
+        assert!(vault.unwrap_person_key(&person(1), &changed).is_err(), "byte {position}");
+    }
+    let unknown = WrappedKey { kek_id: "wrapping-7".to_owned(), ..wrapped };
+    assert!(matches!(vault.unwrap_person_key(&person(1), &unknown), Err(VaultError::UnknownKey)));
+
+    // Heads of the log verify with software that knows nothing of the token.
+    let text = b"132098.atena/log\n1\nroot\n";
+    let public = VerifyingKey::from_bytes(&vault.log_public_key()).unwrap();
+    public.verify(text, &Signature::from_bytes(&vault.sign_log_head(text).unwrap())).unwrap();
+    assert_ne!(vault.log_public_key(), other.log_public_key());
+
+    // Lesser keys are the same each time, and different for each municipality.
+    assert_eq!(vault.content_mac("view", b"content"), open(&machida).content_mac("view", b"content"));
+    assert_ne!(vault.content_mac("view", b"content"), other.content_mac("view", b"content"));
+    let case = vault.municipal_key().seal(&row, b"case").unwrap();
+    assert!(open(&machida).municipal_key().open(&row, &case).is_ok());
+    assert!(other.municipal_key().open(&row, &case).is_err());
+
+    // Many threads use it at one time.
+    std::thread::scope(|scope| {
+        for thread in 1..=8_u64 {
+            let vault = &vault;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let person = person(1000 * thread + number);
+                    let (_, wrapped) = vault.new_person_key(&person).unwrap();
+                    vault.unwrap_person_key(&person, &wrapped).unwrap();
+                }
+            });
+        }
+    });
+    println!("the vault with a token: ok");
+}

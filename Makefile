@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := target/venv
 TOOLS := target/tools
 ATENA := target/debug/atena
+LEAKING := target/atena-leaking
 FUZZ_SECONDS := 10
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
+.PHONY: fuzz leaking help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,9 +25,16 @@ test: test-rust test-python ## Run every test
 test-rust: ## Run the Rust tests: unit, property and black-box
 	$(CARGO) test --locked --workspace
 
-test-python: build $(VENV)/installed ## Run the client written in Python against the real program
+# The program that leaks on purpose is built first, so that `atena` is the right one afterwards.
+leaking:
+	$(CARGO) build --locked -p atena-cli --features test-leaks
+	cp $(ATENA) $(LEAKING)
+
+test-python: leaking $(VENV)/installed ## Run the client written in Python against the real program
+	$(CARGO) build --locked -p atena-cli
 	ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q tests/python
 	ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q tests/abuse
+	ATENA_BIN=$(abspath $(ATENA)) ATENA_LEAKING=$(abspath $(LEAKING)) $(VENV)/bin/python -m pytest -q tests/canary
 
 $(VENV)/installed: tests/python/requirements.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'The Python client tests need Python 3.10 or newer with venv (Debian: apt-get install python3-venv).' >&2; exit 1; }

@@ -54,6 +54,8 @@ pub(crate) enum Finished {
 }
 
 fn main() -> ExitCode {
+    // Before anything is read: files, answers and keys hold what nobody else is to see.
+    confine::confine();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -29,6 +29,8 @@ mod gateway;
 mod hall;
 mod health;
 mod keeper;
+#[cfg(feature = "test-leaks")]
+mod leak;
 mod log;
 mod metrics;
 mod reload;

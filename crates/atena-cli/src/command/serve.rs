@@ -16,11 +16,13 @@ use crate::output::Output;
 
 /// Serves every municipality of the home until SIGTERM or SIGINT, then drains.
 pub(super) async fn run(args: &ServeArgs, output: &mut Output) -> Result<Finished, CliError> {
-    confine::confine();
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
     let filter = std::env::var("RUST_LOG").unwrap_or_default();
     let _telemetry = telemetry::init(&config.telemetry, &filter)?;
+    if !confine::lock_memory() {
+        tracing::info!("memory may be swapped out: set LimitMEMLOCK=infinity, or encrypt the swap space");
+    }
     let listen = args.listen.unwrap_or(config.listen);
     // Before anything is open: a signal that comes early must drain as well.
     let stopping = stop_signal()?;

@@ -72,6 +72,8 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
         let local = LocalAddressNumber::parse(&item.local_address_number).ok();
         match parse_registration(item, &permit, may_migrate(call)) {
             Ok(registration) => {
+                #[cfg(feature = "test-leaks")]
+                crate::leak::leak(call, registration.personal_number.as_ref(), &permit)?;
                 let index = match (&registration.personal_number, permit.personal_number()) {
                     (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit)?.as_bytes()),
                     _ => None,
@@ -188,6 +190,12 @@ async fn decide(
                     (takes_number, &candidate.registration.personal_number, candidate.index)
                 {
                     writes.numbers.push(seal_number(key, &unified, 1, number, index)?);
+                    #[cfg(feature = "test-leaks")]
+                    if let Some((leaked, row)) =
+                        crate::leak::digits("database", Some(number), permit).zip(writes.numbers.last_mut())
+                    {
+                        row.sealed.extend_from_slice(leaked.as_bytes());
+                    }
                 }
                 if !matches!(&plan, Plan::Update { .. }) {
                     writes.links.push(NewLink {
@@ -218,6 +226,10 @@ async fn decide(
         }
         record.outcome = Outcome::Received;
         record.content_sha256 = Some(digest);
+        #[cfg(feature = "test-leaks")]
+        if let Some(leaked) = crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), permit) {
+            record.affair = Some(leaked.into());
+        }
         if let Some(place) = done.get_mut(position) {
             *place = Some(Registered { local: Some(local), result: Ok(success), transfer_id: record.transfer_id });
         }

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod door;
+mod erasure;
 mod hostile;
 mod log;
 mod moving;

@@ -4,6 +4,7 @@
 mod certificates;
 mod distribution;
 mod door;
+mod erasure;
 mod fleet;
 mod hostile;
 mod log;

@@ -43,6 +43,9 @@ pub struct Config {
     /// What the monthly review calls unusual.
     #[serde(default)]
     pub review: ReviewConfig,
+    /// When people may be erased.
+    #[serde(default)]
+    pub erasure: ErasureConfig,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -101,6 +104,16 @@ pub struct RetentionConfig {
     pub refusals_days: u32,
     /// Of questions that auditors asked of the log.
     pub audits_days: u32,
+}
+
+/// How long a person is kept after an event, in days (保存期間).
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ErasureConfig {
+    /// After a death (死亡).
+    pub after_death_days: u32,
+    /// After moving out of the municipality (転出).
+    pub after_moving_out_days: u32,
 }
 
 /// What the monthly review (月次点検) calls unusual.
@@ -324,6 +337,17 @@ const SEVEN_YEARS_DAYS: u32 = 2557;
 impl Default for RetentionConfig {
     fn default() -> Self {
         Self { transfers_days: SEVEN_YEARS_DAYS, refusals_days: SEVEN_YEARS_DAYS, audits_days: SEVEN_YEARS_DAYS }
+    }
+}
+
+// === impl ErasureConfig ===
+
+/// Five years, leap days included.
+const FIVE_YEARS_DAYS: u32 = 1827;
+
+impl Default for ErasureConfig {
+    fn default() -> Self {
+        Self { after_death_days: FIVE_YEARS_DAYS, after_moving_out_days: FIVE_YEARS_DAYS }
     }
 }
 

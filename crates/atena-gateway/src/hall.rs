@@ -8,7 +8,6 @@ use atena_domain::{Dataset, MunicipalityCode, UnifiedAddressNumber};
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::Store;
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
-use uuid::Uuid;
 
 use crate::catalog::field_catalog;
 use crate::clock;
@@ -74,11 +73,6 @@ impl Hall {
     /// Today in Japan, for the validity of rules and legal bases.
     pub(crate) fn today(&self) -> jiff::civil::Date {
         clock::japanese_day(clock::now())
-    }
-
-    /// A new transfer id (UUID version 7: ids sort by time).
-    pub(crate) fn transfer_id(&self) -> Uuid {
-        Uuid::now_v7()
     }
 
     /// Opens the keys of people, by person.

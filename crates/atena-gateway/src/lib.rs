@@ -43,11 +43,13 @@ mod unreadable;
 
 pub use catalog::field_catalog;
 pub use config::{
-    Config, ConfigError, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig, TokenConfig,
-    WitnessConfig,
+    Config, ConfigError, ErasureConfig, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig,
+    TokenConfig, WitnessConfig,
 };
 pub use databases::Databases;
 pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};
-pub use keeper::{Backup, BackupError, ExportError, Keeper, Loss, MigrateError, Moved, Restored, migrate};
+pub use keeper::{
+    Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, Loss, MigrateError, Moved, Restored, migrate,
+};
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, WitnessRefused, log_key};

@@ -111,7 +111,7 @@ pub(crate) fn refused_unheard(
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
-    let mut record = blank(hall, method, requested_at);
+    let mut record = blank(hall.policy().hash(), method, requested_at);
     match caller {
         Some(caller) => {
             record.system_id = caller.system_id.as_str().into();
@@ -124,15 +124,15 @@ pub(crate) fn refused_unheard(
 }
 
 /// The record of something that the gateway does by itself, an outcome still to be set.
-pub(crate) fn of_gateway(hall: &Hall, method: Method, name: &str) -> TransferRecord {
-    let mut record = blank(hall, method, clock::now());
+pub(crate) fn of_gateway(policy_hash: [u8; 32], method: Method, name: &str) -> TransferRecord {
+    let mut record = blank(policy_hash, method, clock::now());
     record.system_id = name.into();
     record
 }
 
-fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord {
+fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> TransferRecord {
     TransferRecord {
-        transfer_id: hall.transfer_id(),
+        transfer_id: Uuid::now_v7(),
         requested_at,
         provided_at: clock::now(),
         direction: method.direction,
@@ -154,7 +154,7 @@ fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord
         content_sha256: None,
         method: method.name,
         request_id: None,
-        policy_hash: hall.policy().hash(),
+        policy_hash,
     }
 }
 
@@ -163,7 +163,7 @@ fn blank(hall: &Hall, method: Method, requested_at: Timestamp) -> TransferRecord
 impl Call {
     /// A record of this call about `subject`, an outcome still to be set.
     pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: &Subject) -> TransferRecord {
-        let mut record = blank(&self.hall, self.method, self.requested_at);
+        let mut record = blank(self.hall.policy().hash(), self.method, self.requested_at);
         record.system_id = self.caller.system_id.as_str().into();
         record.division = Some(self.caller.division.as_str().into());
         record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().into());

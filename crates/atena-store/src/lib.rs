@@ -28,6 +28,7 @@
 mod changes;
 mod database;
 mod engine;
+mod erasure;
 mod error;
 mod holdings;
 mod log_append;

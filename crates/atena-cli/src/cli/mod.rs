@@ -16,7 +16,7 @@ pub(crate) use auditor::{
 };
 
 pub(crate) use keys::KeysCommand;
-pub(crate) use operator::{BackupArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
+pub(crate) use operator::{BackupArgs, EraseArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 
 use crate::init::DEFAULT_MUNICIPALITY;
@@ -89,6 +89,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  atena migrate --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
     )]
     Migrate(MigrateArgs),
+    /// Erase people whose retention period has ended, or whom an order names (個人の消去). This can't be undone.
+    ///
+    /// Destroys the key with which everything about a person is sealed, and whatever could link the rest to them. The log keeps its leaves
+    /// and proofs and gets one more, which does not tell of whom. Gateways may run. Old copies of person-keys.db are the one way back:
+    /// keep none longer than your rules allow.
+    #[command(
+        after_help = "Examples:\n  atena erase --home /srv/atena pension/000000000000019 --death 2020-03-31 --yes\n  atena erase --home /srv/atena --list erase.txt --order 8町市保第123号 --yes"
+    )]
+    Erase(EraseArgs),
     /// Register people under the calling system's own numbers (宛名の登録・付番).
     ///
     /// Reads people.csv (Japanese header row, UTF-8 or Shift_JIS) or JSON Lines. Each person gets a unified number (団体内統合宛名番号)

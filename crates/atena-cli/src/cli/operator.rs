@@ -30,6 +30,32 @@ pub(crate) struct RestoreArgs {
     pub(crate) accept_loss: bool,
 }
 
+/// `atena erase`.
+#[derive(Args)]
+pub(crate) struct EraseArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// People, each as SYSTEM/LOCAL_NUMBER, e.g. pension/000000000000019.
+    #[arg(value_name = "PERSON", required_unless_present = "list")]
+    pub(crate) person: Vec<String>,
+    /// A file with one person a line; `-` is stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "person")]
+    pub(crate) list: Option<PathBuf>,
+    /// They died on this day at the latest (死亡), YYYY-MM-DD.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["moved_out", "order"], required_unless_present_any = ["moved_out", "order"])]
+    pub(crate) death: Option<jiff::civil::Date>,
+    /// They moved out on this day at the latest (転出), YYYY-MM-DD.
+    #[arg(long, value_name = "DATE", conflicts_with = "order")]
+    pub(crate) moved_out: Option<jiff::civil::Date>,
+    /// Number of the order to erase (訂正・消去の決定); no period is waited for.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) order: Option<String>,
+    /// Erase. Without it nothing is changed: it is told who is known and whether the period has passed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// `atena migrate`.
 #[derive(Args)]
 pub(crate) struct MigrateArgs {

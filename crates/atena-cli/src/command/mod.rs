@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod disclose;
 mod entitlements;
+mod erase;
 mod init;
 mod keys;
 mod log;
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Backup(args) => backup::run(&args, output).await,
         Command::Restore(args) => restore::run(&args, output).await,
         Command::Migrate(args) => migrate::run(&args, output).await,
+        Command::Erase(args) => erase::run(&args, output).await,
         Command::Register(args) => register::run(&args, output).await,
         Command::Push(args) => push::run(&args, output).await,
         Command::Pull(args) => pull::run(&args, output).await,

@@ -2,6 +2,7 @@
 //! the machine.
 
 mod backup;
+mod erase;
 mod migrate;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::log::fsck::{Depth, Fsck, fsck};
 use crate::log::log_key;
 
 pub use backup::{Backup, BackupError, Loss, Restored};
+pub use erase::{EraseError, Erased, Ground};
 pub use migrate::{MigrateError, Moved, migrate};
 
 /// The database and log of one municipality, opened without serving.
@@ -27,6 +29,7 @@ pub struct Keeper {
     vault: Vault,
     key: VerifierKey,
     config: Config,
+    policy_hash: [u8; 32],
 }
 
 /// Why a log could not be copied out.
@@ -64,7 +67,7 @@ impl Keeper {
         let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let key = log_key(policy.municipality_code(), &vault)?;
         let municipality = policy.municipality_code().clone();
-        Ok(Self { municipality, store, vault, key, config })
+        Ok(Self { municipality, store, vault, key, config, policy_hash: policy.hash() })
     }
 
     /// The public key that verifies the log's signed heads.

@@ -24,7 +24,7 @@ pub(super) fn people_without_key(records: &[TransferRecord]) -> Vec<UnifiedAddre
 }
 
 /// The entries of records, sealed; `wrapped` holds the keys that the records do not carry.
-pub(super) fn entries(
+pub(crate) fn entries(
     vault: &Vault,
     records: &[TransferRecord],
     wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,

@@ -3,7 +3,7 @@
 //! Leaves are recomputed from their parts, the tree from the leaves, and both are compared with what is stored and with every signed
 //! head, in the database and beside it. Whoever changes, drops, adds or reorders a leaf would have to forge a signature.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use atena_domain::UnifiedAddressNumber;
@@ -11,6 +11,7 @@ use atena_ledger::{CheckpointError, Frontier, Hash, VerifierKey, open_checkpoint
 use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
 use atena_vault::{PersonKey, Vault};
 
+use super::PERSON_ERASED;
 use super::details::Details;
 use super::retention::{Kind, erasure};
 
@@ -115,6 +116,9 @@ struct Check<'a> {
     /// For each kind of details: the newest one that is erased (when it was requested, its leaf), and before when the log says so.
     erased: HashMap<&'static str, (u64, u64)>,
     erased_before: HashMap<&'static str, u64>,
+    /// People whose key is not there, each with the first leaf about them; and those of whom the log says that they were erased.
+    keyless: HashMap<UnifiedAddressNumber, u64>,
+    erased_people: HashSet<String>,
     result: Fsck,
 }
 
@@ -136,6 +140,8 @@ pub(crate) async fn fsck(
         vouched: 0,
         erased: HashMap::new(),
         erased_before: HashMap::new(),
+        keyless: HashMap::new(),
+        erased_people: HashSet::new(),
         result: Fsck { size, checkpoints: 0, findings: Vec::new() },
     };
     check.read_signed(checkpoint_file).await?;
@@ -302,10 +308,18 @@ impl Check<'_> {
                     }
                     None => self.found(Finding::DetailsMissing(index)),
                 },
-                Some(stored) if Details::open(vault, &keys, leaf, stored).is_err() => {
-                    self.found(Finding::DetailsChanged(index));
-                }
-                Some(_) => {}
+                Some(stored) => match Details::open(vault, &keys, leaf, stored) {
+                    Err(_) => self.found(Finding::DetailsChanged(index)),
+                    Ok(Some(details)) if shape.as_ref().is_some_and(|shape| shape.method == PERSON_ERASED) => {
+                        self.erased_people.extend(details.unified_address_number);
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        if let Some(person) = stored.person.clone() {
+                            self.keyless.entry(person).or_insert(index);
+                        }
+                    }
+                },
             }
         }
         Ok(())
@@ -372,6 +386,11 @@ impl Check<'_> {
                 self.found(Finding::DetailsMissing(leaf));
             }
         }
+        for (person, leaf) in std::mem::take(&mut self.keyless) {
+            if !self.erased_people.contains(person.as_str()) {
+                self.found(Finding::DetailsMissing(leaf));
+            }
+        }
         if head.as_ref() != Some(&self.tree) {
             self.found(Finding::HeadDiffers);
         }
@@ -388,7 +407,7 @@ async fn keys(
     vault: &Vault,
     details: &[StoredDetails],
 ) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, StoreError> {
-    let people: std::collections::HashSet<_> = details.iter().filter_map(|details| details.person.clone()).collect();
+    let people: HashSet<_> = details.iter().filter_map(|details| details.person.clone()).collect();
     let people: Vec<_> = people.into_iter().collect();
     let wrapped = store.person_keys(&people).await?;
     Ok(wrapped

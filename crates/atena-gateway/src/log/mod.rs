@@ -35,6 +35,7 @@ use crate::hall::Hall;
 use crate::transfer::TransferRecord;
 
 pub(crate) use details::{Details, damaged};
+pub(crate) use entry::entries;
 pub use signer::{LogKeyError, log_key};
 
 /// A witness in the settings that can't be asked.
@@ -149,13 +150,16 @@ impl Log {
     }
 }
 
+/// How the log names the erasure of a person.
+pub(crate) const PERSON_ERASED: &str = "Person/Erase";
+
 /// Makes transfer records durable, all or none, together with those of other calls.
 pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<(), CallError> {
     let started = Instant::now();
     let work = async {
         let people = entry::people_without_key(records);
         let wrapped = hall.store.person_keys(&people).await?;
-        let entries = entry::entries(&hall.vault, records, &wrapped)?;
+        let entries = entries(&hall.vault, records, &wrapped)?;
         hall.log.writer.append(entries).await
     };
     work.instrument(tracing::info_span!("log", transfers = records.len()))
@@ -181,7 +185,7 @@ pub(crate) async fn seal(
     let people = entry::people_without_key(&records);
     let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
     let hall = Arc::clone(hall);
-    let work = async move { entry::entries(&hall.vault, &records, &wrapped) };
+    let work = async move { entries(&hall.vault, &records, &wrapped) };
     Ok(Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) })
 }
 

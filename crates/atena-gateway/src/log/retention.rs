@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 const CHUNKS_AT_ONCE: u32 = 64;
 
 /// Under which name the gateway records what it does by itself.
-const GATEWAY: &str = "atena";
+pub(crate) const GATEWAY: &str = "atena";
 const ERASE: Method = Method { name: "Log/EraseDetails", direction: Direction::Inbound };
 
 /// What is kept for one length of time.
@@ -132,7 +132,7 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<(), CallError>
 }
 
 fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
-    let mut record = transfer::of_gateway(hall, ERASE, GATEWAY);
+    let mut record = transfer::of_gateway(hall.policy().hash(), ERASE, GATEWAY);
     record.outcome = Outcome::Erased;
     record.affair = Some("記録の保存期間満了による消去".into());
     record.legal_basis = Some(format!("保存期間 {days} 日").into());

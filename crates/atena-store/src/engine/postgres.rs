@@ -179,6 +179,14 @@ impl PostgresEngine {
         Ok(PostgresTransaction { transaction, _writer: None })
     }
 
+    /// Writes tables anew, so that nothing deleted stays in their files.
+    pub(crate) async fn rewrite(&self, tables: &[&'static str]) -> Result<(), StoreError> {
+        for table in tables {
+            sqlx::query(AssertSqlSafe(format!("VACUUM (FULL) {table}"))).execute(&self.primary.pool).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn close(&self) {
         if let Some(replica) = &self.replica {
             replica.close().await;

@@ -85,10 +85,11 @@ impl SqliteEngine {
         Ok(self.readers.begin().await?)
     }
 
-    /// Empties the write-ahead log into the database, so that nothing erased stays in it.
+    /// Empties the write-ahead log into the database, so that nothing erased stays in it; waits for those who still read from it.
     pub(crate) async fn truncate_wal(&self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
-        Ok(())
+        let (busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+        if busy == 0 { Ok(()) } else { Err(StoreError::Unavailable("the write-ahead log is read all the time")) }
     }
 
     pub(crate) async fn close(&self) {

@@ -1,0 +1,171 @@
+//! Erasing people: what is left links nobody, and every proof goes on.
+
+use atena_proto::v1;
+use atena_proto::v1::pushed_record::Body;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::people::{personal_number, qualification, record, registration};
+use crate::town::{Engine, Town, atena, printed};
+
+const PEOPLE: u64 = 300;
+/// Those that are erased; the others are the control.
+const ERASED: u64 = 200;
+
+fn number(person: u64) -> String {
+    personal_number(7_000_000_000 + 13 * person)
+}
+
+async fn filled() -> Town {
+    let town = Town::start();
+    for (system, prefix) in [("pension", "P"), ("resident-tax", "T")] {
+        let persons = |person| registration(&format!("{prefix}{person}"), Some(&number(person)));
+        let chunk =
+            v1::RegisterPersonsRequest { request_id: String::new(), registrations: (0..PEOPLE).map(persons).collect() };
+        let mut client = town.address_service(system);
+        let mut answers = client.register_persons(tokio_stream::once(chunk)).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.unwrap().unwrap().results.len(), 300);
+    }
+    let body = || Body::Qualification(qualification());
+    for revision in 1..=2 {
+        let of = |person| record(&format!("P{person}"), &format!("Q-{person}"), revision, body());
+        town.push((0..PEOPLE).map(of).collect()).await;
+    }
+    town
+}
+
+fn list(town: &Town) -> String {
+    let path = town.home().join("erase.txt");
+    let people: Vec<_> = (0..ERASED).map(|person| format!("pension/P{person}")).collect();
+    std::fs::write(&path, people.join("\n")).unwrap();
+    path.display().to_string()
+}
+
+async fn entitled(town: &Town, person: u64) -> bool {
+    let request = v1::GetRecordsRequest {
+        affair: "市都民税賦課業務".to_owned(),
+        datasets: vec![v1::Dataset::Qualification.into()],
+        local_address_numbers: vec![format!("T{person}")],
+        ..Default::default()
+    };
+    let answer = town.linkage("resident-tax").get_records(request).await.unwrap().into_inner();
+    !answer.deliveries.is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_person_is_gone_everywhere_and_the_log_stays_whole() {
+    let mut town = filled().await;
+    let receipt = town.transfers("person = \"pension/P1\"").await[0].transfer_id.clone();
+    let list = list(&town);
+    let home: &str = &town.home_text().to_owned();
+    let erase = |more: &[&str]| atena(&[&["erase", "--home", home, "--list", &list], more].concat());
+
+    let early = erase(&["--death", "2026-01-01", "--yes"]);
+    assert!(String::from_utf8_lossy(&early.stderr).contains("erasure.after_death_days"), "{early:?}");
+    let looked = printed(&erase(&["--death", "2015-01-01"]));
+    assert!(looked.contains("200 people would be erased"), "{looked}");
+    assert!(entitled(&town, 1).await, "nothing was changed");
+
+    // While the gateway runs.
+    let erased = printed(&erase(&["--death", "2015-01-01", "--yes"]));
+    assert!(erased.starts_with("200 people are erased"), "{erased}");
+    assert!(!entitled(&town, 1).await && entitled(&town, ERASED).await);
+    let again = erase(&["--death", "2015-01-01", "--yes"]);
+    assert_eq!(again.status.code(), Some(2), "they are not known any more");
+
+    // The same person may come again, as somebody new.
+    let back = town.register("pension", registration("P1", Some(&number(1)))).await.unwrap();
+    assert_eq!(back.outcome, i32::from(v1::RegistrationOutcome::Issued));
+
+    let recorded = town.transfers("outcome = \"ERASED\"").await;
+    assert_eq!(recorded.len(), 200);
+    assert!(recorded.iter().all(|transfer| transfer.local_address_number.is_empty()));
+    let proof = v1::GetInclusionProofRequest { transfer_id: receipt };
+    let proof = town.transfer_log("auditor").get_inclusion_proof(proof).await.unwrap().into_inner();
+    let receipts = town.home().join("receipts");
+    std::fs::create_dir(&receipts).unwrap();
+    std::fs::write(receipts.join("one.leaf"), &proof.leaf).unwrap();
+    std::fs::write(receipts.join("one.tlog-proof"), &proof.receipt).unwrap();
+    town.stop();
+    printed(&atena(&["log", "fsck", "--home", home]));
+    let key = printed(&atena(&["log", "key", "--home", home]));
+    let path = |name: &str| receipts.join(name).display().to_string();
+    let (leaf, proof, key) = (path("one.leaf"), path("one.tlog-proof"), key.lines().next().unwrap());
+    printed(&atena(&["verify", "receipt", "--key", key, "--leaf", &leaf, "--receipt", &proof]));
+}
+
+/// The blind index of a number, computed from the key file as a thief of it would.
+fn index(keys: &toml::Table, number: &str) -> [u8; 32] {
+    let key = keys["blind_index"][0]["key"].as_str().unwrap();
+    let key: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let mut message = Vec::new();
+    for part in [&b"132098"[..], b"atena/v1/personal-number", &1_u32.to_be_bytes(), number.as_bytes()] {
+        message.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        message.extend_from_slice(part);
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(&message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Who has the database's files, the keys, and a list of every number that there is, links nobody who was erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_keys_and_a_list_of_all_numbers_link_nobody() {
+    if crate::ENGINE == Engine::Postgres {
+        // PostgreSQL's files are not in the home; that its rows are gone is seen above.
+        return;
+    }
+    let mut town = filled().await;
+    let home = town.home();
+    let keys: toml::Table = std::fs::read_to_string(home.join("keys.toml")).unwrap().parse().unwrap();
+    let files = || {
+        [std::fs::read(home.join("atena.db")).unwrap(), std::fs::read(home.join("atena.db-wal")).unwrap_or_default()]
+            .concat()
+    };
+    let linked = |files: &[u8], people: std::ops::Range<u64>| {
+        people.filter(|person| memchr::memmem::find(files, &index(&keys, &number(*person))).is_some()).count()
+    };
+    let url = format!("sqlite:{}", home.join("atena.db").display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let wrapped: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT unified_address_number, wrapped_key FROM person_key")
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+    let sealed: Vec<(Vec<u8>,)> =
+        sqlx::query_as("SELECT sealed FROM record UNION ALL SELECT sealed FROM record_history UNION ALL SELECT sealed FROM person_view")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+    assert_eq!(linked(&files(), 0..PEOPLE), 300, "the control: every index is there before");
+    let list = list(&town);
+    printed(&atena(&["erase", "--home", town.home_text(), "--list", &list, "--order", "第1号", "--yes"]));
+    let after = files();
+    assert_eq!(linked(&after, 0..ERASED), 0, "a number links somebody who was erased");
+    assert_eq!(linked(&after, ERASED..PEOPLE), 100);
+    let left: Vec<(String,)> =
+        sqlx::query_as("SELECT unified_address_number FROM person_key").fetch_all(&mut database).await.unwrap();
+    assert_eq!(left.len(), 100);
+    for (person, key) in &wrapped {
+        let there = memchr::memmem::find(&after, key).is_some();
+        assert_eq!(there, left.iter().any(|(kept,)| kept == person), "residue of a wrapped key");
+    }
+    // Two revisions and two views of each.
+    let residue = sealed.iter().filter(|(sealed,)| memchr::memmem::find(&after, sealed).is_some()).count();
+    assert_eq!((sealed.len(), residue), (1200, 400), "residue of sealed data");
+
+    // A key that is destroyed without the log saying so is found.
+    database.close().await.unwrap();
+    town.stop();
+    printed(&atena(&["log", "fsck", "--home", town.home_text()]));
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("DELETE FROM person_key WHERE unified_address_number = ?")
+        .bind(&left[0].0)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    database.close().await.unwrap();
+    let checked = atena(&["log", "fsck", "--home", town.home_text()]);
+    assert!(!checked.status.success());
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("are missing"), "{checked:?}");
+}

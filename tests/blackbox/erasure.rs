@@ -58,7 +58,7 @@ async fn an_erased_person_is_gone_everywhere_and_the_log_stays_whole() {
     let mut town = filled().await;
     let receipt = town.transfers("person = \"pension/P1\"").await[0].transfer_id.clone();
     let list = list(&town);
-    let home: &str = &town.home_text().to_owned();
+    let home = town.home_text();
     let erase = |more: &[&str]| atena(&[&["erase", "--home", home, "--list", &list], more].concat());
 
     let early = erase(&["--death", "2026-01-01", "--yes"]);

@@ -13,6 +13,7 @@ mod people;
 mod program;
 mod release;
 mod resume;
+mod rotation;
 mod telemetry;
 mod token;
 mod town;

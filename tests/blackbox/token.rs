@@ -50,6 +50,13 @@ async fn a_token_keeps_the_keys_and_everything_works_as_with_a_file() {
     let linked = town.register("resident-tax", registration("T1", Some(&number))).await.unwrap();
     assert_eq!(linked.outcome, i32::from(atena_proto::v1::RegistrationOutcome::Linked));
     assert_eq!(town.transfers("person = \"pension/P1\"").await.len(), 2, "details open with the person's key");
+    for key in ["wrapping", "blind-index"] {
+        printed(&atena_with(&environment, &["keys", "rotate", "--home", town.home_text(), "--key", key]));
+    }
+    let again = town.register("welfare", registration("W1", Some(&number))).await.unwrap();
+    assert_eq!(again.outcome, i32::from(atena_proto::v1::RegistrationOutcome::Linked), "found under the new key");
+    let status = printed(&atena_with(&environment, &["keys", "status", "--home", town.home_text()]));
+    assert!(status.contains("wrapping-2") && !status.contains("wrapping-1"), "{status}");
     town.stop();
     let checked = atena_with(&environment, &["log", "fsck", "--home", town.home_text()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));

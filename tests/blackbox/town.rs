@@ -262,7 +262,7 @@ impl Town {
         self.home.clone()
     }
 
-    pub(crate) fn home_text(&self) -> &str {
+    pub(crate) fn home_text(&self) -> &'static str {
         // Leaked once for each town: a test's few bytes for a plain signature.
         Box::leak(self.home().into_os_string().into_string().unwrap().into_boxed_str())
     }

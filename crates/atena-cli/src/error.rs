@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
-use atena_gateway::{BackupError, ConfigError, EraseError, GatewayError, MigrateError};
+use atena_gateway::{BackupError, ConfigError, EraseError, GatewayError, MigrateError, RotateError};
 use atena_policy::PolicyError;
 use atena_vault::VaultError;
 
@@ -33,6 +33,9 @@ pub(crate) enum CliError {
     /// A backup was not made or not restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// Keys were not rotated.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
     /// Nobody was erased.
     #[error(transparent)]
     Erase(#[from] EraseError),

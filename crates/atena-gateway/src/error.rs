@@ -112,6 +112,15 @@ impl CallError {
         )
     }
 
+    /// The keys were rotated, and this gateway does not have the new ones.
+    pub(crate) fn keys_missing() -> Self {
+        tracing::error!("the keys were rotated: bring the new keys_file to this machine");
+        Self::new(
+            Reason::StoreUnavailable,
+            "this gateway does not have the newest keys yet; nothing was changed; try again later",
+        )
+    }
+
     /// The transfer log can't be written: nothing may leave (log-before-release).
     pub(crate) fn log_unavailable(error: &StoreError) -> Self {
         tracing::error!(%error, "the transfer log can't be written: nothing is released");

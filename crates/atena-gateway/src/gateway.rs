@@ -25,7 +25,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::databases::Databases;
 use crate::door::{self, Door, TlsError};
-use crate::hall::Hall;
+use crate::hall::{Hall, first_keys};
 use crate::health::Health;
 use crate::log::fsck::{Depth, Finding, fsck};
 use crate::log::retention;
@@ -120,6 +120,7 @@ impl Gateway {
         if let Some(finding) = checked.findings.into_iter().next() {
             return Err(GatewayError::LogDamaged(finding));
         }
+        store.ensure_key_state(&first_keys(&vault)).await?;
         let log = Log::start(&store, &vault, key, &config.log)?;
         let hall = Arc::new(Hall::of(policy, store, vault, log, config.limits));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));

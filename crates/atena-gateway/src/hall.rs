@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use atena_domain::{Dataset, MunicipalityCode, UnifiedAddressNumber};
 use atena_policy::{FieldCatalog, Policy};
-use atena_store::Store;
+use atena_store::{KeyState, Store, WriteTransaction};
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
 
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Limits;
+use crate::error::CallError;
 use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -75,6 +76,17 @@ impl Hall {
         clock::japanese_day(clock::now())
     }
 
+    /// The keys in use, as the transaction sees them; until it ends nobody changes them. Where they are newer than those of this gateway, it
+    /// reads its own again.
+    pub(crate) async fn key_state(&self, transaction: &mut WriteTransaction) -> Result<KeyState, CallError> {
+        let state = transaction.key_state().await?;
+        let state = state.unwrap_or_else(|| first_keys(&self.vault));
+        if !has(&self.vault, &state) {
+            self.vault.read_again()?;
+        }
+        if has(&self.vault, &state) { Ok(state) } else { Err(CallError::keys_missing()) }
+    }
+
     /// Opens the keys of people, by person.
     pub(crate) fn open_keys<'k>(
         &self,
@@ -90,4 +102,18 @@ impl Hall {
     pub(crate) fn fields_of(&self, dataset: Dataset) -> Arc<[String]> {
         self.catalog.fields(dataset).iter().map(|field| field.path.clone()).collect()
     }
+}
+
+/// The keys in use where none was ever rotated: the first of each, though there may be newer ones already.
+pub(crate) fn first_keys(vault: &Vault) -> KeyState {
+    KeyState {
+        wrapping_id: vault.wrapping_ids().into_iter().next().unwrap_or_default(),
+        index_versions: vault.index_versions().into_iter().take(1).collect(),
+    }
+}
+
+fn has(vault: &Vault, state: &KeyState) -> bool {
+    let versions = vault.index_versions();
+    vault.wrapping_ids().contains(&state.wrapping_id)
+        && state.index_versions.iter().all(|version| versions.contains(version))
 }

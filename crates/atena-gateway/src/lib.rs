@@ -49,7 +49,8 @@ pub use config::{
 pub use databases::Databases;
 pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};
 pub use keeper::{
-    Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, Loss, MigrateError, Moved, Restored, migrate,
+    Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError, Moved,
+    Restored, RotateError, Rotated, migrate,
 };
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, WitnessRefused, log_key};

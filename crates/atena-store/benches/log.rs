@@ -110,7 +110,7 @@ impl Town {
         let keys = (1..=PEOPLE)
             .map(|body| {
                 let person = UnifiedAddressNumber::from_body(body).unwrap();
-                let (key, _) = vault.new_person_key(&person).unwrap();
+                let (key, _) = vault.new_person_key(&person, &vault.wrapping_ids()[0]).unwrap();
                 (person, key)
             })
             .collect();

@@ -31,6 +31,8 @@ pub struct NewPersonalNumber {
     pub unified_address_number: UnifiedAddressNumber,
     /// What it is found by.
     pub blind_index: [u8; 32],
+    /// Version of the key that it was made with.
+    pub index_version: u32,
     /// The person's how-manieth, from 1.
     pub sequence: u32,
     /// The number, sealed.
@@ -279,6 +281,7 @@ impl WriteTransaction {
         let rows = Insert::into("personal_number", self.municipality.as_str(), numbers.len())
             .texts("unified_address_number", numbers.iter().map(|number| number.unified_address_number.as_str()))
             .integers("sequence", numbers.iter().map(|number| number.sequence.into()))
+            .integers("index_version", numbers.iter().map(|number| number.index_version.into()))
             .bytes("blind_index", numbers.iter().map(|number| number.blind_index.as_slice()))
             .bytes("sealed", numbers.iter().map(|number| number.sealed.as_slice()))
             .maybe_texts(
@@ -371,12 +374,12 @@ fn link(row: &Row) -> Result<(LocalAddressNumber, UnifiedAddressNumber), StoreEr
     Ok((local, person_in(row, 1, "link")?))
 }
 
-fn wrapped_key(row: &Row) -> Result<(UnifiedAddressNumber, WrappedKey), StoreError> {
+pub(crate) fn wrapped_key(row: &Row) -> Result<(UnifiedAddressNumber, WrappedKey), StoreError> {
     let key = WrappedKey { kek_id: row.text(1)?.to_owned(), bytes: row.bytes(2)?.to_vec() };
     Ok((person_in(row, 0, "person_key")?, key))
 }
 
-fn sequence(row: &Row, index: usize) -> Result<u32, StoreError> {
+pub(crate) fn sequence(row: &Row, index: usize) -> Result<u32, StoreError> {
     u32::try_from(row.integer(index)?).map_err(|_| StoreError::Corrupt { table: "personal_number" })
 }
 

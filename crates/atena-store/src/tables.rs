@@ -34,7 +34,8 @@ pub(crate) const LOG_HASHES: Table =
     Table { name: "log_chunk", key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 };
 
 /// Everything else that is not derived from another table.
-pub(crate) const CONTENT: [Table; 12] = [
+pub(crate) const CONTENT: [Table; 13] = [
+    table("key_state", &[], &[("wrapping_id", Text), ("index_versions", Text)]),
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -46,6 +47,7 @@ pub(crate) const CONTENT: [Table; 12] = [
             ("sealed", Bytes),
             ("effective_date", MaybeText),
             ("superseded_at", Integer),
+            ("index_version", Integer),
         ],
     ),
     table(

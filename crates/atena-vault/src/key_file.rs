@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
-use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
+use crate::key_service::{KeyKind, KeyService, Purpose, hmac_sha256, message};
 use crate::sealing::{SealContext, SealingKey};
 
 /// Version of the file's form.
@@ -74,9 +74,7 @@ pub struct KeyFile {
     written: Written,
     purposes: [(Purpose, Zeroizing<[u8; 32]>); 4],
     wrapping: Vec<(String, SealingKey)>,
-    wrapping_id: String,
     indexes: Vec<(u32, Zeroizing<[u8; 32]>)>,
-    index_version: u32,
     log: SigningKey,
 }
 
@@ -106,6 +104,47 @@ impl KeyFile {
         Self::of(written, municipality).map_err(|_| VaultError::Random)
     }
 
+    /// Adds a newer version of a key and writes the file anew, whole or not at all.
+    pub(crate) fn add(path: &Path, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
+        let mut keys = Self::read(path, municipality)?;
+        let versions = keys.versions(kind);
+        let version = versions.iter().map(|key| key.version).max().unwrap_or(0) + 1;
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).map_err(|_| VaultError::Random)?;
+        let id = match kind {
+            KeyKind::Wrapping => format!("kek-{}", hexadecimal(&id)),
+            KeyKind::BlindIndex => format!("blind-index-{version}"),
+        };
+        versions.push(WrittenKey { version, id, key: random_key()? });
+        keys.replace(path)
+    }
+
+    /// Forgets all versions of a key but the newest.
+    pub(crate) fn keep_newest(path: &Path, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
+        let mut keys = Self::read(path, municipality)?;
+        let versions = keys.versions(kind);
+        versions.drain(..versions.len().saturating_sub(1));
+        keys.replace(path)
+    }
+
+    fn versions(&mut self, kind: KeyKind) -> &mut Vec<WrittenKey> {
+        match kind {
+            KeyKind::Wrapping => &mut self.written.wrapping,
+            KeyKind::BlindIndex => &mut self.written.blind_index,
+        }
+    }
+
+    fn replace(&self, path: &Path) -> Result<(), VaultError> {
+        let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
+        let new = path.with_extension("new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => self.write_new(&new)?,
+        }
+        fs::rename(&new, path).map_err(failed)?;
+        sync_folder(path).map_err(failed)
+    }
+
     /// Writes the keys to a new file of mode 0600, durable when this returns. An existing file is never overwritten, and what could
     /// be written only in part is removed.
     ///
@@ -128,10 +167,7 @@ impl KeyFile {
             let _ = fs::remove_file(path);
             failed(source)
         })?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        }
-        Ok(())
+        sync_folder(path).map_err(failed)
     }
 
     /// Reads the keys, refusing a file that others could have read or that belongs to another municipality.
@@ -188,25 +224,20 @@ impl KeyFile {
         if all.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err("two of its keys are equal");
         }
-        Ok(Self {
-            wrapping_id: wrapping.last().map(|(id, _)| id.clone()).ok_or("it has no wrapping key")?,
-            index_version: indexes.last().map(|(version, _)| *version).ok_or("it has no blind index key")?,
-            purposes,
-            wrapping,
-            indexes,
-            log,
-            written,
-        })
+        if wrapping.is_empty() || indexes.is_empty() {
+            return Err("it lacks a wrapping key or a blind index key");
+        }
+        Ok(Self { purposes, wrapping, indexes, log, written })
     }
 }
 
 impl KeyService for KeyFile {
-    fn wrapping_key_id(&self) -> &str {
-        &self.wrapping_id
+    fn wrapping_ids(&self) -> Vec<String> {
+        self.wrapping.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
-        let (_, wrapping) = self.wrapping.last().ok_or(VaultError::UnknownKey)?;
+    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
         wrapping.seal(&wrapping_context(place), key.as_slice())
     }
 
@@ -217,8 +248,8 @@ impl KeyService for KeyFile {
         Ok(Zeroizing::new(key))
     }
 
-    fn index_version(&self) -> u32 {
-        self.index_version
+    fn index_versions(&self) -> Vec<u32> {
+        self.indexes.iter().map(|(version, _)| *version).collect()
     }
 
     fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError> {
@@ -269,6 +300,13 @@ impl WrittenFirst {
 
 fn wrapping_context(person: &[u8]) -> SealContext<'_> {
     SealContext { table: "person_key", column: "wrapped_key", row: person }
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn random_key() -> Result<String, VaultError> {
@@ -387,10 +425,10 @@ mod tests {
         );
         fs::write(&path, first).unwrap();
         let keys = KeyFile::read(&path, &machida()).ok().unwrap();
-        assert_eq!(keys.wrapping_key_id(), "kek-1");
+        assert_eq!(keys.wrapping_ids(), ["kek-1"]);
         assert_eq!(hexadecimal(&*keys.purpose_key(Purpose::Digest).unwrap()), digits("05"));
         let municipal = keys.purpose_key(Purpose::Municipal).unwrap();
         assert_eq!(*municipal, hmac_sha256(&[1; 32], &message(&machida(), &[b"atena/v1/municipal-key"])));
-        assert!(keys.unwrap("kek-1", b"person", &keys.wrap(b"person", &[9; 32]).unwrap()).is_ok());
+        assert!(keys.unwrap("kek-1", b"person", &keys.wrap("kek-1", b"person", &[9; 32]).unwrap()).is_ok());
     }
 }

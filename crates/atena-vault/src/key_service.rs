@@ -10,17 +10,17 @@ use crate::sealing::push_part;
 
 /// The keys of one municipality.
 pub(crate) trait KeyService: Send + Sync {
-    /// Names the wrapping key that new data keys are wrapped with.
-    fn wrapping_key_id(&self) -> &str;
+    /// Names the wrapping keys, oldest first.
+    fn wrapping_ids(&self) -> Vec<String>;
 
-    /// Wraps a data key; it unwraps only for the same `place`.
-    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError>;
+    /// Wraps a data key with the wrapping key of this name; it unwraps only for the same `place`.
+    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError>;
 
     /// Unwraps a data key that the wrapping key of this name wrapped.
     fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError>;
 
-    /// Version of the blind index key that new indexes are made with.
-    fn index_version(&self) -> u32;
+    /// Versions of the blind index key, oldest first.
+    fn index_versions(&self) -> Vec<u32>;
 
     /// HMAC-SHA-256 under a version of the blind index key.
     fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError>;
@@ -33,6 +33,15 @@ pub(crate) trait KeyService: Send + Sync {
 
     /// Signs a head of the transfer log.
     fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError>;
+}
+
+/// A key of which there are versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Wraps the data keys of people.
+    Wrapping,
+    /// Indexes personal numbers.
+    BlindIndex,
 }
 
 /// What a lesser key is for.

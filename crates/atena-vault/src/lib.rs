@@ -19,7 +19,7 @@
 //!
 //! let vault = Vault::open(&KeySource::File(path), &municipality)?;
 //! let person = UnifiedAddressNumber::from_body(1)?;
-//! let (key, wrapped) = vault.new_person_key(&person)?;
+//! let (key, wrapped) = vault.new_person_key(&person, &vault.wrapping_ids()[0])?;
 //! let place = SealContext { table: "record", column: "sealed", row: b"payment/P-1/1" };
 //! let sealed = key.seal(&place, b"what pension knows")?;
 //!
@@ -40,6 +40,7 @@ mod vault;
 
 pub use error::VaultError;
 pub use key_file::KeyFile;
+pub use key_service::KeyKind;
 pub use personal_number::{PersonalNumber, PersonalNumberError};
 pub use sealing::{PersonKey, SealContext, SealingKey};
 pub use token::{TokenKeys, TokenPlace};

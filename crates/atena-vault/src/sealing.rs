@@ -126,6 +126,15 @@ impl SealingKey {
         sealed: &[u8],
         _permit: &PersonalNumberPermit,
     ) -> Result<PersonalNumber, VaultError> {
+        self.open_personal_number_within(context, sealed)
+    }
+
+    /// Opens a personal number for the vault itself, which lets nothing of it out.
+    pub(crate) fn open_personal_number_within(
+        &self,
+        context: &SealContext<'_>,
+        sealed: &[u8],
+    ) -> Result<PersonalNumber, VaultError> {
         let digits = self.open_as(Purpose::PersonalNumber, context, sealed)?;
         PersonalNumber::from_digits(&digits).map_err(|_| VaultError::DoesNotOpen)
     }

@@ -20,7 +20,7 @@ use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_service::{KeyService, Purpose, message};
+use crate::key_service::{KeyKind, KeyService, Purpose, message};
 
 /// First byte of a data key wrapped in a token: AES-256-GCM with a random 96-bit nonce. One key wraps fewer than 2³² (NIST SP 800-38D §8.3).
 const SUITE: u8 = 0x02;
@@ -30,6 +30,9 @@ const TAG_BITS: u64 = 128;
 
 /// Bytes of AES-256 and HMAC-SHA-256 keys.
 const KEY_BYTES: u64 = 32;
+
+/// Versions of one key that are looked for: one a year for a long time.
+const VERSIONS_MAX: u32 = 64;
 
 /// The curve of Ed25519 as PKCS #11 names it (`edwards25519`, a PrintableString; PKCS #11 v3.0 §2.3.5).
 const EDWARDS25519: [u8; 14] = *b"\x13\x0cedwards25519";
@@ -50,9 +53,7 @@ pub struct TokenKeys {
     token: Token,
     municipality: MunicipalityCode,
     wrapping: Vec<(String, ObjectHandle)>,
-    wrapping_id: String,
     indexes: Vec<(u32, ObjectHandle)>,
-    index_version: u32,
     derivation: ObjectHandle,
     log: ObjectHandle,
     log_public: [u8; 32],
@@ -87,26 +88,9 @@ impl TokenKeys {
                         return Ok(Err("it has keys of this municipality already; they are never overwritten"));
                     }
                 }
-                let kept = |kind| {
-                    [
-                        label(kind),
-                        Attribute::Token(true),
-                        Attribute::Private(true),
-                        Attribute::Sensitive(true),
-                        Attribute::Extractable(false),
-                        Attribute::Modifiable(false),
-                    ]
-                };
-                let secret = |kind, key_type, uses: &[Attribute]| {
-                    let mut template = kept(kind).to_vec();
-                    template.extend([Attribute::KeyType(key_type), Attribute::ValueLen(KEY_BYTES.into())]);
-                    template.extend_from_slice(uses);
-                    template
-                };
-                let wraps = [Attribute::Encrypt(true), Attribute::Decrypt(true)];
-                session.generate_key(&Mechanism::AesKeyGen, &secret("wrapping", KeyType::AES, &wraps))?;
+                session.generate_key(&Mechanism::AesKeyGen, &secret(label("wrapping"), KeyType::AES, &WRAPS))?;
                 for kind in ["blind-index", "derivation"] {
-                    let template = secret(kind, KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
+                    let template = secret(label(kind), KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
                     session.generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
                 }
                 let public = [
@@ -116,12 +100,48 @@ impl TokenKeys {
                     Attribute::Verify(true),
                     Attribute::EcParams(EDWARDS25519.to_vec()),
                 ];
-                let mut private = kept("log").to_vec();
+                let mut private = kept(label("log")).to_vec();
                 private.push(Attribute::Sign(true));
                 session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private)?;
                 Ok(Ok(()))
             })?
             .map_err(|what| token.trouble(what, None))
+    }
+
+    /// Makes a newer version of a key.
+    pub(crate) fn add(place: &TokenPlace, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
+        let token = Token::open(place)?;
+        let name = kind_name(kind);
+        let versions = token.versions(municipality, name, ObjectClass::SECRET_KEY)?;
+        let version = versions.last().map_or(1, |(version, _)| version + 1);
+        if version > VERSIONS_MAX {
+            return Err(token.trouble("it has had as many versions of this key as are looked for", None));
+        }
+        let label = label(municipality, name, version);
+        token.with_session(|session| {
+            match kind {
+                KeyKind::Wrapping => {
+                    session.generate_key(&Mechanism::AesKeyGen, &secret(label.clone(), KeyType::AES, &WRAPS))
+                }
+                KeyKind::BlindIndex => {
+                    let template = secret(label.clone(), KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
+                    session.generate_key(&Mechanism::GenericSecretKeyGen, &template)
+                }
+            }
+            .map(|_| ())
+        })
+    }
+
+    /// Destroys all versions of a key but the newest.
+    pub(crate) fn keep_newest(
+        place: &TokenPlace,
+        municipality: &MunicipalityCode,
+        kind: KeyKind,
+    ) -> Result<(), VaultError> {
+        let token = Token::open(place)?;
+        let mut versions = token.versions(municipality, kind_name(kind), ObjectClass::SECRET_KEY)?;
+        versions.pop();
+        token.with_session(|session| versions.iter().try_for_each(|(_, key)| session.destroy_object(*key)))
     }
 
     pub(crate) fn open(place: &TokenPlace, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
@@ -133,21 +153,14 @@ impl TokenKeys {
             .map(|(version, key)| (format!("wrapping-{version}"), key))
             .collect();
         let indexes = of_kind("blind-index", ObjectClass::SECRET_KEY)?;
+        if wrapping.is_empty() || indexes.is_empty() {
+            return Err(missing());
+        }
         let (_, derivation) = of_kind("derivation", ObjectClass::SECRET_KEY)?.pop().ok_or_else(missing)?;
         let (_, log) = of_kind("log", ObjectClass::PRIVATE_KEY)?.pop().ok_or_else(missing)?;
         let (_, public) = of_kind("log", ObjectClass::PUBLIC_KEY)?.pop().ok_or_else(missing)?;
         let log_public = token.point(public)?;
-        Ok(Self {
-            wrapping_id: wrapping.last().map(|(id, _)| id.clone()).ok_or_else(missing)?,
-            index_version: indexes.last().map(|(version, _)| *version).ok_or_else(missing)?,
-            municipality: municipality.clone(),
-            wrapping,
-            indexes,
-            derivation,
-            log,
-            log_public,
-            token,
-        })
+        Ok(Self { municipality: municipality.clone(), wrapping, indexes, derivation, log, log_public, token })
     }
 
     /// What a wrapped key is bound to.
@@ -164,12 +177,12 @@ impl TokenKeys {
 }
 
 impl KeyService for TokenKeys {
-    fn wrapping_key_id(&self) -> &str {
-        &self.wrapping_id
+    fn wrapping_ids(&self) -> Vec<String> {
+        self.wrapping.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    fn wrap(&self, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
-        let (id, wrapping) = self.wrapping.last().ok_or(VaultError::UnknownKey)?;
+    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
         let bound = self.bound(id, place);
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
@@ -206,8 +219,8 @@ impl KeyService for TokenKeys {
         Ok(Zeroizing::new(key))
     }
 
-    fn index_version(&self) -> u32 {
-        self.index_version
+    fn index_versions(&self) -> Vec<u32> {
+        self.indexes.iter().map(|(version, _)| *version).collect()
     }
 
     fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError> {
@@ -279,12 +292,10 @@ impl Token {
     ) -> Result<Vec<(u32, ObjectHandle)>, VaultError> {
         self.with_session(|session| {
             let mut found = Vec::new();
-            for version in 1.. {
+            // Older ones may be gone.
+            for version in 1..=VERSIONS_MAX {
                 let template = [label(municipality, kind, version), Attribute::Class(class)];
-                match session.find_objects(&template)?.first() {
-                    Some(key) => found.push((version, *key)),
-                    None => break,
-                }
+                found.extend(session.find_objects(&template)?.first().map(|key| (version, *key)));
             }
             Ok(found)
         })
@@ -305,6 +316,35 @@ impl Token {
     fn trouble(&self, what: &'static str, cause: Option<Error>) -> VaultError {
         VaultError::Token { token: self.label.clone(), what, cause: cause.map(told) }
     }
+}
+
+/// What an AES key is for.
+const WRAPS: [Attribute; 2] = [Attribute::Encrypt(true), Attribute::Decrypt(true)];
+
+fn kind_name(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Wrapping => "wrapping",
+        KeyKind::BlindIndex => "blind-index",
+    }
+}
+
+/// A key that stays in the token, can't be read, and can be destroyed.
+fn kept(label: Attribute) -> [Attribute; 6] {
+    [
+        label,
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Modifiable(false),
+    ]
+}
+
+fn secret(label: Attribute, key_type: KeyType, uses: &[Attribute]) -> Vec<Attribute> {
+    let mut template = kept(label).to_vec();
+    template.extend([Attribute::KeyType(key_type), Attribute::ValueLen(KEY_BYTES.into())]);
+    template.extend_from_slice(uses);
+    template
 }
 
 fn label(municipality: &MunicipalityCode, kind: &str, version: u32) -> Attribute {

@@ -1,14 +1,17 @@
 //! The vault: every key of one municipality, and what is done with them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
 use crate::key_file::{KeyFile, hexadecimal};
-use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
+use crate::key_service::{KeyKind, KeyService, Purpose, hmac_sha256, message};
 use crate::personal_number::PersonalNumber;
 use crate::sealing::{PersonKey, SealContext, SealingKey};
 use crate::token::{TokenKeys, TokenPlace};
@@ -19,12 +22,24 @@ const PSEUDONYM_LENGTH: usize = 16;
 /// The keys of one municipality, opened.
 pub struct Vault {
     municipality: MunicipalityCode,
-    keys: Box<dyn KeyService>,
+    source: KeySource,
+    keys: ArcSwap<Keys>,
     cursor: SealingKey,
     municipal: Zeroizing<[u8; 32]>,
     pseudonym: Zeroizing<[u8; 32]>,
     digest: Zeroizing<[u8; 32]>,
 }
+
+/// The keys as they were read last.
+struct Keys {
+    now: Arc<dyn KeyService>,
+    /// Those before: what was read from the database before a rotation ended can still be opened.
+    before: Option<Arc<dyn KeyService>>,
+    read_at: Instant,
+}
+
+/// Keys are not read again more often than this because one is missing.
+const READ_AGAIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Where the keys of a municipality are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,45 +73,87 @@ impl Vault {
     /// [`VaultError`]: the key file is readable by others, belongs to another municipality, or is damaged; the token can't be used, or
     /// does not have them.
     pub fn open(source: &KeySource, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
-        let keys: Box<dyn KeyService> = match source {
-            KeySource::File(path) => Box::new(KeyFile::read(path, municipality)?),
-            KeySource::Token(place) => Box::new(TokenKeys::open(place, municipality)?),
-        };
+        let keys = source.open(municipality)?;
         let cursor = SealingKey::new(&*keys.purpose_key(Purpose::Cursor)?, municipality, "cursor");
         Ok(Self {
             municipality: municipality.clone(),
+            source: source.clone(),
             cursor,
             municipal: keys.purpose_key(Purpose::Municipal)?,
             pseudonym: keys.purpose_key(Purpose::Pseudonym)?,
             digest: keys.purpose_key(Purpose::Digest)?,
-            keys,
+            keys: ArcSwap::from_pointee(Keys { now: keys, before: None, read_at: Instant::now() }),
         })
     }
 
-    /// The blind index of a personal number, for a caller that the policy allows to use the number: without a permit nobody can
-    /// even test whether a number is stored (number-confinement).
+    /// Reads the keys again: there may be newer versions.
     ///
     /// # Errors
-    /// [`VaultError::Token`] where a token keeps the key and does not answer.
+    /// As [`Vault::open`]; then those that were read before stay.
+    pub fn read_again(&self) -> Result<(), VaultError> {
+        let known = self.keys.load_full();
+        let now = self.source.open(&self.municipality)?;
+        self.keys.store(Arc::new(Keys { now, before: Some(Arc::clone(&known.now)), read_at: Instant::now() }));
+        Ok(())
+    }
+
+    /// Names of the wrapping keys, oldest first.
+    #[must_use]
+    pub fn wrapping_ids(&self) -> Vec<String> {
+        self.keys.load().now.wrapping_ids()
+    }
+
+    /// Versions of the blind index key, oldest first.
+    #[must_use]
+    pub fn index_versions(&self) -> Vec<u32> {
+        self.keys.load().now.index_versions()
+    }
+
+    /// The blind index of a personal number under a version of the key, for a caller that the policy allows to use the number: without a
+    /// permit nobody can even test whether a number is stored (number-confinement).
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownKey`]; [`VaultError::Token`] where a token keeps the key and does not answer.
     pub fn blind_index(
         &self,
         number: &PersonalNumber,
+        version: u32,
         _permit: &PersonalNumberPermit,
     ) -> Result<BlindIndex, VaultError> {
-        let version = self.keys.index_version();
-        let parts: [&[u8]; 3] = [b"atena/v1/personal-number", &version.to_be_bytes(), number.digits().as_bytes()];
-        Ok(BlindIndex(self.keys.index(version, &message(&self.municipality, &parts))?))
+        self.index(number, version)
     }
 
-    /// A new data key for a person, and its wrapped form to store.
+    /// The blind index of a sealed personal number under another version of the key. The number does not leave the vault.
     ///
     /// # Errors
-    /// [`VaultError::Random`]; [`VaultError::Token`] where a token keeps the key and does not answer.
-    pub fn new_person_key(&self, person: &UnifiedAddressNumber) -> Result<(PersonKey, WrappedKey), VaultError> {
+    /// As [`Vault::blind_index`]; [`VaultError::DoesNotOpen`].
+    pub fn index_again(
+        &self,
+        key: &PersonKey,
+        context: &SealContext<'_>,
+        sealed: &[u8],
+        version: u32,
+    ) -> Result<BlindIndex, VaultError> {
+        self.index(&key.open_personal_number_within(context, sealed)?, version)
+    }
+
+    fn index(&self, number: &PersonalNumber, version: u32) -> Result<BlindIndex, VaultError> {
+        let parts: [&[u8]; 3] = [b"atena/v1/personal-number", &version.to_be_bytes(), number.digits().as_bytes()];
+        Ok(BlindIndex(self.keys.load().now.index(version, &message(&self.municipality, &parts))?))
+    }
+
+    /// A new data key for a person, and its form to store, wrapped by the wrapping key of this name.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`], [`VaultError::UnknownKey`]; [`VaultError::Token`] where a token keeps the key and does not answer.
+    pub fn new_person_key(
+        &self,
+        person: &UnifiedAddressNumber,
+        wrapping_id: &str,
+    ) -> Result<(PersonKey, WrappedKey), VaultError> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(key.as_mut_slice()).map_err(|_| VaultError::Random)?;
-        let bytes = self.keys.wrap(person.as_str().as_bytes(), &key)?;
-        let wrapped = WrappedKey { kek_id: self.keys.wrapping_key_id().to_owned(), bytes };
+        let wrapped = self.wrap(person, &key, wrapping_id)?;
         Ok((self.person_key(&key, person), wrapped))
     }
 
@@ -109,8 +166,45 @@ impl Vault {
         person: &UnifiedAddressNumber,
         wrapped: &WrappedKey,
     ) -> Result<PersonKey, VaultError> {
-        let key = self.keys.unwrap(&wrapped.kek_id, person.as_str().as_bytes(), &wrapped.bytes)?;
-        Ok(self.person_key(&key, person))
+        Ok(self.person_key(&*self.unwrap(person, wrapped)?, person))
+    }
+
+    /// The same data key, wrapped by another wrapping key.
+    ///
+    /// # Errors
+    /// As [`Vault::unwrap_person_key`].
+    pub fn wrap_again(
+        &self,
+        person: &UnifiedAddressNumber,
+        wrapped: &WrappedKey,
+        wrapping_id: &str,
+    ) -> Result<WrappedKey, VaultError> {
+        self.wrap(person, &*self.unwrap(person, wrapped)?, wrapping_id)
+    }
+
+    fn wrap(&self, person: &UnifiedAddressNumber, key: &[u8; 32], wrapping_id: &str) -> Result<WrappedKey, VaultError> {
+        let bytes = self.keys.load().now.wrap(wrapping_id, person.as_str().as_bytes(), key)?;
+        Ok(WrappedKey { kek_id: wrapping_id.to_owned(), bytes })
+    }
+
+    fn unwrap(&self, person: &UnifiedAddressNumber, wrapped: &WrappedKey) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let keys = self.keys.load();
+        let unwrap = |keys: &dyn KeyService| keys.unwrap(&wrapped.kek_id, person.as_str().as_bytes(), &wrapped.bytes);
+        match unwrap(&*keys.now) {
+            Err(VaultError::UnknownKey) => (),
+            known => return known,
+        }
+        if let Some(before) = &keys.before
+            && let Ok(key) = unwrap(&**before)
+        {
+            return Ok(key);
+        }
+        // Another gateway knows a newer one already.
+        if keys.read_at.elapsed() < READ_AGAIN_INTERVAL {
+            return Err(VaultError::UnknownKey);
+        }
+        self.read_again()?;
+        unwrap(&*self.keys.load().now)
     }
 
     /// The key for what belongs to no person yet (review cases).
@@ -161,7 +255,7 @@ impl Vault {
     /// The public key that verifies what [`Vault::sign_log_head`] signs: Ed25519, 32 bytes.
     #[must_use]
     pub fn log_public_key(&self) -> [u8; 32] {
-        self.keys.log_public_key()
+        self.keys.load().now.log_public_key()
     }
 
     /// Signs a head of the transfer log (Ed25519, 64 bytes).
@@ -169,7 +263,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Token`] where a token keeps the key and does not answer.
     pub fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
-        self.keys.sign_log_head(text)
+        self.keys.load().now.sign_log_head(text)
     }
 
     fn person_key(&self, key: &[u8; 32], person: &UnifiedAddressNumber) -> PersonKey {
@@ -178,6 +272,39 @@ impl Vault {
 
     fn mac(&self, key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
         hmac_sha256(key, &message(&self.municipality, parts))
+    }
+}
+
+// === impl KeySource ===
+
+impl KeySource {
+    /// Makes a newer version of a key, beside the older ones.
+    ///
+    /// # Errors
+    /// [`VaultError`]; then nothing has changed.
+    pub fn add(&self, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
+        match self {
+            Self::File(path) => KeyFile::add(path, municipality, kind),
+            Self::Token(place) => TokenKeys::add(place, municipality, kind),
+        }
+    }
+
+    /// Destroys all versions of a key but the newest. What was made with them can't be read any more.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn keep_newest(&self, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
+        match self {
+            Self::File(path) => KeyFile::keep_newest(path, municipality, kind),
+            Self::Token(place) => TokenKeys::keep_newest(place, municipality, kind),
+        }
+    }
+
+    fn open(&self, municipality: &MunicipalityCode) -> Result<Arc<dyn KeyService>, VaultError> {
+        Ok(match self {
+            Self::File(path) => Arc::new(KeyFile::read(path, municipality)?),
+            Self::Token(place) => Arc::new(TokenKeys::open(place, municipality)?),
+        })
     }
 }
 
@@ -240,7 +367,7 @@ mod tests {
     #[test]
     fn an_index_is_the_same_exactly_if_the_number_is() {
         let (vault, permit) = (vault("132098"), personal_number_permit());
-        let index = |body| *vault.blind_index(&number(body), &permit).ok().unwrap().as_bytes();
+        let index = |body| *vault.blind_index(&number(body), 1, &permit).ok().unwrap().as_bytes();
         proptest!(|(one in 0_u64..100_000_000_000, other in 0_u64..100_000_000_000)| {
             prop_assert!(index(one) == index(one));
             prop_assert!((index(one) == index(other)) == (one == other));
@@ -252,11 +379,11 @@ mod tests {
     fn nothing_of_one_municipality_works_in_another() {
         let (one, other) = same_keys_of_two_municipalities();
         let (permit, tax) = (personal_number_permit(), SystemId::parse("resident-tax").unwrap());
-        let (_, wrapped) = one.new_person_key(&person(1)).unwrap();
+        let (_, wrapped) = one.new_person_key(&person(1), &one.wrapping_ids()[0]).unwrap();
         assert!(other.unwrap_person_key(&person(1), &wrapped).is_err());
         assert!(other.open_cursor(&tax, &one.seal_cursor(&tax, b"position").unwrap()).is_err());
         assert!(other.municipal_key().open(&PLACE, &one.municipal_key().seal(&PLACE, b"case").unwrap()).is_err());
-        let index = |vault: &Vault| *vault.blind_index(&number(1), &permit).ok().unwrap().as_bytes();
+        let index = |vault: &Vault| *vault.blind_index(&number(1), 1, &permit).ok().unwrap().as_bytes();
         assert!(index(&one) != index(&other));
         assert_ne!(one.content_mac("view", b"content"), other.content_mac("view", b"content"));
         assert_ne!(one.pseudonym(&tax, Dataset::Payment, "P-1"), other.pseudonym(&tax, Dataset::Payment, "P-1"));
@@ -265,7 +392,7 @@ mod tests {
     #[test]
     fn a_person_key_opens_for_its_person_and_nobody_else() {
         let vault = vault("132098");
-        let (key, wrapped) = vault.new_person_key(&person(1)).unwrap();
+        let (key, wrapped) = vault.new_person_key(&person(1), &vault.wrapping_ids()[0]).unwrap();
         let sealed = key.seal(&PLACE, b"content").unwrap();
         let again = vault.unwrap_person_key(&person(1), &wrapped).unwrap();
         assert_eq!(again.open(&PLACE, &sealed).unwrap().as_slice(), b"content");
@@ -274,7 +401,8 @@ mod tests {
 
     #[test]
     fn a_key_of_another_key_file_is_named_as_unknown() {
-        let (_, wrapped) = vault("132098").new_person_key(&person(1)).unwrap();
+        let other = vault("132098");
+        let (_, wrapped) = other.new_person_key(&person(1), &other.wrapping_ids()[0]).unwrap();
         assert!(matches!(vault("132098").unwrap_person_key(&person(1), &wrapped), Err(VaultError::UnknownKey)));
     }
 
@@ -300,5 +428,43 @@ mod tests {
     fn parts_cannot_be_shifted_into_one_another() {
         let vault = vault("132098");
         assert_ne!(vault.content_mac("ab", b"c"), vault.content_mac("a", b"bc"));
+    }
+
+    /// While keys are rotated nothing that is stored becomes unreadable, and in the end the old keys are gone.
+    #[test]
+    fn versions_of_keys_stand_side_by_side_until_the_old_ones_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = KeySource::File(folder.path().join("keys.toml"));
+        let municipality = MunicipalityCode::parse("132098").unwrap();
+        let KeySource::File(path) = &source else { unreachable!() };
+        KeyFile::generate(&municipality).unwrap().write_new(path).unwrap();
+        let open = || Vault::open(&source, &municipality).ok().unwrap();
+        let (before, permit) = (open(), personal_number_permit());
+        let old = before.wrapping_ids()[0].clone();
+        let (key, wrapped) = before.new_person_key(&person(1), &old).unwrap();
+        let sealed = key.seal_personal_number(&number(1), &PLACE).unwrap();
+        let index = |vault: &Vault, version| vault.blind_index(&number(1), version, &permit).map(|it| *it.as_bytes());
+        for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+            source.add(&municipality, kind).unwrap();
+        }
+        let after = open();
+        assert_eq!((after.wrapping_ids().len(), after.index_versions()), (2, vec![1, 2]));
+        let again = after.wrap_again(&person(1), &wrapped, &after.wrapping_ids()[1]).unwrap();
+        let indexed = *after.index_again(&key, &PLACE, &sealed, 2).ok().unwrap().as_bytes();
+        assert!(indexed == index(&after, 2).ok().unwrap() && indexed != index(&after, 1).ok().unwrap());
+        assert!(index(&before, 1).ok() == index(&after, 1).ok());
+        // One that was opened before finds the newer key by itself.
+        while before.unwrap_person_key(&person(1), &again).is_err() {}
+        for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+            source.keep_newest(&municipality, kind).unwrap();
+        }
+        let last = open();
+        assert!(last.unwrap_person_key(&person(1), &again).is_ok());
+        assert!(matches!(last.unwrap_person_key(&person(1), &wrapped), Err(VaultError::UnknownKey)));
+        assert!(index(&last, 1).is_err());
+        last.read_again().unwrap();
+        // What was read from the database before the end is still opened.
+        after.read_again().unwrap();
+        assert!(after.unwrap_person_key(&person(1), &wrapped).is_ok());
     }
 }

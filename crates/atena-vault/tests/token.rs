@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
-use atena_vault::{KeySource, SealContext, TokenKeys, TokenPlace, Vault, VaultError, WrappedKey};
+use atena_vault::{KeyKind, KeySource, SealContext, TokenKeys, TokenPlace, Vault, VaultError, WrappedKey};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -77,7 +77,7 @@ fn inside(folder: &Path) {
     let person = |body| UnifiedAddressNumber::from_body(body).unwrap();
 
     // A data key unwraps for its person, in its municipality, under its key, unchanged; and in no other way.
-    let (key, wrapped) = vault.new_person_key(&person(1)).unwrap();
+    let (key, wrapped) = vault.new_person_key(&person(1), &vault.wrapping_ids()[0]).unwrap();
     let row = SealContext { table: "t", column: "c", row: b"r" };
     let sealed = key.seal(&row, b"content").unwrap();
     let again = open(&machida).unwrap_person_key(&person(1), &wrapped).unwrap();
@@ -116,11 +116,29 @@ fn inside(folder: &Path) {
             scope.spawn(move || {
                 for number in 0..50 {
                     let person = person(1000 * thread + number);
-                    let (_, wrapped) = vault.new_person_key(&person).unwrap();
+                    let (_, wrapped) = vault.new_person_key(&person, &vault.wrapping_ids()[0]).unwrap();
                     vault.unwrap_person_key(&person, &wrapped).unwrap();
                 }
             });
         }
     });
+
+    // Versions stand side by side until the old ones are destroyed.
+    let source = KeySource::Token(right.clone());
+    let (_, before) = vault.new_person_key(&person(7), "wrapping-1").unwrap();
+    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+        source.add(&machida, kind).unwrap();
+    }
+    let rotated = open(&machida);
+    assert_eq!((rotated.wrapping_ids().len(), rotated.index_versions()), (2, vec![1, 2]));
+    let after = rotated.wrap_again(&person(7), &before, "wrapping-2").unwrap();
+    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+        source.keep_newest(&machida, kind).unwrap();
+    }
+    let rotated = open(&machida);
+    assert_eq!((rotated.wrapping_ids(), rotated.index_versions()), (vec!["wrapping-2".to_owned()], vec![2]));
+    assert!(rotated.unwrap_person_key(&person(7), &after).is_ok());
+    assert!(matches!(rotated.unwrap_person_key(&person(7), &before), Err(VaultError::UnknownKey)));
+    assert_eq!(open(&chiyoda).wrapping_ids(), ["wrapping-1"], "municipality-apart");
     println!("the vault with a token: ok");
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `atena keys`.
 #[derive(Subcommand)]
@@ -17,4 +17,46 @@ pub(crate) enum KeysCommand {
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
     },
+    /// Put a new key in the place of the one in use, while gateways run (鍵の更新).
+    ///
+    /// Makes the new key, brings everything under it in the background of whatever else happens, and destroys the old one. Stopped at any
+    /// point, the next call goes on. Gateways on other machines need the new keys_file: bring it to them first with --prepare.
+    ///
+    /// A backup from before opens only with the keys from before: keep their copy as long as the backup, and no longer.
+    #[command(
+        after_help = "Examples:\n  atena keys rotate --home /srv/atena --key wrapping\n  atena keys rotate --home /srv/atena --key blind-index"
+    )]
+    Rotate(KeysRotateArgs),
+    /// Show every key and what is still under it (鍵の状態).
+    ///
+    /// Exits with 2 while a rotation has not ended, or when something is under a key that is not there.
+    #[command(after_help = "Example:\n  atena keys status --home /srv/atena")]
+    Status {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
+}
+
+/// `atena keys rotate`.
+#[derive(Args)]
+pub(crate) struct KeysRotateArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// The key.
+    #[arg(long)]
+    pub(crate) key: KeyArg,
+    /// Only make the new key; nothing uses it until the next call without this.
+    #[arg(long)]
+    pub(crate) prepare: bool,
+}
+
+/// A key of which there are versions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyArg {
+    /// Wraps the data keys of people.
+    Wrapping,
+    /// Indexes personal numbers.
+    BlindIndex,
 }

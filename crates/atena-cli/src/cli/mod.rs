@@ -15,7 +15,7 @@ pub(crate) use auditor::{
     WitnessArgs,
 };
 
-pub(crate) use keys::KeysCommand;
+pub(crate) use keys::{KeyArg, KeysCommand, KeysRotateArgs};
 pub(crate) use operator::{BackupArgs, EraseArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 

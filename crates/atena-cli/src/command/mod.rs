@@ -60,7 +60,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Audit(crate::cli::AuditCommand::Review(args)) => audit::run(&args, output).await,
         Command::Witness(args) => witness::run(&args, output).await,
         Command::Log(command) => log::run(&command, output).await,
-        Command::Keys(command) => keys::run(&command, output),
+        Command::Keys(command) => keys::run(&command, output).await,
         Command::Pki(command) => pki::run(&command, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Sample(args) => sample::run(&args, output),

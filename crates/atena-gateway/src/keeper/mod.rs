@@ -4,6 +4,7 @@
 mod backup;
 mod erase;
 mod migrate;
+mod rotate;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use crate::log::log_key;
 pub use backup::{Backup, BackupError, Loss, Restored};
 pub use erase::{EraseError, Erased, Ground};
 pub use migrate::{MigrateError, Moved, migrate};
+pub use rotate::{KeyStatus, RotateError, Rotated};
 
 /// The database and log of one municipality, opened without serving.
 pub struct Keeper {

@@ -13,7 +13,7 @@ impl Sql {
     }
 }
 
-/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "text"` is a hint for SQLite alone, `stored
+/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "text"` and `postgres "text"` are for the one engine, `stored
 /// "record"` is the columns of that table that [`stored_record`](crate::records::stored_record) reads, and `texts "$3"` says that what
 /// stands before is one of the few values bound as a list to that parameter.
 ///
@@ -29,6 +29,7 @@ macro_rules! sql {
         )
     };
     (@sqlite sqlite $text:literal) => { $text };
+    (@sqlite postgres $text:literal) => { "" };
     (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
     (@sqlite each $list:literal) => { "" };
     (@sqlite wanted $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
@@ -36,6 +37,7 @@ macro_rules! sql {
     (@sqlite done $nothing:literal) => { "" };
     (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@postgres sqlite $text:literal) => { "" };
+    (@postgres postgres $text:literal) => { $text };
     (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
     (@postgres each $list:literal) => {
         concat!("SELECT found.* FROM unnest(", $list, ") AS wanted (value) CROSS JOIN LATERAL (")

@@ -23,6 +23,7 @@ async fn fill(store: &Store) {
     let links: Vec<_> = (0..).zip(&people).map(|(local, one)| link("pension", &format!("{local:06}"), one)).collect();
     transaction.insert_links(&links).await.unwrap();
     let numbers = people[..1000].iter().enumerate().map(|(index, one)| NewPersonalNumber {
+        index_version: 1,
         unified_address_number: one.clone(),
         blind_index: std::array::from_fn(|place| (index >> (8 * (place % 2)) & 0xff).try_into().unwrap()),
         sequence: 1,

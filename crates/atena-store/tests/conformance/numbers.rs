@@ -86,6 +86,7 @@ async fn one_person_has_one_current_number_and_one_number_one_person(database: D
     let people = transaction.issue_unified_numbers(2).await.unwrap();
     transaction.insert_people(&[person(&people[0]), person(&people[1])]).await.unwrap();
     let number = |person: &UnifiedAddressNumber, sequence, index| NewPersonalNumber {
+        index_version: 1,
         unified_address_number: person.clone(),
         blind_index: [index; 32],
         sequence,

@@ -1,6 +1,7 @@
 //! AddressService: people, their numbers, and which local number each system uses for them.
 
 mod get_person;
+mod number;
 mod plan;
 mod register;
 mod register_person;

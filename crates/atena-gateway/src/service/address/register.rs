@@ -8,16 +8,17 @@ use atena_ledger::Outcome;
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
 use atena_store::{
-    NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, ReviewKind, ViewHead, WriteTransaction,
+    KeyState, NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, ReviewKind, ViewHead, WriteTransaction,
 };
-use atena_vault::{PersonKey, PersonalNumber, SealContext};
+use atena_vault::{PersonKey, SealContext};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::number::{indexes, seal_number};
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
 use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
-use crate::convert::{personal_number_row, view_row};
+use crate::convert::view_row;
 use crate::error::{CallError, Reason};
 use crate::log;
 use crate::transfer::{Subject, TransferRecord, refuse, sha256};
@@ -40,8 +41,18 @@ pub(super) struct Success {
 struct Candidate {
     position: usize,
     registration: Registration,
-    index: Option<Index>,
+    /// Under every version of the key that is in use, oldest first.
+    indexes: Vec<Index>,
     content_mac: [u8; 32],
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// What the number is found by from here on.
+    fn index(&self) -> Option<Index> {
+        self.indexes.last().copied()
+    }
 }
 
 /// What has to be written for the chunk.
@@ -74,12 +85,8 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
             Ok(registration) => {
                 #[cfg(feature = "test-leaks")]
                 crate::leak::leak(call, registration.personal_number.as_ref(), &permit)?;
-                let index = match (&registration.personal_number, permit.personal_number()) {
-                    (Some(number), Some(permit)) => Some(*call.hall.vault.blind_index(number, &permit)?.as_bytes()),
-                    _ => None,
-                };
                 let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
-                candidates.push(Candidate { position, registration, index, content_mac });
+                candidates.push(Candidate { position, registration, indexes: Vec::new(), content_mac });
                 done.push(None);
             }
             Err(error) => {
@@ -94,10 +101,16 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
 
 /// Registers everything that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
 pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Registered>, CallError> {
-    let Checked { permit, candidates, mut done, mut records } = checked;
+    let Checked { permit, mut candidates, mut done, mut records } = checked;
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = async {
-        let writes = decide(call, &permit, &mut transaction, candidates, &mut done, &mut records).await?;
+        let keys = call.hall.key_state(&mut transaction).await?;
+        for candidate in &mut candidates {
+            if let (Some(number), Some(permit)) = (&candidate.registration.personal_number, permit.personal_number()) {
+                candidate.indexes = indexes(call, &keys, number, &permit)?;
+            }
+        }
+        let writes = decide(call, &permit, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
         transaction.insert_people(&writes.people).await?;
@@ -126,6 +139,7 @@ fn may_migrate(call: &Call) -> bool {
 async fn decide(
     call: &Call,
     permit: &RegistrationPermit,
+    key_state: &KeyState,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
     done: &mut [Option<Registered>],
@@ -136,7 +150,7 @@ async fn decide(
     for candidate in candidates {
         let numbers = Numbers {
             local: candidate.registration.local_address_number.clone(),
-            index: candidate.index,
+            index: candidate.index(),
             new_without_personal_number: candidate.registration.new_without_personal_number,
             migrated: candidate.registration.migrated.clone(),
         };
@@ -157,7 +171,7 @@ async fn decide(
     let mut keys = unwrap_keys(call, transaction, &planned).await?;
     let mut writes = Writes::default();
     for (unified, migrated) in &new_people {
-        let (key, wrapped) = call.hall.vault.new_person_key(unified)?;
+        let (key, wrapped) = call.hall.vault.new_person_key(unified, &key_state.wrapping_id)?;
         keys.insert(unified.clone(), Arc::new(key));
         writes.people.push(NewPerson {
             unified_address_number: unified.clone(),
@@ -187,9 +201,9 @@ async fn decide(
                 };
                 let takes_number = matches!(&plan, Plan::Issue(_) | Plan::Update { attach: true, .. });
                 if let (true, Some(number), Some(index)) =
-                    (takes_number, &candidate.registration.personal_number, candidate.index)
+                    (takes_number, &candidate.registration.personal_number, candidate.index())
                 {
-                    writes.numbers.push(seal_number(key, &unified, 1, number, index)?);
+                    writes.numbers.push(seal_number(key, &unified, 1, number, (index, key_state.newest_index()))?);
                     #[cfg(feature = "test-leaks")]
                     if let Some((leaked, row)) =
                         crate::leak::digits("database", Some(number), permit).zip(writes.numbers.last_mut())
@@ -247,9 +261,16 @@ async fn look_up(
     let system = &call.caller.system_id;
     let locals: Vec<_> =
         candidates.iter().map(|candidate| candidate.registration.local_address_number.clone()).collect();
-    let indices: Vec<Index> = candidates.iter().filter_map(|candidate| candidate.index).collect();
+    let indices: Vec<Index> = candidates.iter().flat_map(|candidate| candidate.indexes.iter().copied()).collect();
     let by_local = transaction.links_by_local(system, &locals).await?;
-    let by_index = transaction.people_by_index(&indices).await?;
+    let mut by_index = transaction.people_by_index(&indices).await?;
+    for candidate in candidates {
+        // Found under an older version of the key: the same as under the newest.
+        let found = candidate.indexes.iter().find_map(|index| by_index.get(index).cloned());
+        if let (Some(person), Some(newest)) = (found, candidate.index()) {
+            by_index.insert(newest, person);
+        }
+    }
     let people: HashSet<_> = by_local.values().chain(by_index.values()).cloned().collect();
     let people: Vec<_> = people.into_iter().collect();
     let local_of = transaction.links_by_unified(system, &people).await?;
@@ -363,25 +384,6 @@ fn keep_view(
     });
     heads.insert(local.clone(), ViewHead { revision, content_mac });
     Ok(true)
-}
-
-/// Seals a personal number as the `sequence`-th of a person.
-pub(super) fn seal_number(
-    key: &PersonKey,
-    unified: &UnifiedAddressNumber,
-    sequence: u32,
-    number: &PersonalNumber,
-    blind_index: Index,
-) -> Result<NewPersonalNumber, CallError> {
-    let row = personal_number_row(unified, sequence);
-    let context = SealContext { table: "personal_number", column: "sealed", row: &row };
-    Ok(NewPersonalNumber {
-        unified_address_number: unified.clone(),
-        blind_index,
-        sequence,
-        sealed: key.seal_personal_number(number, &context)?,
-        effective_date: None,
-    })
 }
 
 /// Opens a case for a person to decide. The registration is kept sealed under the municipality's own key: it belongs to nobody yet.

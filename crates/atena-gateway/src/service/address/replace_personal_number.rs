@@ -7,7 +7,8 @@ use atena_ledger::Outcome;
 use atena_proto::v1;
 use atena_vault::PersonalNumber;
 
-use super::register::{inbound, seal_number};
+use super::number::{indexes, seal_number};
+use super::register::inbound;
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 use crate::log;
@@ -35,9 +36,10 @@ pub(crate) async fn run(
         (Err(error), _, _) | (_, Err(error), _) => return Err(call.refuse(error, vec![record]).await),
         (_, _, None) => return Err(call.refuse(CallError::not_linked(), vec![record]).await),
     };
-    let index = *hall.vault.blind_index(&number, &number_permit)?.as_bytes();
-
     let mut transaction = hall.store.begin_write("replace_personal_number").await?;
+    let keys = hall.key_state(&mut transaction).await?;
+    let indexes = indexes(&call, &keys, &number, &number_permit)?;
+    let newest = (indexes.last().copied().unwrap_or_default(), keys.newest_index());
     let locals = std::slice::from_ref(&local);
     let Some(unified) = transaction.links_by_local(&call.caller.system_id, locals).await?.remove(&local) else {
         drop(transaction);
@@ -46,9 +48,9 @@ pub(crate) async fn run(
     record.unified_address_number = Some(unified.clone());
     let people = std::slice::from_ref(&unified);
     let current = transaction.current_number_index(people).await?.remove(&unified);
-    let outcome = if current == Some(index) {
+    let outcome = if current.is_some_and(|current| indexes.contains(&current)) {
         v1::RegistrationOutcome::Unchanged
-    } else if transaction.people_by_index(&[index]).await?.contains_key(&index) {
+    } else if !transaction.people_by_index(&indexes).await?.is_empty() {
         drop(transaction);
         let error = CallError::new(
             Reason::PersonalNumberConflict,
@@ -64,7 +66,7 @@ pub(crate) async fn run(
         let key = hall.vault.unwrap_person_key(&unified, &wrapped)?;
         let sequence = transaction.next_number_sequence(&unified).await?;
         transaction.supersede_personal_number(&unified, call.requested_at).await?;
-        let mut sealed = seal_number(&key, &unified, sequence, &number, index)?;
+        let mut sealed = seal_number(&key, &unified, sequence, &number, newest)?;
         sealed.effective_date = Some(effective);
         transaction.insert_personal_numbers(&[sealed]).await?;
         v1::RegistrationOutcome::Updated

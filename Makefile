@@ -9,7 +9,7 @@ LEAKING := target/atena-leaking
 FUZZ_SECONDS := 10
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz leaking help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
+.PHONY: sbom fuzz leaking help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ deny:
 bench: ## Measure log and gateway against bare baselines (half an hour; ATENA_BENCH_LEAVES, _PEOPLE, _GROWTH, _ONLY)
 	$(CARGO) bench --locked -p atena-store --bench log
 	$(CARGO) bench --locked -p atena-cli --bench gateway
+
+sbom: ## Write a bill of materials (CycloneDX, target/sbom/); needs cargo-cyclonedx
+	@command -v cargo-cyclonedx >/dev/null || { echo 'make sbom needs cargo-cyclonedx: cargo install cargo-cyclonedx --locked' >&2; exit 1; }
+	$(CARGO) cyclonedx --manifest-path crates/atena-cli/Cargo.toml --format json --spec-version 1.5 --override-filename atena.cdx
+	@mkdir -p target/sbom && mv crates/atena-cli/atena.cdx.json target/sbom/ && find crates tests -name atena.cdx.json -delete && echo 'target/sbom/atena.cdx.json'
 
 fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }

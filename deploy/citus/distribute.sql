@@ -18,6 +18,7 @@ SELECT create_distributed_table('person', 'municipality_code');
 SELECT create_distributed_table('person_key', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('number_sequence', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('personal_number', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('key_state', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('link', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('person_view', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('review_case', 'municipality_code', colocate_with => 'person');

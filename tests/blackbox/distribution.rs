@@ -9,7 +9,10 @@ use std::process::Command;
 
 use atena_test_cluster::{Cluster, URL_VARIABLE};
 
-const SCHEMA: &str = include_str!("../../crates/atena-store/migrations/postgres/0001_schema.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../crates/atena-store/migrations/postgres/0001_schema.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0002_key_state.sql"),
+);
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");
 
@@ -30,7 +33,7 @@ fn partitioned() -> String {
         if inside && line == ");" {
             inside = false;
             schema.push_str(") PARTITION BY LIST (municipality_code);\n");
-        } else if !line.starts_with("ALTER TABLE") && !line.contains("SET STORAGE") {
+        } else if (!line.starts_with("ALTER TABLE") || line.contains("ADD COLUMN")) && !line.contains("SET STORAGE") {
             schema.push_str(line);
             schema.push('\n');
         }

@@ -35,7 +35,6 @@ pub(crate) const LOG_HASHES: Table =
 
 /// Everything else that is not derived from another table.
 pub(crate) const CONTENT: [Table; 13] = [
-    table("key_state", &[], &[("wrapping_id", Text), ("index_versions", Text)]),
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -74,6 +73,7 @@ pub(crate) const CONTENT: [Table; 13] = [
             ("created_at", Integer),
         ],
     ),
+    table("key_state", &[], &[("wrapping_id", Text), ("index_versions", Text)]),
     table("change_sequence", &[], &[("last", Integer)]),
     table(
         "record",
@@ -188,6 +188,11 @@ mod tests {
                 }
             }
         }
+        for added in schema.split("ALTER TABLE ").skip(1) {
+            if let Some((name, rest)) = added.split_once(" ADD COLUMN ") {
+                columns.insert(format!("{name}.{}", rest.split_whitespace().next().unwrap()));
+            }
+        }
         columns
     }
 
@@ -208,8 +213,14 @@ mod tests {
             .chain(["municipality_code", "size", "frontier"].map(|column| format!("{LOG_HEAD}.{column}")))
             .collect();
         for schema in [
-            include_str!("../migrations/sqlite/0001_schema.sql"),
-            include_str!("../migrations/postgres/0001_schema.sql"),
+            concat!(
+                include_str!("../migrations/sqlite/0001_schema.sql"),
+                include_str!("../migrations/sqlite/0002_key_state.sql")
+            ),
+            concat!(
+                include_str!("../migrations/postgres/0001_schema.sql"),
+                include_str!("../migrations/postgres/0002_key_state.sql")
+            ),
         ] {
             assert_eq!(columns_of(schema), copied);
         }

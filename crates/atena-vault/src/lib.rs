@@ -31,6 +31,7 @@
 mod error;
 mod key_file;
 mod key_service;
+mod key_source;
 mod personal_number;
 mod sealing;
 #[cfg(test)]
@@ -41,7 +42,8 @@ mod vault;
 pub use error::VaultError;
 pub use key_file::KeyFile;
 pub use key_service::KeyKind;
+pub use key_source::KeySource;
 pub use personal_number::{PersonalNumber, PersonalNumberError};
 pub use sealing::{PersonKey, SealContext, SealingKey};
 pub use token::{TokenKeys, TokenPlace};
-pub use vault::{BlindIndex, KeySource, Vault, WrappedKey};
+pub use vault::{BlindIndex, Vault, WrappedKey};

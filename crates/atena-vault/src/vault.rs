@@ -1,6 +1,5 @@
 //! The vault: every key of one municipality, and what is done with them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +9,11 @@ use atena_policy::PersonalNumberPermit;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_file::{KeyFile, hexadecimal};
-use crate::key_service::{KeyKind, KeyService, Purpose, hmac_sha256, message};
+use crate::key_file::hexadecimal;
+use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
+use crate::key_source::KeySource;
 use crate::personal_number::PersonalNumber;
 use crate::sealing::{PersonKey, SealContext, SealingKey};
-use crate::token::{TokenKeys, TokenPlace};
 
 /// Bytes of a pseudonym: 128 bits, far beyond any chance of a collision among one municipality's records.
 const PSEUDONYM_LENGTH: usize = 16;
@@ -40,15 +39,6 @@ struct Keys {
 
 /// Keys are not read again more often than this because one is missing.
 const READ_AGAIN_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Where the keys of a municipality are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// In a file of mode 0600.
-    File(PathBuf),
-    /// In a token that speaks PKCS #11 (an HSM).
-    Token(TokenPlace),
-}
 
 /// A person's data key as it is stored: sealed by the municipality's wrapping key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,39 +265,6 @@ impl Vault {
     }
 }
 
-// === impl KeySource ===
-
-impl KeySource {
-    /// Makes a newer version of a key, beside the older ones.
-    ///
-    /// # Errors
-    /// [`VaultError`]; then nothing has changed.
-    pub fn add(&self, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
-        match self {
-            Self::File(path) => KeyFile::add(path, municipality, kind),
-            Self::Token(place) => TokenKeys::add(place, municipality, kind),
-        }
-    }
-
-    /// Destroys all versions of a key but the newest. What was made with them can't be read any more.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    pub fn keep_newest(&self, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
-        match self {
-            Self::File(path) => KeyFile::keep_newest(path, municipality, kind),
-            Self::Token(place) => TokenKeys::keep_newest(place, municipality, kind),
-        }
-    }
-
-    fn open(&self, municipality: &MunicipalityCode) -> Result<Arc<dyn KeyService>, VaultError> {
-        Ok(match self {
-            Self::File(path) => Arc::new(KeyFile::read(path, municipality)?),
-            Self::Token(place) => Arc::new(TokenKeys::open(place, municipality)?),
-        })
-    }
-}
-
 // === impl BlindIndex ===
 
 impl BlindIndex {
@@ -330,6 +287,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::key_file::KeyFile;
+    use crate::key_service::KeyKind;
     use crate::test_permit::{number_of, personal_number_permit};
 
     fn vault(municipality: &str) -> Vault {

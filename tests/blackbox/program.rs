@@ -170,3 +170,28 @@ fn a_file_in_shift_jis_registers_like_one_in_utf_8() {
     let again = register(&file);
     assert!(again.contains("UNCHANGED"), "the same person, code point for code point: {again}");
 }
+
+/// deny-by-default and number-confinement, by comparison: whoever may not have something can't notice it, and whoever may, does.
+#[test]
+fn the_default_rules_let_nobody_notice_what_they_do_not_give() {
+    if crate::ENGINE == crate::town::Engine::Postgres {
+        // The towns of the proof keep everything in SQLite.
+        return;
+    }
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policy.toml");
+    let proved = printed(&atena(&["prove", "--policy", policy, "--json"]));
+    let row = |differs: &str| -> serde_json::Value {
+        let line = proved.lines().find(|line| line.contains(differs)).unwrap_or_else(|| panic!("{differs}: {proved}"));
+        serde_json::from_str(line).unwrap()
+    };
+    // Six systems may use personal numbers and one may be told amounts of benefits; remarks are for nobody but their owner.
+    for (differs, same, seen) in [
+        ("personal numbers", 6, 7),
+        ("benefit.annual_amount_yen", 11, 1),
+        ("payment.months.amount_yen", 10, 2),
+        ("benefit.remarks", 12, 0),
+    ] {
+        let row = row(differs);
+        assert_eq!((&row["same"], &row["seen"]), (&same.into(), &seen.into()), "{row}");
+    }
+}

@@ -189,6 +189,12 @@ pub(crate) enum CliError {
         /// Its log.
         log: PathBuf,
     },
+    /// `prove` found that something can be told apart.
+    #[error("the rules do not keep apart what they should:\n{found}")]
+    Interference {
+        /// Who can tell what by which question, one a line.
+        found: String,
+    },
     /// `demo` found a guarantee broken.
     #[error("{broken} of the guarantees above do not hold")]
     Guarantees {

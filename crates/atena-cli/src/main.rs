@@ -20,6 +20,7 @@ mod init;
 mod output;
 mod pki;
 mod progress;
+mod prove;
 mod received;
 mod report;
 mod rows;

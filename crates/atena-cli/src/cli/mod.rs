@@ -172,6 +172,13 @@ pub(crate) enum Command {
     /// Look at release rules without a gateway (移転のルールの確認).
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Prove that nobody can notice what the rules do not give them (非干渉の証明).
+    ///
+    /// Proves the rules by enumeration, then makes temporary towns with them whose secrets differ in one thing (personal numbers, or a
+    /// field of records), lets every system ask both everything, and compares the answers byte for byte. Nothing of the home but policy.toml
+    /// is used. Fails, and says who could tell what by which question, if anything differs for somebody who may not have it.
+    #[command(after_help = "Examples:\n  atena prove --home /srv/atena\n  atena prove --policy policy.toml")]
+    Prove(ProveArgs),
     /// Make sample files of made-up people and pension records (サンプルデータ).
     ///
     /// The same seed makes the same files, byte for byte. Nobody in them exists.
@@ -343,6 +350,17 @@ pub(crate) enum PolicyCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// `atena prove`.
+#[derive(Args)]
+pub(crate) struct ProveArgs {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR", required_unless_present = "policy")]
+    pub(crate) home: Option<PathBuf>,
+    /// Rules that are in no home yet.
+    #[arg(long, value_name = "FILE", conflicts_with = "home")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// `atena sample`.

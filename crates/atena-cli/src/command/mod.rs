@@ -63,6 +63,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Keys(command) => keys::run(&command, output).await,
         Command::Pki(command) => pki::run(&command, output),
         Command::Policy(command) => policy::run(&command, output),
+        Command::Prove(args) => crate::prove::run(&args, output).await,
         Command::Sample(args) => sample::run(&args, output),
     }
 }

@@ -18,7 +18,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running `atena serve`; killed when dropped.
-pub(super) struct GatewayProcess {
+pub(crate) struct GatewayProcess {
     child: Child,
     address: String,
     log: PathBuf,
@@ -27,18 +27,18 @@ pub(super) struct GatewayProcess {
 // === impl GatewayProcess ===
 
 impl GatewayProcess {
-    /// Starts it on a free port and waits until it takes calls. It logs all it can into `log`.
+    /// Starts it on a free port and waits until it takes calls. It logs into `log`, as much as `level` says.
     ///
     /// # Errors
     /// [`CliError::Child`] when it does not come up.
-    pub(super) async fn start(home: &Home, log: &Path) -> Result<Self, CliError> {
+    pub(crate) async fn start(home: &Home, log: &Path, level: &str) -> Result<Self, CliError> {
         let program = std::env::current_exe().map_err(CliError::file("find", "this program"))?;
         let stderr = File::create(log).map_err(CliError::file("create", log))?;
         let failed = |problem: &str| CliError::Child { problem: problem.to_owned(), log: log.to_owned() };
         let mut child = Command::new(&program)
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(home.root())
-            .env("RUST_LOG", "trace")
+            .env("RUST_LOG", level)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -56,7 +56,7 @@ impl GatewayProcess {
     }
 
     /// Where it takes calls.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
@@ -64,7 +64,7 @@ impl GatewayProcess {
     ///
     /// # Errors
     /// [`CliError::Child`] when it does not end in time.
-    pub(super) async fn stop(mut self) -> Result<ExitStatus, CliError> {
+    pub(crate) async fn stop(mut self) -> Result<ExitStatus, CliError> {
         let failed = |problem: &str| CliError::Child { problem: problem.to_owned(), log: self.log.clone() };
         let id = self.child.id().ok_or_else(|| failed("ended before it was asked to"))?;
         // The shell's own `kill`: a signal to one process id without unsafe code.

@@ -3,7 +3,8 @@
 use atena_domain::LocalAddressNumber;
 use atena_ledger::Hash;
 use atena_store::{
-    CopyError, NewPersonalNumber, NewReviewCase, NewView, Part, ReviewKind, Store, StoredCheckpoint, WriteTransaction,
+    CopyError, KeyState, NewPersonalNumber, NewReviewCase, NewView, Part, ReviewKind, Store, StoredCheckpoint,
+    WriteTransaction,
 };
 use jiff::Timestamp;
 use sqlx::{Connection as _, Row as _};
@@ -65,6 +66,8 @@ async fn fill(store: &Store) {
     transaction.insert_checkpoint(&head, Timestamp::UNIX_EPOCH).await.unwrap();
     transaction.extend_log_index(&[(people[0].clone(), 3)], 561).await.unwrap();
     transaction.set_retention_place("audits", 17).await.unwrap();
+    let keys = KeyState { wrapping_id: "kek-2".to_owned(), index_versions: vec![1, 2] };
+    transaction.set_key_state(&keys).await.unwrap();
     transaction.commit().await.unwrap();
 }
 

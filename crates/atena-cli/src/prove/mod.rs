@@ -1,0 +1,132 @@
+//! `atena prove`: what the rules forbid can't be noticed (non-interference).
+//!
+//! The rules are proved by enumeration, as at every start. Then two towns are made with them whose secrets differ in one thing, and every system
+//! asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
+//! counts. Whoever may have it must see the difference; otherwise the comparison would prove nothing.
+//!
+//! Left out: random ids and the content of cursors (their lengths are compared), what auditors see of times, and timing.
+
+mod questions;
+mod world;
+
+use std::collections::BTreeMap;
+
+use atena_domain::{Dataset, SystemId};
+use atena_gateway::field_catalog;
+use atena_policy::{Policy, Verdict};
+use serde_json::json;
+
+use self::questions::Answers;
+use self::world::{SECRETS, Secret, World};
+use crate::Finished;
+use crate::cli::ProveArgs;
+use crate::error::CliError;
+use crate::home::Home;
+use crate::init::japanese_day;
+use crate::output::Output;
+use crate::progress;
+use crate::table::Table;
+
+/// Proves the rules of a home.
+pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finished, CliError> {
+    let path = match (&args.policy, &args.home) {
+        (Some(policy), _) => policy.clone(),
+        (None, home) => Home::existing(home.as_deref().unwrap_or(std::path::Path::new(".")))?.policy(),
+    };
+    let rules = std::fs::read_to_string(&path).map_err(CliError::file("read", &path))?;
+    let (catalog, today) = (field_catalog(), japanese_day());
+    let policy =
+        Policy::compile(&rules, &catalog, today).map_err(|source| CliError::Policy { path: path.clone(), source })?;
+    let proof = policy.prove(&catalog, today).map_err(|found| CliError::Rows(found.to_string()))?;
+    let hash: String = policy.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    output.note(&format!(
+        "1. {} cases of system, affair, dataset and field, {} of them released: the rules do exactly what they say (全件の証明)\n   policy {hash}",
+        proof.cases, proof.released,
+    ))?;
+
+    let mut released: BTreeMap<SystemId, Vec<(Dataset, String)>> = BTreeMap::new();
+    for row in policy.matrix(&catalog, today).rows() {
+        if matches!(row.verdict, Verdict::Released { .. }) {
+            released.entry(row.system.clone()).or_default().push((row.dataset, row.field.clone()));
+        }
+    }
+    output.note("2. Towns whose secrets differ, asked everything by every system (非干渉の証明)")?;
+    let folder = tempfile::tempdir().map_err(CliError::file("create a directory in", std::env::temp_dir()))?;
+    let bar = progress::bar("非干渉の証明", u64::try_from(SECRETS.len()).ok());
+    let base = World::make(&folder.path().join("base"), &rules, &policy, None, None, today).await?;
+    let systems: Vec<_> =
+        policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
+    let mut expected = BTreeMap::new();
+    for system in &systems {
+        expected.insert(system.clone(), Answers::of(&base, &policy, system.as_str()).await?);
+    }
+    let mut table = Table::new(&[
+        ("differs", "差異のある項目"),
+        ("same", "区別できない系"),
+        ("answers", "比較した応答"),
+        ("bytes", "バイト"),
+        ("seen", "受け取れる系(差異を検出)"),
+    ]);
+    let mut found = Vec::new();
+    for (number, secret) in SECRETS.into_iter().enumerate() {
+        let root = folder.path().join(format!("other-{number}"));
+        let other = World::make(&root, &rules, &policy, Some(&base), Some(secret), today).await?;
+        let (mut same, mut seen, mut answers, mut bytes) = (0_u64, 0_u64, 0, 0);
+        for system in &systems {
+            let told = Answers::of(&other, &policy, system.as_str()).await?;
+            let Some(before) = expected.get(system) else { continue };
+            let may = secret.is_for(&policy, system, released.get(system).map_or(&[], Vec::as_slice));
+            match (before.difference(&told), may) {
+                (None, false) => {
+                    same += 1;
+                    answers += told.answers.len();
+                    bytes += told.bytes();
+                }
+                (Some(_), true) => seen += 1,
+                // A system may be entitled to what it has no records of, and an owner need not ask for what it pushed.
+                (None, true) => (),
+                (Some(question), false) => {
+                    found.push(format!("{} can tell {} by {question}", system.as_str(), secret.name()))
+                }
+            }
+        }
+        other.end().await?;
+        table.row([json!(secret.name()), json!(same), json!(answers), json!(bytes), json!(seen)]);
+        bar.inc(1);
+        let somebody_may =
+            released.values().flatten().any(|(dataset, field)| secret == Secret::Field(*dataset, leaked(field)));
+        if seen == 0 && somebody_may {
+            found.push(format!(
+                "nobody sees that {} differs, also who may have it: the comparison proves nothing",
+                secret.name()
+            ));
+        }
+    }
+    base.end().await?;
+    bar.finish_and_clear();
+    output.table(&table)?;
+    match found.is_empty() {
+        true => output.note("Nobody can tell anything that the rules do not give them.").map(|()| Finished::Clean),
+        false => Err(CliError::Interference { found: found.join("\n") }),
+    }
+}
+
+/// The name of a field as the secrets spell it, if one of them is that field.
+fn leaked(field: &str) -> &'static str {
+    let of = |secret: &Secret| match secret {
+        Secret::Field(_, known) if *known == field => Some(*known),
+        _ => None,
+    };
+    SECRETS.iter().find_map(of).unwrap_or_default()
+}
+
+// === impl Secret ===
+
+impl Secret {
+    fn name(self) -> String {
+        match self {
+            Self::PersonalNumbers => "personal numbers (個人番号)".to_owned(),
+            Self::Field(dataset, field) => format!("{}.{field}", dataset.as_str()),
+        }
+    }
+}

@@ -74,11 +74,12 @@ sbom: ## Write a bill of materials (CycloneDX, target/sbom/); needs cargo-cyclon
 
 fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }
-	@cd crates/atena-ledger/fuzz && for target in seeds/*/; do target=$$(basename $$target); mkdir -p corpus/$$target; \
+	@for crate in atena-ledger atena-gateway; do cd $(CURDIR)/crates/$$crate/fuzz && for target in seeds/*/; do \
+		target=$$(basename $$target); mkdir -p corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target corpus/$$target seeds/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 > corpus/$$target.log 2>&1 || { cat corpus/$$target.log >&2; exit 1; }; \
-		echo "$$target: $$(tail -n 1 corpus/$$target.log)"; \
-	done && echo 'fuzzing found nothing'
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 > corpus/$$target.log 2>&1 || { cat corpus/$$target.log >&2; exit 1; }; \
+		echo "$$crate $$target: $$(tail -n 1 corpus/$$target.log)"; \
+	done || exit 1; done && echo 'fuzzing found nothing'
 
 golden: build ## Write the golden files anew; look at the difference before you commit it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test blackbox

@@ -104,6 +104,14 @@ fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
     Some((*rules, position))
 }
 
+/// For [`crate::fuzz`].
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Some((rules, position)) = decode(bytes) {
+        assert!(decode(&encode(&position, &rules)) == Some((rules, position)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,8 @@ mod cursor;
 mod databases;
 mod door;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gateway;
 mod hall;
 mod health;

@@ -1,0 +1,84 @@
+//! Ways in for `crates/atena-gateway/fuzz`: readers of outside bytes that nobody else can reach. Compiled for fuzzing alone.
+#![allow(missing_docs, clippy::expect_used, reason = "only fuzz targets see this")]
+
+use std::sync::OnceLock;
+
+use atena_domain::{Affair, Dataset, SystemId};
+use atena_policy::{Policy, RegistrationPermit, ReleasePermit};
+use atena_proto::v1;
+use jiff::civil::{Date, date};
+use prost::Message as _;
+use rustls::pki_types::CertificateDer;
+
+use crate::catalog::field_catalog;
+use crate::convert::pension::parse_record;
+use crate::convert::person::parse_registration;
+use crate::door::Peer;
+
+const DAY: Date = date(2026, 11, 1);
+
+fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    let text = include_str!("../../../deploy/policy.toml");
+    POLICY.get_or_init(|| Policy::compile(text, &field_catalog(), DAY).expect("the default rules are sound"))
+}
+
+fn registration_permit() -> RegistrationPermit {
+    let pension = SystemId::parse("pension").expect("an id");
+    policy().authorize_registration(&pension, DAY).expect("the default rules let it register")
+}
+
+fn release_permit() -> ReleasePermit {
+    let (tax, affair) =
+        (SystemId::parse("resident-tax").expect("an id"), Affair::parse("市都民税賦課業務").expect("an affair"));
+    policy().authorize_release(&tax, &affair, Dataset::Payment, DAY).expect("the default rules release it")
+}
+
+/// Rules of any kind are taken or refused.
+pub fn rules(text: &str) {
+    let _ = Policy::compile(text, &field_catalog(), DAY);
+}
+
+/// What a filter lets through of any bytes is a message of allowed fields: filtering it again changes nothing.
+pub fn field_filter(bytes: &[u8]) {
+    let permit = release_permit();
+    let mut out = Vec::new();
+    if permit.filter().apply(bytes, &mut out).is_ok() {
+        let mut again = Vec::new();
+        permit.filter().apply(&out, &mut again).expect("what was let through is a message");
+        assert_eq!(again, out);
+        if let Ok(payment) = v1::Payment::decode(out.as_slice()) {
+            assert!(payment.basic_pension_number.is_empty() && payment.remarks.is_empty(), "deny-by-default");
+        }
+    }
+}
+
+/// A record of any kind is taken or refused.
+pub fn record(bytes: &[u8]) {
+    if let Ok(record) = v1::PushedRecord::decode(bytes) {
+        let _ = parse_record(record);
+    }
+}
+
+/// A registration of any kind is taken or refused.
+pub fn registration(bytes: &[u8]) {
+    if let Ok(registration) = v1::PersonRegistration::decode(bytes) {
+        let _ = parse_registration(registration, &registration_permit(), false);
+    }
+}
+
+/// Any filter of the transfer log is taken or refused.
+pub fn transfer_filter(text: &str) {
+    let _ = crate::transfer_filter::parse(text);
+}
+
+/// Any opened cursor is a position, which is written down the same again, or none.
+pub fn cursor(bytes: &[u8]) {
+    crate::cursor::fuzz(bytes);
+}
+
+/// Any certificate has one identity or none.
+pub fn certificate(bytes: &[u8]) {
+    let peer = Peer::from_certificate(&CertificateDer::from(bytes.to_vec()));
+    let _ = peer.system_id("132098");
+}

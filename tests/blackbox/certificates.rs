@@ -274,6 +274,9 @@ async fn a_vendor_keeps_its_key_and_gets_a_certificate_for_its_request() {
 async fn rules_and_registry_change_without_a_restart_and_a_broken_file_changes_nothing() {
     let town = Town::start();
     let before = entitlements(&town, "welfare").await.unwrap();
+    let answer = town.linkage("welfare").list_entitlements(v1::ListEntitlementsRequest {}).await.unwrap();
+    let stamp = answer.metadata().get("x-atena-policy-hash").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(stamp, answer.get_ref().policy_hash);
     let whole = std::fs::read_to_string(town.home().join("policy.toml")).unwrap();
     town.change("policy.toml", |text| text + "\n[[oops");
     town.wait_for_log("the new rules can't be used");

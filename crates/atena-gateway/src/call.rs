@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::caller::{self, Caller};
 use crate::clock;
+use crate::convert::hexadecimal;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
@@ -54,6 +55,9 @@ pub(crate) struct Answers<A> {
 /// What a streaming handler answers with.
 pub(crate) type AnswerStream<A> = ReceiverStream<Result<A, Status>>;
 
+/// Response metadata that carries the hash of the rules in force (64 hexadecimal digits), as the transfer record does.
+const POLICY_HASH_METADATA: &str = "x-atena-policy-hash";
+
 /// Answers of a stream that may wait for a slow client.
 const ANSWERS_WAITING_MAX: usize = 2;
 
@@ -83,7 +87,7 @@ where
     if result.is_ok() {
         still_here.disarm();
     }
-    Ok(Response::new(result?))
+    Ok(stamped(hall, result?))
 }
 
 /// Runs a streaming call likewise; its answers are bounded, so a slow client slows the work instead of filling memory.
@@ -112,7 +116,16 @@ where
         }
         .instrument(span),
     );
-    Ok(Response::new(ReceiverStream::new(receiver)))
+    Ok(stamped(hall, ReceiverStream::new(receiver)))
+}
+
+/// An answer with the hash of the rules that were in force: the receiver can show by which it was given.
+fn stamped<A>(hall: &Hall, answer: A) -> Response<A> {
+    let mut response = Response::new(answer);
+    if let Ok(hash) = hexadecimal(&hall.policy().hash()).parse() {
+        response.metadata_mut().insert(POLICY_HASH_METADATA, hash);
+    }
+    response
 }
 
 /// Step 1, who: a caller that is in no registry is refused, and the refusal recorded.

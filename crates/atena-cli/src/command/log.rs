@@ -34,7 +34,7 @@ async fn fsck(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError
     if output.is_json() {
         let findings: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
         output
-            .json_line(&json!({ "leaves": checked.size, "checkpoints": checked.checkpoints, "findings": findings }))?;
+            .json_line(&json!({ "leaves": checked.size, "checkpoints": checked.checkpoints, "keys_gone": checked.keys_gone, "findings": findings }))?;
     } else if checked.findings.is_empty() {
         let (leaves, heads) = (counted(checked.size), counted(checked.checkpoints));
         output.line(&format!("the log is sound: {leaves} leaves recomputed, {heads} signed heads compared"))?;
@@ -44,6 +44,12 @@ async fn fsck(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError
             table.row([finding.to_string().into()]);
         }
         output.table(&table)?;
+    }
+    if checked.keys_gone > 0 {
+        output.note(&format!(
+            "the keys of {} people are gone, and their details with them, though the log tells of no erasure (atena erase): find out why",
+            counted(checked.keys_gone)
+        ))?;
     }
     Ok(if checked.findings.is_empty() { Finished::Clean } else { Finished::SomeItemsFailed })
 }

@@ -92,7 +92,8 @@ impl Kind {
     fn consequence(self) -> &'static str {
         match self {
             Self::ServerCertificate => "clients refuse to connect",
-            Self::ClientAuthority | Self::RevocationList => "no client is let in until it is renewed",
+            Self::ClientAuthority => "no client is let in until it is renewed",
+            Self::RevocationList => "no client is let in until it is renewed (the built-in authority: atena pki renew)",
             Self::ClientCertificate => "this client is not let in",
         }
     }

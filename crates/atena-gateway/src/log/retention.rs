@@ -75,10 +75,23 @@ pub(crate) fn erasure(shape: &LeafShape, leaf: &Leaf) -> Option<(Kind, u64)> {
 
 /// Erases what has come of age, now and every hour, until stopped.
 pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: CancellationToken) {
+    let mut residue = false;
     while !stop.is_cancelled() {
         for kind in Kind::ALL {
-            if let Err(error) = erase(&hall, kind, kind.days(&config)).await {
-                tracing::error!(%error, kind = kind.as_str(), "details whose time has come were not erased");
+            match erase(&hall, kind, kind.days(&config)).await {
+                Ok(erased) => residue |= erased,
+                Err(error) => {
+                    // Some of it may be done.
+                    residue = true;
+                    tracing::error!(%error, kind = kind.as_str(), "details whose time has come were not erased");
+                }
+            }
+        }
+        if residue {
+            // Nothing erased may stay in the write-ahead log; if it can't be emptied now, then the next time.
+            match hall.store.truncate_wal().await {
+                Ok(()) => residue = false,
+                Err(error) => tracing::warn!(%error, "what was erased is still in the write-ahead log"),
             }
         }
         tokio::select! {
@@ -88,9 +101,10 @@ pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: Cancella
     }
 }
 
-async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<(), CallError> {
+/// Erases what has come of age, and tells whether there was anything.
+async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, CallError> {
     let age = SignedDuration::from_hours(24 * i64::from(days));
-    let Ok(before) = clock::now().checked_sub(age) else { return Ok(()) };
+    let Ok(before) = clock::now().checked_sub(age) else { return Ok(false) };
     let mut erased_any = false;
     loop {
         let place = hall.store.retention_place(kind.as_str()).await?;
@@ -124,11 +138,7 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<(), CallError>
             erased_any = true;
         }
     }
-    if erased_any {
-        // Nothing erased may stay in the write-ahead log.
-        hall.store.truncate_wal().await?;
-    }
-    Ok(())
+    Ok(erased_any)
 }
 
 fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {

@@ -117,17 +117,9 @@ def make_home(home, collector, database_url=None, binary=BINARY):
     (home / "atena.toml").write_text(settings)
 
 
-def serve(home, contract, binary=BINARY, environment=None, **options):
+def serve(home, contract, **options):
     """A gateway whose stdout is kept as well."""
-    before = town_module.BINARY, dict(os.environ)
-    try:
-        town_module.BINARY = binary
-        os.environ.update(environment or {})
-        town = town_module.Town.on(home, contract, **options)
-    finally:
-        town_module.BINARY = before[0]
-        for name in environment or {}:
-            os.environ.pop(name, None)
+    town = town_module.Town.on(home, contract, **options)
     town.said = bytearray()
 
     def listen():

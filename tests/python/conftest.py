@@ -62,13 +62,13 @@ class Town:
         self.serve(home, contract)
 
     @classmethod
-    def on(cls, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace"):
+    def on(cls, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace", binary=BINARY, environment=None):
         """A gateway on a home that is there already."""
         town = cls.__new__(cls)
-        town.serve(home, contract, file_bytes_max, wrapper, log_level)
+        town.serve(home, contract, file_bytes_max, wrapper, log_level, binary, environment)
         return town
 
-    def serve(self, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace"):
+    def serve(self, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace", binary=BINARY, environment=None):
         """Starts the gateway; with a limit, files may not grow beyond it, as if the disk were full."""
 
         def limit():
@@ -80,12 +80,12 @@ class Town:
         self.contract = contract
         self.log = (home / "gateway.log").open("wb")
         self.process = subprocess.Popen(
-            [*wrapper, BINARY, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
+            [*wrapper, binary, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=self.log if file_bytes_max is None else subprocess.DEVNULL,
             preexec_fn=limit,
             start_new_session=True,
-            env={**os.environ, "RUST_LOG": log_level},
+            env={**os.environ, "RUST_LOG": log_level, **(environment or {})},
         )
         line = self.process.stdout.readline().decode()
         assert line.startswith("listening on "), line

@@ -15,6 +15,7 @@ mod contract;
 mod csv_io;
 mod demo;
 mod error;
+mod hexadecimal;
 mod home;
 mod init;
 mod output;

@@ -20,7 +20,6 @@ use uuid::Uuid;
 
 use crate::caller::{self, Caller};
 use crate::clock;
-use crate::convert::hexadecimal;
 use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
@@ -122,9 +121,7 @@ where
 /// An answer with the hash of the rules that were in force: the receiver can show by which it was given.
 fn stamped<A>(hall: &Hall, answer: A) -> Response<A> {
     let mut response = Response::new(answer);
-    if let Ok(hash) = hexadecimal(&hall.policy().hash()).parse() {
-        response.metadata_mut().insert(POLICY_HASH_METADATA, hash);
-    }
+    response.metadata_mut().insert(POLICY_HASH_METADATA, hall.stamp());
     response
 }
 

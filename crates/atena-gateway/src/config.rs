@@ -29,9 +29,9 @@ pub struct Config {
     pub policy_file: PathBuf,
     /// The keys, unless a token has them.
     pub keys_file: PathBuf,
-    /// The token (HSM) that has the keys.
+    /// The token (HSM, PKCS #11) that has the keys.
     #[serde(default)]
-    pub token: Option<TokenConfig>,
+    pub token: Option<TokenPlace>,
     /// Certificates.
     pub tls: TlsConfig,
     /// Limits on everything that can grow.
@@ -65,18 +65,6 @@ pub struct TlsConfig {
     /// has run out lets nobody in (RFC 5280 §5.1.2.5).
     #[serde(default = "client_crls_default")]
     pub client_crls: Vec<PathBuf>,
-}
-
-/// A token that speaks PKCS #11 (an HSM).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenConfig {
-    /// The library of its maker, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
-    pub module: PathBuf,
-    /// Its label.
-    pub label: String,
-    /// A file of mode 0600 that holds the PIN.
-    pub pin_file: PathBuf,
 }
 
 /// The transfer log.
@@ -278,11 +266,7 @@ impl Config {
     pub fn key_source(&self) -> KeySource {
         match &self.token {
             None => KeySource::File(self.keys_file.clone()),
-            Some(token) => KeySource::Token(TokenPlace {
-                module: token.module.clone(),
-                token: token.label.clone(),
-                pin_file: token.pin_file.clone(),
-            }),
+            Some(token) => KeySource::Token(token.clone()),
         }
     }
 

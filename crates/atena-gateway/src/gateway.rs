@@ -70,6 +70,9 @@ pub enum GatewayError {
         /// Every problem.
         source: PolicyError,
     },
+    /// Rules that were read anew are of another municipality.
+    #[error("they are rules of another municipality, {}", .0.as_str())]
+    OtherMunicipality(MunicipalityCode),
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] VaultError),

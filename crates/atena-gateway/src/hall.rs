@@ -8,11 +8,14 @@ use atena_domain::{Dataset, MunicipalityCode, UnifiedAddressNumber};
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::{KeyState, Store, WriteTransaction};
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
+use tonic::metadata::AsciiMetadataValue;
 
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Limits;
+use crate::convert::hexadecimal;
 use crate::error::CallError;
+use crate::gateway::GatewayError;
 use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -21,7 +24,7 @@ use crate::service::linkage::Together;
 /// Rules, database, keys, limits and counters of one municipality.
 pub(crate) struct Hall {
     /// The rules in force; see [`Self::policy`].
-    rules: ArcSwap<Policy>,
+    rules: ArcSwap<Rules>,
     municipality: MunicipalityCode,
     pub(crate) catalog: FieldCatalog,
     pub(crate) store: Store,
@@ -33,6 +36,22 @@ pub(crate) struct Hall {
     pub(crate) health: Health,
 }
 
+/// Rules, and their hash as every answer carries it.
+struct Rules {
+    policy: Arc<Policy>,
+    stamp: AsciiMetadataValue,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    fn of(policy: Policy) -> Self {
+        // 64 hexadecimal digits are always a value.
+        let stamp = hexadecimal(&policy.hash()).parse().unwrap_or_else(|_| AsciiMetadataValue::from_static(""));
+        Self { policy: Arc::new(policy), stamp }
+    }
+}
+
 // === impl Hall ===
 
 impl Hall {
@@ -41,7 +60,7 @@ impl Hall {
         Self {
             municipality: policy.municipality_code().clone(),
             metrics: Metrics::of(policy.municipality_code()),
-            rules: ArcSwap::from_pointee(policy),
+            rules: ArcSwap::from_pointee(Rules::of(policy)),
             catalog: field_catalog(),
             store,
             together: Together::default(),
@@ -54,15 +73,25 @@ impl Hall {
 
     /// The rules in force now. They may change while a call is under way, so what has to fit together is decided by one of them.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        self.rules.load_full()
+        Arc::clone(&self.rules.load().policy)
+    }
+
+    /// SHA-256 of the rules in force now.
+    pub(crate) fn policy_hash(&self) -> [u8; 32] {
+        self.rules.load().policy.hash()
+    }
+
+    /// The same, as an answer carries it.
+    pub(crate) fn stamp(&self) -> AsciiMetadataValue {
+        self.rules.load().stamp.clone()
     }
 
     /// Puts other rules in force, for the next decision on.
-    pub(crate) fn change_policy(&self, policy: Policy) -> Result<(), String> {
+    pub(crate) fn change_policy(&self, policy: Policy) -> Result<(), GatewayError> {
         if *policy.municipality_code() != self.municipality {
-            return Err(format!("they are rules of another municipality, {}", policy.municipality_code().as_str()));
+            return Err(GatewayError::OtherMunicipality(policy.municipality_code().clone()));
         }
-        self.rules.store(Arc::new(policy));
+        self.rules.store(Arc::new(Rules::of(policy)));
         Ok(())
     }
 

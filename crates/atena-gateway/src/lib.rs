@@ -46,9 +46,10 @@ mod unreadable;
 pub use catalog::field_catalog;
 pub use config::{
     Config, ConfigError, ErasureConfig, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig,
-    TokenConfig, WitnessConfig,
+    WitnessConfig,
 };
 pub use databases::Databases;
+pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
 pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};
 pub use keeper::{
     Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError, Moved,

@@ -1,6 +1,7 @@
 //! Certificates, revocation lists and rules are read again when their files change: nothing has to be restarted, and no call is dropped
 //! for it.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -99,15 +100,12 @@ impl Reload {
 
     /// Whether certificates were read anew.
     fn look(&mut self, hall: &Hall, door: &Door, again: bool) -> bool {
-        let read = self.certificates.read("certificates", || door.reload().map_err(|error| error.to_string()));
+        let read = self.certificates.read("certificates", || door.reload());
         if !read && again {
             door.look_again();
         }
         let policy_file = &self.policy_file;
-        self.rules.read("rules", || {
-            let policy = read_policy(policy_file).map_err(|error| error.to_string())?;
-            hall.change_policy(policy)
-        });
+        self.rules.read("rules", || hall.change_policy(read_policy(policy_file)?));
         read
     }
 }
@@ -122,7 +120,7 @@ impl Watched {
 
     /// Reads the files if they changed, or if they could not be used the last time. What is in force stays in force until they can: two
     /// files that belong together are not replaced at one instant, and a slip of the pen must not stop a town hall.
-    fn read(&mut self, what: &'static str, read: impl FnOnce() -> Result<(), String>) -> bool {
+    fn read<E: Display>(&mut self, what: &'static str, read: impl FnOnce() -> Result<(), E>) -> bool {
         let now: Vec<_> = self.files.iter().map(stamp).collect();
         if now == self.seen && self.trouble.is_none() {
             return false;
@@ -134,7 +132,8 @@ impl Watched {
                 self.trouble = None;
                 true
             }
-            Err(trouble) => {
+            Err(error) => {
+                let trouble = error.to_string();
                 if self.trouble.as_ref() != Some(&trouble) {
                     tracing::error!("the new {what} can't be used, those read before stay in force: {trouble}");
                 }
@@ -160,11 +159,11 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "one").unwrap();
         let mut watched = Watched::now(vec![file.clone()]);
-        assert!(!watched.read("files", || unreachable!("nothing changed")));
+        assert!(!watched.read("files", || -> Result<(), String> { unreachable!("nothing changed") }));
         fs::write(&file, "broken").unwrap();
         assert!(!watched.read("files", || Err("broken".to_owned())));
-        assert!(watched.read("files", || Ok(())));
-        assert!(!watched.read("files", || unreachable!("nothing changed")));
+        assert!(watched.read("files", || Ok::<_, String>(())));
+        assert!(!watched.read("files", || -> Result<(), String> { unreachable!("nothing changed") }));
         fs::remove_file(&file).unwrap();
         assert!(!watched.read("files", || Err("gone".to_owned())));
     }

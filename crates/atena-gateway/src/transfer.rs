@@ -111,7 +111,7 @@ pub(crate) fn refused_unheard(
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
-    let mut record = blank(hall.policy().hash(), method, requested_at);
+    let mut record = blank(hall.policy_hash(), method, requested_at);
     match caller {
         Some(caller) => {
             record.system_id = caller.system_id.as_str().into();
@@ -163,7 +163,7 @@ fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> Tran
 impl Call {
     /// A record of this call about `subject`, an outcome still to be set.
     pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: &Subject) -> TransferRecord {
-        let mut record = blank(self.hall.policy().hash(), self.method, self.requested_at);
+        let mut record = blank(self.hall.policy_hash(), self.method, self.requested_at);
         record.system_id = self.caller.system_id.as_str().into();
         record.division = Some(self.caller.division.as_str().into());
         record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().into());

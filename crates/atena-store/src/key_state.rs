@@ -47,6 +47,11 @@ impl KeyState {
     pub fn newest_index(&self) -> u32 {
         self.index_versions.last().copied().unwrap_or_default()
     }
+
+    /// The versions as the table keeps them; [`state`] reads them.
+    fn versions_text(&self) -> String {
+        self.index_versions.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+    }
 }
 
 // === impl Store ===
@@ -73,7 +78,7 @@ impl Store {
             return Ok(());
         }
         let mut transaction = self.begin_write("ensure_key_state").await?;
-        let versions = state.index_versions.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let versions = state.versions_text();
         let ensure = Statement::about(self.code(), ENSURE).text(&state.wrapping_id).text(&versions);
         transaction.transaction.execute(&ensure).await?;
         transaction.commit().await
@@ -130,8 +135,7 @@ impl WriteTransaction {
         const SET: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) VALUES ($1, $2, $3) \
             ON CONFLICT (municipality_code) DO UPDATE SET wrapping_id = excluded.wrapping_id, \
                 index_versions = excluded.index_versions");
-        let versions: Vec<_> = state.index_versions.iter().map(u32::to_string).collect();
-        let versions = versions.join(",");
+        let versions = state.versions_text();
         let set = Statement::about(self.municipality.as_str(), SET).text(&state.wrapping_id).text(&versions);
         self.transaction.execute(&set).await
     }

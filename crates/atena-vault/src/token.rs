@@ -17,6 +17,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
@@ -38,12 +39,13 @@ const VERSIONS_MAX: u32 = 64;
 const EDWARDS25519: [u8; 14] = *b"\x13\x0cedwards25519";
 
 /// Where a token is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TokenPlace {
     /// The library of its maker, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
     pub module: PathBuf,
     /// Label of the token.
-    pub token: String,
+    pub label: String,
     /// A file of mode 0600 that holds the PIN of the user.
     pub pin_file: PathBuf,
 }
@@ -249,13 +251,13 @@ impl KeyService for TokenKeys {
 impl Token {
     fn open(place: &TokenPlace) -> Result<Self, VaultError> {
         let trouble =
-            |what, cause: Option<Error>| VaultError::Token { token: place.token.clone(), what, cause: cause.map(told) };
+            |what, cause: Option<Error>| VaultError::Token { token: place.label.clone(), what, cause: cause.map(told) };
         let library = library(place).map_err(|error| trouble("its library can't be loaded", Some(error)))?;
         let slots = library.get_slots_with_initialized_token().map_err(|error| trouble("its slots", Some(error)))?;
-        let named = |slot: &Slot| library.get_token_info(*slot).is_ok_and(|token| token.label().trim() == place.token);
+        let named = |slot: &Slot| library.get_token_info(*slot).is_ok_and(|token| token.label().trim() == place.label);
         let slot = slots.into_iter().find(named);
         let slot = slot.ok_or_else(|| trouble("no token has this label; look with: pkcs11-tool --list-slots", None))?;
-        let token = Self { label: place.token.clone(), library, slot, sessions: Mutex::new(Vec::new()) };
+        let token = Self { label: place.label.clone(), library, slot, sessions: Mutex::new(Vec::new()) };
         let session = token.library.open_rw_session(slot).map_err(|error| trouble("a session", Some(error)))?;
         match session.login(UserType::User, Some(&pin(place)?)) {
             // Somebody else in this process did: another municipality, on the same token.

@@ -51,7 +51,7 @@ fn place(folder: &Path, label: &str, pin: &str, mode: u32) -> TokenPlace {
     let pin_file = folder.join(format!("{label}-{pin}-{mode:o}.pin"));
     std::fs::write(&pin_file, format!("{pin}\n")).unwrap();
     std::fs::set_permissions(&pin_file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-    TokenPlace { module: PathBuf::from(MODULE), token: label.to_owned(), pin_file }
+    TokenPlace { module: PathBuf::from(MODULE), label: label.to_owned(), pin_file }
 }
 
 fn inside(folder: &Path) {

@@ -32,10 +32,10 @@ fn generate(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
     let municipality = municipality_of(&config)?;
     TokenKeys::generate(&place, &municipality)?;
     if output.is_json() {
-        output.json_line(&json!({ "token": place.token, "municipality_code": municipality.as_str() }))?;
+        output.json_line(&json!({ "token": place.label, "municipality_code": municipality.as_str() }))?;
     } else {
         let code = municipality.as_str();
-        output.line(&format!("The token {} has keys for municipality {code} now.", place.token))?;
+        output.line(&format!("The token {} has keys for municipality {code} now.", place.label))?;
         output
             .line("Its own backup is the only one: have it made as its maker says, before anything is registered.")?;
     }

@@ -11,7 +11,7 @@ mod log;
 mod migrate;
 mod municipality;
 mod pki;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod pull;
 mod push;
 mod receipt;

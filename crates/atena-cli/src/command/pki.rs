@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use atena_gateway::{Config, municipality_of, registered_systems};
+use atena_gateway::{CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, municipality_of, registered_systems};
 use jiff::Timestamp;
 use rcgen::RevocationReason;
 use serde_json::{Value, json};
@@ -18,12 +18,6 @@ use crate::table::Table;
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
-
-/// Days before the end at which a certificate is due.
-const CERTIFICATE_NOTICE_DAYS: i64 = 30;
-
-/// Days before the end at which a revocation list is due.
-const LIST_NOTICE_DAYS: i64 = 7;
 
 /// Issues, revokes, renews or shows.
 pub(super) fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished, CliError> {

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::Finished;
 use crate::cli::PolicyCommand;
 use crate::error::CliError;
+use crate::hexadecimal::hexadecimal;
 use crate::home::Home;
 use crate::init::japanese_day;
 use crate::output::Output;
@@ -50,7 +51,7 @@ fn matrix(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
 fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
     let policy = compile(file)?;
     let proof = policy.prove(&field_catalog(), japanese_day()).map_err(|found| CliError::Rows(found.to_string()))?;
-    let hash: String = policy.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hexadecimal(&policy.hash());
     if output.is_json() {
         output.json_line(&json!({
             "file": file, "cases": proof.cases, "released": proof.released, "policy_hash": hash,
@@ -67,7 +68,7 @@ fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
     Ok(Finished::Clean)
 }
 
-fn compile(file: &Path) -> Result<Policy, CliError> {
+pub(crate) fn compile(file: &Path) -> Result<Policy, CliError> {
     let text = fs::read_to_string(file).map_err(CliError::file("read", file))?;
     Policy::compile(&text, &field_catalog(), japanese_day())
         .map_err(|source| CliError::Policy { path: file.to_owned(), source })

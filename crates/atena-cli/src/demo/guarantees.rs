@@ -19,6 +19,7 @@ use super::{AUDITOR, Consumers, Evidence, PENSION, PUBLIC_ASSISTANCE, RESIDENT_T
 use crate::client::{Client, Tape};
 use crate::command::{pull, transfers};
 use crate::error::CliError;
+use crate::hexadecimal::hexadecimal;
 use crate::output::Output;
 use crate::table::grouped;
 use crate::{progress, rows};
@@ -270,7 +271,7 @@ fn confined_at_rest(
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 fn grouped_len(length: usize) -> String {

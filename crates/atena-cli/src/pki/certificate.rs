@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use atena_gateway::{GatewayError, revocation_lists};
 use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
 use crate::error::CliError;
+use crate::hexadecimal::hexadecimal;
 
 /// A certificate, read.
 #[derive(Debug, Clone)]
@@ -94,20 +96,12 @@ fn address(bytes: &[u8]) -> Option<String> {
 // === impl RevocationList ===
 
 impl RevocationList {
-    /// The lists of a file, PEM or DER.
+    /// The lists of a file, as a gateway reads them.
     pub(crate) fn read(path: &Path) -> Result<Vec<Self>, CliError> {
-        let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
         let malformed = || CliError::NotX509 { what: "revocation list (CRL)", path: path.to_owned() };
-        let mut lists = Vec::new();
-        if let Ok((_, list)) = x509_parser::parse_x509_crl(&bytes) {
-            return Ok(vec![Self::of(&list).ok_or_else(malformed)?]);
-        }
-        for der in CertificateRevocationListDer::pem_slice_iter(&bytes) {
-            let der = der.map_err(|source| CliError::Pem { path: path.to_owned(), source })?;
-            let (_, list) = x509_parser::parse_x509_crl(&der).map_err(|_| malformed())?;
-            lists.push(Self::of(&list).ok_or_else(malformed)?);
-        }
-        if lists.is_empty() { Err(malformed()) } else { Ok(lists) }
+        let lists = revocation_lists(&[path.to_owned()]).map_err(GatewayError::from)?;
+        let parsed = lists.iter().map(|(_, list)| Self::of(&x509_parser::parse_x509_crl(list).ok()?.1));
+        parsed.map(|list| list.ok_or_else(malformed)).collect()
     }
 
     fn of(list: &CertificateRevocationList<'_>) -> Option<Self> {
@@ -124,8 +118,4 @@ impl RevocationList {
 
 fn time(time: ASN1Time) -> Option<Timestamp> {
     Timestamp::from_second(time.timestamp()).ok()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,14 +13,16 @@ use std::collections::BTreeMap;
 
 use atena_domain::{Dataset, SystemId};
 use atena_gateway::field_catalog;
-use atena_policy::{Policy, Verdict};
+use atena_policy::Verdict;
 use serde_json::json;
 
 use self::questions::Answers;
 use self::world::{SECRETS, Secret, World};
 use crate::Finished;
 use crate::cli::ProveArgs;
+use crate::command::policy::compile;
 use crate::error::CliError;
+use crate::hexadecimal::hexadecimal;
 use crate::home::Home;
 use crate::init::japanese_day;
 use crate::output::Output;
@@ -33,12 +35,10 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
         (Some(policy), _) => policy.clone(),
         (None, home) => Home::existing(home.as_deref().unwrap_or(std::path::Path::new(".")))?.policy(),
     };
-    let rules = std::fs::read_to_string(&path).map_err(CliError::file("read", &path))?;
     let (catalog, today) = (field_catalog(), japanese_day());
-    let policy =
-        Policy::compile(&rules, &catalog, today).map_err(|source| CliError::Policy { path: path.clone(), source })?;
+    let policy = compile(&path)?;
     let proof = policy.prove(&catalog, today).map_err(|found| CliError::Rows(found.to_string()))?;
-    let hash: String = policy.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hexadecimal(&policy.hash());
     output.note(&format!(
         "1. {} cases of system, affair, dataset and field, {} of them released: the rules do exactly what they say (全件の証明)\n   policy {hash}",
         proof.cases, proof.released,
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     output.note("2. Towns whose secrets differ, asked everything by every system (非干渉の証明)")?;
     let folder = tempfile::tempdir().map_err(CliError::file("create a directory in", std::env::temp_dir()))?;
     let bar = progress::bar("非干渉の証明", u64::try_from(SECRETS.len()).ok());
-    let base = World::make(&folder.path().join("base"), &rules, &policy, None, None, today).await?;
+    let base = World::make(&folder.path().join("base"), &path, &policy, None, None, today).await?;
     let systems: Vec<_> =
         policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
     let mut expected = BTreeMap::new();
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     let mut found = Vec::new();
     for (number, secret) in SECRETS.into_iter().enumerate() {
         let root = folder.path().join(format!("other-{number}"));
-        let other = World::make(&root, &rules, &policy, Some(&base), Some(secret), today).await?;
+        let other = World::make(&root, &path, &policy, Some(&base), Some(secret), today).await?;
         let (mut same, mut seen, mut answers, mut bytes) = (0_u64, 0_u64, 0, 0);
         for system in &systems {
             let told = Answers::of(&other, &policy, system.as_str()).await?;
@@ -93,8 +93,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
         other.end().await?;
         table.row([json!(secret.name()), json!(same), json!(answers), json!(bytes), json!(seen)]);
         bar.inc(1);
-        let somebody_may =
-            released.values().flatten().any(|(dataset, field)| secret == Secret::Field(*dataset, leaked(field)));
+        let somebody_may = released.values().any(|fields| secret.is_among(fields));
         if seen == 0 && somebody_may {
             found.push(format!(
                 "nobody sees that {} differs, also who may have it: the comparison proves nothing",
@@ -109,15 +108,6 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
         true => output.note("Nobody can tell anything that the rules do not give them.").map(|()| Finished::Clean),
         false => Err(CliError::Interference { found: found.join("\n") }),
     }
-}
-
-/// The name of a field as the secrets spell it, if one of them is that field.
-fn leaked(field: &str) -> &'static str {
-    let of = |secret: &Secret| match secret {
-        Secret::Field(_, known) if *known == field => Some(*known),
-        _ => None,
-    };
-    SECRETS.iter().find_map(of).unwrap_or_default()
 }
 
 // === impl Secret ===

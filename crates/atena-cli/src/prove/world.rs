@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use atena_domain::{Dataset, check_digit};
+use atena_domain::{Dataset, SystemId, check_digit};
 use atena_policy::{Policy, Role};
 use atena_proto::v1;
 use atena_proto::v1::pushed_record::Body;
@@ -57,7 +57,7 @@ impl World {
     /// Makes a town with these rules, and with the keys of another town if there is one: names of records come from them.
     pub(super) async fn make(
         root: &Path,
-        rules: &str,
+        rules: &Path,
         policy: &Policy,
         keys: Option<&World>,
         secret: Option<Secret>,
@@ -65,7 +65,7 @@ impl World {
     ) -> Result<Self, CliError> {
         let municipality = policy.municipality_code().as_str();
         let (home, known) = init::create(root, municipality, &[])?;
-        std::fs::write(home.policy(), rules).map_err(CliError::file("write", home.policy()))?;
+        std::fs::copy(rules, home.policy()).map_err(CliError::file("write", home.policy()))?;
         if let Some(other) = keys {
             std::fs::copy(other.home.keys(), home.keys()).map_err(CliError::file("write", home.keys()))?;
         }
@@ -228,18 +228,18 @@ fn record(dataset: Dataset, person: u64, revision: u64, secret: Option<Secret>) 
 // === impl Secret ===
 
 impl Secret {
-    /// Whether the rules let a system have it: then it has to see the difference, or the comparison sees nothing.
-    pub(super) fn is_for(
-        self,
-        policy: &Policy,
-        system: &atena_domain::SystemId,
-        released: &[(Dataset, String)],
-    ) -> bool {
-        match self {
-            Self::PersonalNumbers => released.contains(&(Dataset::Person, "personal_number".to_owned())),
-            Self::Field(dataset, field) => {
-                released.contains(&(dataset, field.to_owned())) || policy.owner(dataset) == Some(system)
-            }
-        }
+    /// Whether it is among the fields that somebody is released.
+    pub(super) fn is_among(self, released: &[(Dataset, String)]) -> bool {
+        let (of, field) = match self {
+            Self::PersonalNumbers => (Dataset::Person, "personal_number"),
+            Self::Field(dataset, field) => (dataset, field),
+        };
+        released.iter().any(|(dataset, path)| *dataset == of && path == field)
+    }
+
+    /// Whether a system may have it: then it may see the difference, and somebody who is released it has to.
+    pub(super) fn is_for(self, policy: &Policy, system: &SystemId, released: &[(Dataset, String)]) -> bool {
+        let owns = matches!(self, Self::Field(dataset, _) if policy.owner(dataset) == Some(system));
+        owns || self.is_among(released)
     }
 }

@@ -104,11 +104,11 @@ impl Door {
         connection: OwnedSemaphorePermit,
     ) -> Option<DoorStream> {
         let timeout = Duration::from_secs(self.limits.handshake_timeout_s);
+        let tls = self.tls.load_full();
         let handshake = async {
             let _under_way = handshakes.acquire().await.map_err(io::Error::other)?;
             tcp.set_nodelay(true)?;
-            let acceptor = TlsAcceptor::from(self.tls.load().server());
-            acceptor.accept(tcp).await
+            TlsAcceptor::from(tls.server()).accept(tcp).await
         };
         let stream = match tokio::time::timeout(timeout, handshake).await {
             Ok(Ok(stream)) => stream,
@@ -129,7 +129,10 @@ impl Door {
             return None;
         };
         // The files may have changed while the handshake was under way. From here on `look_again` sees this connection.
-        if let Err(error) = self.tls.load().believes(chain) {
+        let now = self.tls.load();
+        if !Arc::ptr_eq(&tls, &now)
+            && let Err(error) = now.believes(chain)
+        {
             tracing::debug!(%error, "TLS handshake overtaken by a reload");
             return None;
         }

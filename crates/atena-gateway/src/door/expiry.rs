@@ -9,6 +9,12 @@ use x509_parser::parse_x509_crl;
 
 use super::identity::Peer;
 
+/// Days before its end at which a certificate is warned of: it lives for a year.
+pub const CERTIFICATE_NOTICE_DAYS: i64 = 30;
+
+/// Days before its end at which a revocation list is warned of: it lives for weeks.
+pub const LIST_NOTICE_DAYS: i64 = 7;
+
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
 
@@ -84,9 +90,9 @@ impl Kind {
         }
     }
 
-    /// Days before the end at which a warning begins. Revocation lists live for weeks, certificates for a year.
+    /// Days before the end at which a warning begins.
     fn notice_days(self) -> i64 {
-        if self == Self::RevocationList { 7 } else { 30 }
+        if self == Self::RevocationList { LIST_NOTICE_DAYS } else { CERTIFICATE_NOTICE_DAYS }
     }
 
     fn consequence(self) -> &'static str {

@@ -15,5 +15,7 @@ mod tls;
 pub(crate) use accept::Door;
 pub(crate) use connection::serve;
 pub(crate) use expiry::Expiry;
+pub use expiry::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS};
 pub(crate) use identity::Peer;
 pub(crate) use tls::TlsError;
+pub use tls::revocation_lists;

@@ -63,22 +63,18 @@ impl OpenConnections {
     }
 
     /// Ends every connection whose certificate `tls` does not believe (any more): revoked since, run out, or its authority gone.
-    /// Returns how many.
-    pub(crate) fn cut_disbelieved(&self, tls: &Tls) -> usize {
+    pub(crate) fn cut_disbelieved(&self, tls: &Tls) {
         let all: Vec<_> = {
             let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let each = open.by_number.values();
             each.map(|it| (Arc::clone(&it.identity), Arc::clone(&it.chain), it.cut.clone())).collect()
         };
-        let mut cut = 0;
         for (identity, chain, end) in all {
             if let Err(error) = tls.believes(&chain) {
                 tracing::warn!(%identity, %error, "a connection is cut off: its certificate is believed no more");
                 end.cancel();
-                cut += 1;
             }
         }
-        cut
     }
 }
 

@@ -159,7 +159,11 @@ fn listed(
     Some(if found { Ok(()) } else { Err(missing()) })
 }
 
-fn revocation_lists(paths: &[PathBuf]) -> Result<Vec<(PathBuf, CertificateRevocationListDer<'static>)>, TlsError> {
+/// The revocation lists (CRL) of files, PEM or DER, each with its file.
+///
+/// # Errors
+/// A file can't be read, or holds none.
+pub fn revocation_lists(paths: &[PathBuf]) -> Result<Vec<(PathBuf, CertificateRevocationListDer<'static>)>, TlsError> {
     let mut lists = Vec::new();
     for path in paths {
         let bytes = std::fs::read(path).map_err(|source| TlsError::Unreadable {

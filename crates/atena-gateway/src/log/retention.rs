@@ -142,7 +142,7 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, CallErro
 }
 
 fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
-    let mut record = transfer::of_gateway(hall.policy().hash(), ERASE, GATEWAY);
+    let mut record = transfer::of_gateway(hall.policy_hash(), ERASE, GATEWAY);
     record.outcome = Outcome::Erased;
     record.affair = Some("記録の保存期間満了による消去".into());
     record.legal_basis = Some(format!("保存期間 {days} 日").into());

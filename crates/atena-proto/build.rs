@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Released bodies stay the filtered bytes they are: the same wire form, decoded by nobody on the way.
         .extern_path(".atena.v1.ReleasedRecord", "crate::released::ReleasedRecord")
+        .extern_path(".atena.v1.Delivery", "crate::delivery::Delivery")
         .skip_debug(messages)
         .compile_fds(descriptors)?;
     Ok(())

@@ -146,6 +146,12 @@ impl UnifiedAddressNumber {
         Ok(Self(format!("{body}{check}").into()))
     }
 
+    /// Its first 14 digits, as a number.
+    #[must_use]
+    pub fn body(&self) -> u64 {
+        self.0.bytes().take(14).fold(0, |body, digit| body * 10 + u64::from(digit.saturating_sub(b'0')))
+    }
+
     /// Parses a number that this gateway issued: 15 digits with the right check digit.
     ///
     /// # Errors
@@ -287,6 +293,9 @@ mod tests {
         assert!(UnifiedAddressNumber::from_body(UnifiedAddressNumber::BODY_MAX).is_ok());
         let beyond = UnifiedAddressNumber::BODY_MAX + 1;
         assert_eq!(UnifiedAddressNumber::from_body(beyond), Err(IdentifierError::OutOfRange));
+        for body in [1, 1234, UnifiedAddressNumber::BODY_MAX] {
+            assert_eq!(UnifiedAddressNumber::from_body(body).unwrap().body(), body);
+        }
     }
 
     proptest! {

@@ -271,7 +271,7 @@ impl Call {
         }
         let mut released: BTreeMap<&'static str, u64> = BTreeMap::new();
         for record in &records {
-            if let Some(dataset) = record.dataset {
+            if let Some(dataset) = record.heading.dataset {
                 *released.entry(dataset.as_str()).or_default() += u64::try_from(record.records.len()).unwrap_or(0);
             }
         }

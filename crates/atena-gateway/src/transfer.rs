@@ -21,21 +21,13 @@ use crate::hall::Hall;
 /// A text of a transfer record: most are short and are kept without an allocation.
 pub(crate) type Text = CompactString;
 
-/// One record of the log: one person, one dataset, one call.
+/// What the records of one call about one dataset have in common. Written once and shared: a pull has one for hundreds of thousands of records.
 #[derive(Clone)]
-pub(crate) struct TransferRecord {
-    /// Its id.
-    pub(crate) transfer_id: Uuid,
+pub(crate) struct Heading {
     /// 求め日時.
     pub(crate) requested_at: Timestamp,
-    /// 提供日時.
-    pub(crate) provided_at: Timestamp,
     /// Which way.
     pub(crate) direction: Direction,
-    /// How it ended.
-    pub(crate) outcome: Outcome,
-    /// Reason of a refusal.
-    pub(crate) reason: Option<String>,
     /// The calling system.
     pub(crate) system_id: Text,
     /// 部署.
@@ -54,8 +46,29 @@ pub(crate) struct TransferRecord {
     pub(crate) dataset: Option<Dataset>,
     /// Paths of the fields.
     pub(crate) fields: Arc<[String]>,
+    /// The RPC.
+    pub(crate) method: &'static str,
+    /// The caller's request id.
+    pub(crate) request_id: Option<Text>,
+    /// SHA-256 of the rules in force.
+    pub(crate) policy_hash: [u8; 32],
+}
+
+/// One record of the log: one person, one dataset, one call.
+#[derive(Clone)]
+pub(crate) struct TransferRecord {
+    /// What it shares with others of its call.
+    pub(crate) heading: Arc<Heading>,
+    /// Its id.
+    pub(crate) transfer_id: Uuid,
+    /// 提供日時.
+    pub(crate) provided_at: Timestamp,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// Reason of a refusal.
+    pub(crate) reason: Option<&'static str>,
     /// The calling system's number of the person.
-    pub(crate) local_address_number: Option<Text>,
+    pub(crate) local_address_number: Option<LocalAddressNumber>,
     /// The person.
     pub(crate) unified_address_number: Option<UnifiedAddressNumber>,
     /// The person's key where it is at hand: the details are sealed with it.
@@ -64,12 +77,6 @@ pub(crate) struct TransferRecord {
     pub(crate) records: Vec<(RecordKey, u64)>,
     /// SHA-256 of what was sent or stored.
     pub(crate) content_sha256: Option<[u8; 32]>,
-    /// The RPC.
-    pub(crate) method: &'static str,
-    /// The caller's request id.
-    pub(crate) request_id: Option<Text>,
-    /// SHA-256 of the rules in force.
-    pub(crate) policy_hash: [u8; 32],
 }
 
 /// Whom a transfer is about, as far as the gateway knows.
@@ -90,7 +97,7 @@ pub(crate) fn not_sent(record: &mut TransferRecord, reason: Reason) {
         Reason::CallTimedOut => Outcome::TimedOut,
         _ => Outcome::Cancelled,
     };
-    record.reason = Some(reason.as_str().to_owned());
+    record.reason = Some(reason.as_str());
     record.records.clear();
     record.content_sha256 = None;
 }
@@ -98,7 +105,7 @@ pub(crate) fn not_sent(record: &mut TransferRecord, reason: Reason) {
 /// Turns a record into that of a refusal.
 pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
     record.outcome = Outcome::Refused;
-    record.reason = Some(reason.as_str().to_owned());
+    record.reason = Some(reason.as_str());
 }
 
 /// The record of a call that no handler has heard. A caller that is in no registry, or revoked, is named by its URI, and that only
@@ -111,92 +118,123 @@ pub(crate) fn refused_unheard(
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
-    let mut record = blank(hall.policy_hash(), method, requested_at);
+    let mut heading = Heading::blank(hall.policy_hash(), method, requested_at);
     match caller {
         Some(caller) => {
-            record.system_id = caller.system_id.as_str().into();
-            record.division = Some(caller.division.as_str().into());
+            heading.system_id = caller.system_id.as_str().into();
+            heading.division = Some(caller.division.as_str().into());
         }
-        None => record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").into(),
+        None => heading.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").into(),
     }
+    let mut record = TransferRecord::under(&Arc::new(heading), Subject::default());
     refuse(&mut record, error.reason);
     record
 }
 
 /// The record of something that the gateway does by itself, an outcome still to be set.
 pub(crate) fn of_gateway(policy_hash: [u8; 32], method: Method, name: &str) -> TransferRecord {
-    let mut record = blank(policy_hash, method, clock::now());
-    record.system_id = name.into();
-    record
+    let mut heading = Heading::blank(policy_hash, method, clock::now());
+    heading.system_id = name.into();
+    TransferRecord::under(&Arc::new(heading), Subject::default())
 }
 
-fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> TransferRecord {
-    TransferRecord {
-        transfer_id: Uuid::now_v7(),
-        requested_at,
-        provided_at: clock::now(),
-        direction: method.direction,
-        outcome: Outcome::Refused,
-        reason: None,
-        system_id: Text::default(),
-        division: None,
-        operator_id: None,
-        affair: None,
-        rule_id: None,
-        rule_version: 0,
-        legal_basis: None,
-        dataset: None,
-        fields: Arc::from([]),
-        local_address_number: None,
-        unified_address_number: None,
-        person_key: None,
-        records: Vec::new(),
-        content_sha256: None,
-        method: method.name,
-        request_id: None,
-        policy_hash,
+// === impl Heading ===
+
+impl Heading {
+    fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> Self {
+        Self {
+            requested_at,
+            direction: method.direction,
+            system_id: Text::default(),
+            division: None,
+            operator_id: None,
+            affair: None,
+            rule_id: None,
+            rule_version: 0,
+            legal_basis: None,
+            dataset: None,
+            fields: Arc::from([]),
+            method: method.name,
+            request_id: None,
+            policy_hash,
+        }
+    }
+}
+
+// === impl TransferRecord ===
+
+impl TransferRecord {
+    /// A record under this heading, a refusal until something else is said.
+    pub(crate) fn under(heading: &Arc<Heading>, subject: Subject) -> Self {
+        Self {
+            heading: Arc::clone(heading),
+            transfer_id: Uuid::now_v7(),
+            provided_at: clock::now(),
+            outcome: Outcome::Refused,
+            reason: None,
+            local_address_number: subject.local_address_number,
+            unified_address_number: subject.unified_address_number,
+            person_key: None,
+            records: Vec::new(),
+            content_sha256: None,
+        }
+    }
+
+    /// The heading, to be changed for this record alone.
+    pub(crate) fn heading_mut(&mut self) -> &mut Heading {
+        Arc::make_mut(&mut self.heading)
     }
 }
 
 // === impl Call ===
 
 impl Call {
+    /// What records of this call about a dataset have in common.
+    pub(crate) fn heading(&self, dataset: Option<Dataset>) -> Heading {
+        Heading {
+            system_id: self.caller.system_id.as_str().into(),
+            division: Some(self.caller.division.as_str().into()),
+            operator_id: self.operator.as_ref().map(|operator| operator.as_str().into()),
+            dataset,
+            request_id: self.request_id().map(Text::from),
+            ..Heading::blank(self.hall.policy_hash(), self.method, self.requested_at)
+        }
+    }
+
+    /// What records of what `permit` releases have in common.
+    pub(crate) fn release_heading(&self, permit: &ReleasePermit) -> Heading {
+        Heading {
+            affair: Some(permit.affair().as_str().into()),
+            rule_id: Some(permit.rule_id().into()),
+            rule_version: permit.rule_version(),
+            legal_basis: Some(permit.basis().into()),
+            fields: permit.field_names(),
+            policy_hash: permit.policy_hash(),
+            ..self.heading(Some(permit.dataset()))
+        }
+    }
+
     /// A record of this call about `subject`, an outcome still to be set.
-    pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: &Subject) -> TransferRecord {
-        let mut record = blank(self.hall.policy_hash(), self.method, self.requested_at);
-        record.system_id = self.caller.system_id.as_str().into();
-        record.division = Some(self.caller.division.as_str().into());
-        record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().into());
-        record.dataset = dataset;
-        record.local_address_number = subject.local_address_number.as_ref().map(|number| number.as_str().into());
-        record.unified_address_number = subject.unified_address_number.clone();
-        record.request_id = self.request_id().map(Text::from);
-        record
+    pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: Subject) -> TransferRecord {
+        TransferRecord::under(&Arc::new(self.heading(dataset)), subject)
     }
 
     /// A record of what `permit` released.
-    pub(crate) fn release(&self, permit: &ReleasePermit, subject: &Subject) -> TransferRecord {
-        let mut record = self.transfer(Some(permit.dataset()), subject);
-        record.outcome = Outcome::Released;
-        record.affair = Some(permit.affair().as_str().into());
-        record.rule_id = Some(permit.rule_id().into());
-        record.rule_version = permit.rule_version();
-        record.legal_basis = Some(permit.basis().into());
-        record.fields = permit.field_names();
-        record.policy_hash = permit.policy_hash();
-        record
+    pub(crate) fn release(&self, permit: &ReleasePermit, subject: Subject) -> TransferRecord {
+        let record = TransferRecord::under(&Arc::new(self.release_heading(permit)), subject);
+        TransferRecord { outcome: Outcome::Released, ..record }
     }
 
     /// The record of a call that failed as a whole.
     pub(crate) fn failure(&self, error: &CallError) -> TransferRecord {
-        let mut record = self.transfer(None, &Subject::default());
+        let mut record = self.transfer(None, Subject::default());
         record.outcome = match error.reason {
             Reason::CallCancelled => Outcome::Cancelled,
             Reason::CallTimedOut => Outcome::TimedOut,
             Reason::Internal | Reason::StoreUnavailable | Reason::LogUnavailable => Outcome::Failed,
             _ => Outcome::Refused,
         };
-        record.reason = Some(error.reason.as_str().to_owned());
+        record.reason = Some(error.reason.as_str());
         record
     }
 }

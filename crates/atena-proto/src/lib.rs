@@ -13,6 +13,7 @@
 
 use v1::{Dataset, Sensitivity};
 
+pub mod delivery;
 pub mod released;
 
 /// The generated messages, clients and servers of package `atena.v1`.
@@ -25,6 +26,8 @@ pub mod released;
 )]
 pub mod v1 {
     tonic::include_proto!("atena.v1");
+
+    pub use crate::delivery::Delivery;
 }
 
 /// The contract as a serialized `google.protobuf.FileDescriptorSet`, imports included: what server reflection answers with.

@@ -81,7 +81,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
         // By what changed: without statistics SQLite may walk through the whole dataset instead.
-        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, " stored "record"
+        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, record.change_sequence, " stored "record"
             all " FROM record"
             sqlite " INDEXED BY record_by_change"
             all " JOIN link"
@@ -106,8 +106,8 @@ impl Store {
         let mut found = Vec::new();
         for row in &self.engine.fetch_all(&records).await? {
             let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("link"))?;
-            let stored = stored_record(row, 1)?;
-            found.push(Change::Record { sequence: stored.change_sequence, local_address_number: local, stored });
+            let (sequence, stored) = (row.count(1, "record")?, stored_record(row, 2)?);
+            found.push(Change::Record { sequence, local_address_number: local, stored });
         }
         for row in &self.engine.fetch_all(&between(LINKS).integer(limit.into())).await? {
             found.push(Change::Linked {

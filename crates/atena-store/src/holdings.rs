@@ -1,13 +1,15 @@
-//! People of a consumer with all that is released about them, in one statement: what a pull reads.
+//! People of a consumer with all that is released about them: what a pull reads.
+
+use std::collections::HashMap;
 
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_vault::WrappedKey;
 
-use crate::engine::{Row, Sql, Statement, sql};
+use crate::engine::{BatchSql, batch};
 use crate::error::StoreError;
-use crate::people::person_in;
-use crate::records::{StoredRecord, datasets, stored_record};
+use crate::people::{keyed, link};
+use crate::records::{StoredRecord, current_record, current_records, datasets};
 use crate::store::Store;
 
 /// A person, as the permits' caller knows them, with their key and the newest revisions of their records.
@@ -22,6 +24,10 @@ pub struct Holding {
     pub records: Vec<StoredRecord>,
 }
 
+/// People of a page are read as neighbours if among so many unified numbers at least one is of the page: reading past a few others costs less
+/// than looking each one up.
+const NEIGHBOURS_SPARSE_MAX: u64 = 4;
+
 // === impl Store ===
 
 impl Store {
@@ -35,9 +41,12 @@ impl Store {
         permits: &[ReleasePermit],
         locals: &[LocalAddressNumber],
     ) -> Result<Vec<Holding>, StoreError> {
-        const OF: Sql = sql!(each "$4::text[]"
-            all "SELECT link.local_address_number, person_key.kek_id, person_key.wrapped_key, link.unified_address_number AS person, "
-            stored "record"
+        // Empty where there is nothing: a batch has no NULL.
+        const OF: BatchSql = batch!(each "$4::text[]"
+            select text "link.local_address_number", text "link.unified_address_number",
+                text "coalesce(person_key.kek_id, '')", bytes "coalesce(person_key.wrapped_key, '')",
+                text "coalesce(record.dataset, '')", text "coalesce(record.record_key, '')", integer "coalesce(record.revision, 0)",
+                bytes "coalesce(record.sealed, '')";
             all " FROM link LEFT JOIN person_key ON person_key.municipality_code = $1 \
                 AND person_key.unified_address_number = link.unified_address_number \
             LEFT JOIN record ON record.municipality_code = $1 \
@@ -46,14 +55,29 @@ impl Store {
             all " WHERE link.municipality_code = $1 AND link.system_id = $2 AND link.local_address_number" wanted "$4"
             done "");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let of = Statement::about(self.code(), OF)
+        let of = OF
+            .about(self.code())
             .text(permit.caller().as_str())
             .texts(datasets(permits))
             .texts(locals.iter().map(LocalAddressNumber::as_str));
-        holdings(&self.engine.fetch_all(&of).await?)
+        let found = self.engine.fetch_batch(&OF, &of).await?;
+        let mut people: HashMap<LocalAddressNumber, Holding> = HashMap::with_capacity(locals.len());
+        for row in found.rows() {
+            let (local, unified) = link(row)?;
+            let person = people.entry(local.clone()).or_insert_with(|| Holding::of(local, unified.clone()));
+            if !row.text(2)?.is_empty() {
+                person.wrapped_key = Some(WrappedKey { kek_id: row.text(2)?.into(), bytes: row.bytes(3)? });
+            }
+            if !row.text(4)?.is_empty() {
+                person.records.push(current_record(row, unified, 4)?);
+            }
+        }
+        let mut people: Vec<_> = people.into_values().collect();
+        people.iter_mut().for_each(Holding::order);
+        Ok(people)
     }
 
-    /// The caller's people in the order of its local numbers, after `after`.
+    /// The caller's people in the order of its local numbers, after `after`. Records may be newer than their people, never older.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -64,66 +88,113 @@ impl Store {
         after: Option<&LocalAddressNumber>,
         limit: u32,
     ) -> Result<Vec<Holding>, StoreError> {
-        const AFTER: Sql = sql!(all
-            "SELECT link.local_address_number, person_key.kek_id, person_key.wrapped_key, link.unified_address_number AS person, "
-            stored "record"
+        const AFTER: BatchSql = batch!(select text "link.local_address_number", text "link.unified_address_number";
             all " FROM (SELECT local_address_number, unified_address_number FROM link \
-                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $4 \
-                ORDER BY local_address_number LIMIT $5) AS link \
-            LEFT JOIN person_key ON person_key.municipality_code = $1 \
-                AND person_key.unified_address_number = link.unified_address_number \
-            LEFT JOIN record ON record.municipality_code = $1 \
-                AND record.unified_address_number = link.unified_address_number AND record.deleted = 0 AND record.dataset"
-            texts "$3");
+                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
+                ORDER BY local_address_number LIMIT $4) AS link");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let after = Statement::about(self.code(), AFTER)
+        let after = AFTER
+            .about(self.code())
             .text(permit.caller().as_str())
-            .texts(datasets(permits))
             .text(after.map_or("", LocalAddressNumber::as_str))
             .integer(limit.into());
-        holdings(&self.engine.fetch_all(&after).await?)
+        let links = self.engine.fetch_batch(&AFTER, &after).await?;
+        let mut people = Vec::with_capacity(usize::try_from(limit).unwrap_or(0));
+        for row in links.rows() {
+            let (local, unified) = link(row)?;
+            people.push(Holding::of(local, unified));
+        }
+        // A page comes in order from the index, but an engine need not.
+        if !people.is_sorted_by(|one, next| one.local_address_number < next.local_address_number) {
+            people.sort_by(|one, other| one.local_address_number.cmp(&other.local_address_number));
+        }
+        // Keys before records: who is erased in between has no record without a key.
+        let (keys, records) = match neighbourhood(&people) {
+            Some((first, last)) => {
+                (self.keys_between(first, last).await?, self.records_between(permits, first, last).await?)
+            }
+            None => {
+                let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
+                (self.person_keys(&numbers).await?, self.current_records(permits, &numbers).await?)
+            }
+        };
+        Ok(together(people, keys, records))
+    }
+
+    async fn keys_between(
+        &self,
+        first: &UnifiedAddressNumber,
+        last: &UnifiedAddressNumber,
+    ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
+        const BETWEEN: BatchSql = batch!(select text "unified_address_number", text "kek_id", bytes "wrapped_key";
+            all " FROM person_key WHERE municipality_code = $1 AND unified_address_number >= $2 AND unified_address_number <= $3");
+        let between = BETWEEN.about(self.code()).text(first.as_str()).text(last.as_str());
+        self.engine.fetch_batch(&BETWEEN, &between).await?.into_map(keyed)
+    }
+
+    async fn records_between(
+        &self,
+        permits: &[ReleasePermit],
+        first: &UnifiedAddressNumber,
+        last: &UnifiedAddressNumber,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        const BETWEEN: BatchSql = batch!(select text "unified_address_number", text "dataset", text "record_key", integer "revision",
+                bytes "sealed";
+            all " FROM record WHERE municipality_code = $1 AND unified_address_number >= $2 AND unified_address_number <= $3 \
+                AND deleted = 0 AND dataset" texts "$4");
+        let between = BETWEEN.about(self.code()).text(first.as_str()).text(last.as_str()).texts(datasets(permits));
+        current_records(&self.engine.fetch_batch(&BETWEEN, &between).await?)
     }
 }
 
-/// Rows of the statements above, in any order.
-fn holdings(rows: &[Row]) -> Result<Vec<Holding>, StoreError> {
-    let mut people: Vec<Holding> = Vec::new();
-    for row in rows {
-        let local = row.text(0)?;
-        if people.last().is_none_or(|last| last.local_address_number.as_str() != local) {
-            let key = match row.maybe_text(1)? {
-                Some(kek_id) => Some(WrappedKey { kek_id: kek_id.to_owned(), bytes: row.bytes(2)?.to_vec() }),
-                None => None,
-            };
-            people.push(Holding {
-                local_address_number: LocalAddressNumber::parse(local).map_err(StoreError::corrupt("link"))?,
-                unified_address_number: person_in(row, 3, "link")?,
-                wrapped_key: key,
-                records: Vec::new(),
-            });
-        }
-        if let (Some(person), Some(_)) = (people.last_mut(), row.maybe_text(4)?) {
-            person.records.push(stored_record(row, 4)?);
+// === impl Holding ===
+
+impl Holding {
+    fn of(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
+        Self { local_address_number: local, unified_address_number: unified, wrapped_key: None, records: Vec::new() }
+    }
+
+    /// Records by dataset and key; the database reads them so, but need not.
+    fn order(&mut self) {
+        if !self.records.is_sorted_by(|one, next| one.place() < next.place()) {
+            self.records.sort_by(|one, other| one.place().cmp(&other.place()));
         }
     }
-    // The database reads people and records in the order of their keys, but need not.
-    if !people.is_sorted_by(|one, other| one.local_address_number < other.local_address_number) {
-        people.sort_by(|one, other| one.local_address_number.cmp(&other.local_address_number));
-        people.dedup_by(|later, first| {
-            let same = later.local_address_number == first.local_address_number;
-            if same {
-                first.records.append(&mut later.records);
-            }
-            same
-        });
+}
+
+/// The first and the last of people whose unified numbers are close together; `None` where they are scattered, or there is nobody.
+fn neighbourhood(people: &[Holding]) -> Option<(&UnifiedAddressNumber, &UnifiedAddressNumber)> {
+    let numbers = || people.iter().map(|person| &person.unified_address_number);
+    let (first, last) = (numbers().min()?, numbers().max()?);
+    let width = last.body().checked_sub(first.body())?;
+    (width <= NEIGHBOURS_SPARSE_MAX * people.len() as u64).then_some((first, last))
+}
+
+/// Gives people their keys and records; those of others are left out.
+fn together(
+    mut people: Vec<Holding>,
+    mut keys: HashMap<UnifiedAddressNumber, WrappedKey>,
+    records: Vec<StoredRecord>,
+) -> Vec<Holding> {
+    let places: HashMap<_, _> =
+        people.iter().enumerate().map(|(place, person)| (person.unified_address_number.clone(), place)).collect();
+    let mut near: Option<(UnifiedAddressNumber, usize)> = None;
+    for record in records {
+        // Those of a person stand together.
+        let place = match &near {
+            Some((person, place)) if *person == record.unified_address_number => Some(*place),
+            _ => places.get(&record.unified_address_number).copied(),
+        };
+        if let Some(place) = place
+            && let Some(person) = people.get_mut(place)
+        {
+            near = Some((record.unified_address_number.clone(), place));
+            person.records.push(record);
+        }
     }
     for person in &mut people {
-        let place = |record: &StoredRecord| (record.dataset.as_str(), record.record_key.clone());
-        if !person.records.is_sorted_by(|one, other| {
-            (one.dataset.as_str(), &one.record_key) < (other.dataset.as_str(), &other.record_key)
-        }) {
-            person.records.sort_by_cached_key(place);
-        }
+        person.wrapped_key = keys.remove(&person.unified_address_number);
+        person.order();
     }
-    Ok(people)
+    people
 }

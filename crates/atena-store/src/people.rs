@@ -8,7 +8,8 @@ use atena_vault::WrappedKey;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::engine::{Insert, Row, Sql, Statement, into_map, signed, sql};
+use bytes::Bytes;
+use crate::engine::{BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -59,14 +60,12 @@ pub struct StoredPersonalNumber {
     pub sealed: Vec<u8>,
 }
 
-const LINKS_BY_LOCAL: Sql = sql!(each "$3::text[]" all "SELECT local_address_number, unified_address_number \
-    FROM link WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" wanted "$3" done "");
+const LINKS_BY_LOCAL: BatchSql = batch!(each "$3::text[]" select text "local_address_number", text "unified_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" wanted "$3" done "");
 
-const LINKS_BY_UNIFIED: Sql = sql!(each "$3::text[]" all "SELECT local_address_number, unified_address_number \
-    FROM link WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" wanted "$3" done "");
+const LINKS_BY_UNIFIED: BatchSql = batch!(each "$3::text[]" select text "local_address_number", text "unified_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" wanted "$3" done "");
 
-const PERSON_KEYS: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number, kek_id, wrapped_key FROM person_key \
-    WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
+const PERSON_KEYS: BatchSql = batch!(each "$2::text[]" select text "unified_address_number", text "kek_id", bytes "wrapped_key"; 
+    all " FROM person_key WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
 
 // === impl Store ===
 
@@ -81,7 +80,7 @@ impl Store {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, UnifiedAddressNumber>, StoreError> {
-        into_map(&self.engine.fetch_all(&by_local(self.code(), system, locals)).await?, link)
+        self.engine.fetch_batch(&LINKS_BY_LOCAL, &by_local(self.code(), system, locals)).await?.into_map(link)
     }
 
     /// A system's own local numbers of people.
@@ -94,7 +93,7 @@ impl Store {
         system: &SystemId,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-        into_map(&self.engine.fetch_all(&by_unified(self.code(), system, people)).await?, turned_link)
+        self.engine.fetch_batch(&LINKS_BY_UNIFIED, &by_unified(self.code(), system, people)).await?.into_map(turned_link)
     }
 
     /// The wrapped data keys of people.
@@ -106,7 +105,7 @@ impl Store {
         &self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        into_map(&self.engine.fetch_all(&keys_of(self.code(), people)).await?, wrapped_key)
+        self.engine.fetch_batch(&PERSON_KEYS, &keys_of(self.code(), people)).await?.into_map(keyed)
     }
 
     /// A person's current personal number, sealed; for a caller that the policy allows to use it.
@@ -140,7 +139,8 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, UnifiedAddressNumber>, StoreError> {
-        into_map(&self.transaction.fetch_all(&by_local(self.municipality.as_str(), system, locals)).await?, link)
+        let links = by_local(self.municipality.as_str(), system, locals);
+        self.transaction.fetch_batch(&LINKS_BY_LOCAL, &links).await?.into_map(link)
     }
 
     /// As [`Store::links_by_unified`].
@@ -153,7 +153,7 @@ impl WriteTransaction {
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
         let links = by_unified(self.municipality.as_str(), system, people);
-        into_map(&self.transaction.fetch_all(&links).await?, turned_link)
+        self.transaction.fetch_batch(&LINKS_BY_UNIFIED, &links).await?.into_map(turned_link)
     }
 
     /// As [`Store::person_keys`].
@@ -164,7 +164,8 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        into_map(&self.transaction.fetch_all(&keys_of(self.municipality.as_str(), people)).await?, wrapped_key)
+        let keys = keys_of(self.municipality.as_str(), people);
+        self.transaction.fetch_batch(&PERSON_KEYS, &keys).await?.into_map(keyed)
     }
 
     /// The people who have, or had, these personal numbers.
@@ -176,12 +177,11 @@ impl WriteTransaction {
         &mut self,
         indices: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], UnifiedAddressNumber>, StoreError> {
-        const BY_INDEX: Sql = sql!(each "$2::bytea[]" all "SELECT blind_index, unified_address_number FROM personal_number \
-            WHERE municipality_code = $1 AND blind_index" wanted_blob "$2" done "");
-        let people =
-            Statement::about(self.municipality.as_str(), BY_INDEX).blobs(indices.iter().map(<[u8; 32]>::as_slice));
-        into_map(&self.transaction.fetch_all(&people).await?, |row| {
-            Ok((row.bytes32(0, "personal_number")?, person_in(row, 1, "personal_number")?))
+        const BY_INDEX: BatchSql = batch!(each "$2::bytea[]" select bytes "blind_index", text "unified_address_number";
+            all " FROM personal_number WHERE municipality_code = $1 AND blind_index" wanted_blob "$2" done "");
+        let people = BY_INDEX.about(self.municipality.as_str()).blobs(indices.iter().map(<[u8; 32]>::as_slice));
+        self.transaction.fetch_batch(&BY_INDEX, &people).await?.into_map(|row| {
+            Ok((row.bytes32(0, "personal_number")?, person_of(row.text(1)?, "personal_number")?))
         })
     }
 
@@ -194,12 +194,11 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, [u8; 32]>, StoreError> {
-        const CURRENT: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number, blind_index FROM personal_number \
-            WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" wanted "$2" done "");
-        let current = Statement::about(self.municipality.as_str(), CURRENT)
-            .texts(people.iter().map(UnifiedAddressNumber::as_str));
-        into_map(&self.transaction.fetch_all(&current).await?, |row| {
-            Ok((person_in(row, 0, "personal_number")?, row.bytes32(1, "personal_number")?))
+        const CURRENT: BatchSql = batch!(each "$2::text[]" select text "unified_address_number", bytes "blind_index";
+            all " FROM personal_number WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" wanted "$2" done "");
+        let current = CURRENT.about(self.municipality.as_str()).texts(people.iter().map(UnifiedAddressNumber::as_str));
+        self.transaction.fetch_batch(&CURRENT, &current).await?.into_map(|row| {
+            Ok((person_of(row.text(0)?, "personal_number")?, row.bytes32(1, "personal_number")?))
         })
     }
 
@@ -246,11 +245,12 @@ impl WriteTransaction {
         &mut self,
         numbers: &[UnifiedAddressNumber],
     ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
-        const EXISTING: Sql = sql!(each "$2::text[]" all "SELECT unified_address_number FROM person \
+        const EXISTING: BatchSql = batch!(each "$2::text[]" select text "unified_address_number"; all " FROM person \
             WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
-        let existing = Statement::about(self.municipality.as_str(), EXISTING)
-            .texts(numbers.iter().map(UnifiedAddressNumber::as_str));
-        self.transaction.fetch_all(&existing).await?.iter().map(|row| person_in(row, 0, "person")).collect()
+        let existing =
+            EXISTING.about(self.municipality.as_str()).texts(numbers.iter().map(UnifiedAddressNumber::as_str));
+        let found = self.transaction.fetch_batch(&EXISTING, &existing).await?;
+        found.rows().map(|row| person_of(row.text(0)?, "person")).collect()
     }
 
     /// Adds people with their keys.
@@ -268,7 +268,7 @@ impl WriteTransaction {
         let keys = Insert::into("person_key", self.municipality.as_str(), people.len())
             .texts("unified_address_number", numbers())
             .texts("kek_id", people.iter().map(|person| person.wrapped_key.kek_id.as_str()))
-            .bytes("wrapped_key", people.iter().map(|person| person.wrapped_key.bytes.as_slice()));
+            .bytes("wrapped_key", people.iter().map(|person| person.wrapped_key.bytes.as_ref()));
         self.transaction.insert(&keys).await
     }
 
@@ -351,31 +351,35 @@ impl WriteTransaction {
 }
 
 fn by_local<'q>(code: &'q str, system: &'q SystemId, locals: &'q [LocalAddressNumber]) -> Statement<'q> {
-    Statement::about(code, LINKS_BY_LOCAL).text(system.as_str()).texts(locals.iter().map(LocalAddressNumber::as_str))
+    LINKS_BY_LOCAL.about(code).text(system.as_str()).texts(locals.iter().map(LocalAddressNumber::as_str))
 }
 
 fn by_unified<'q>(code: &'q str, system: &'q SystemId, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {
-    Statement::about(code, LINKS_BY_UNIFIED)
-        .text(system.as_str())
-        .texts(people.iter().map(UnifiedAddressNumber::as_str))
+    LINKS_BY_UNIFIED.about(code).text(system.as_str()).texts(people.iter().map(UnifiedAddressNumber::as_str))
 }
 
-fn turned_link(row: &Row) -> Result<(UnifiedAddressNumber, LocalAddressNumber), StoreError> {
+fn turned_link(row: BatchRow<'_>) -> Result<(UnifiedAddressNumber, LocalAddressNumber), StoreError> {
     link(row).map(|(local, person)| (person, local))
 }
 
 fn keys_of<'q>(code: &'q str, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {
-    Statement::about(code, PERSON_KEYS).texts(people.iter().map(UnifiedAddressNumber::as_str))
+    PERSON_KEYS.about(code).texts(people.iter().map(UnifiedAddressNumber::as_str))
 }
 
 /// A local number and the person behind it.
-fn link(row: &Row) -> Result<(LocalAddressNumber, UnifiedAddressNumber), StoreError> {
+pub(crate) fn link(row: BatchRow<'_>) -> Result<(LocalAddressNumber, UnifiedAddressNumber), StoreError> {
     let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("link"))?;
-    Ok((local, person_in(row, 1, "link")?))
+    Ok((local, person_of(row.text(1)?, "link")?))
+}
+
+/// A person and their key.
+pub(crate) fn keyed(row: BatchRow<'_>) -> Result<(UnifiedAddressNumber, WrappedKey), StoreError> {
+    let key = WrappedKey { kek_id: row.text(1)?.into(), bytes: row.bytes(2)? };
+    Ok((person_of(row.text(0)?, "person_key")?, key))
 }
 
 pub(crate) fn wrapped_key(row: &Row) -> Result<(UnifiedAddressNumber, WrappedKey), StoreError> {
-    let key = WrappedKey { kek_id: row.text(1)?.to_owned(), bytes: row.bytes(2)?.to_vec() };
+    let key = WrappedKey { kek_id: row.text(1)?.into(), bytes: Bytes::copy_from_slice(row.bytes(2)?) };
     Ok((person_in(row, 0, "person_key")?, key))
 }
 
@@ -385,5 +389,10 @@ pub(crate) fn sequence(row: &Row, index: usize) -> Result<u32, StoreError> {
 
 /// A column with a unified number.
 pub(crate) fn person_in(row: &Row, index: usize, table: &'static str) -> Result<UnifiedAddressNumber, StoreError> {
-    UnifiedAddressNumber::parse_migrated(row.text(index)?).map_err(StoreError::corrupt(table))
+    person_of(row.text(index)?, table)
+}
+
+/// A unified number as a table has it.
+pub(crate) fn person_of(text: &str, table: &'static str) -> Result<UnifiedAddressNumber, StoreError> {
+    UnifiedAddressNumber::parse_migrated(text).map_err(StoreError::corrupt(table))
 }

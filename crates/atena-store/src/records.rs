@@ -6,9 +6,10 @@ use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::{PushPermit, ReconstructPermit, ReleasePermit};
 use jiff::Timestamp;
 
-use crate::engine::{Insert, Row, Sql, Statement, into_map, signed, sql};
+use bytes::Bytes;
+use crate::engine::{Batch, BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
-use crate::people::person_in;
+use crate::people::{person_in, person_of};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -57,12 +58,10 @@ pub struct StoredRecord {
     pub record_key: RecordKey,
     /// The owner's revision.
     pub revision: u64,
-    /// Its place in the municipality's changes.
-    pub change_sequence: u64,
     /// Whether it ended the record.
     pub deleted: bool,
     /// The content, sealed; empty for a deletion.
-    pub sealed: Vec<u8>,
+    pub sealed: Bytes,
 }
 
 /// What is held of a dataset.
@@ -84,6 +83,15 @@ pub struct PushStatus {
 const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
     revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
     sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at";
+
+// === impl StoredRecord ===
+
+impl StoredRecord {
+    /// Where it stands among others: by person, dataset and record key.
+    pub(crate) fn place(&self) -> (&UnifiedAddressNumber, &str, &RecordKey) {
+        (&self.unified_address_number, self.dataset.as_str(), &self.record_key)
+    }
+}
 
 // === impl Store ===
 
@@ -125,14 +133,17 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const CURRENT: Sql = sql!(each "$3::text[]" all "SELECT " stored "record"
+        const CURRENT: BatchSql = batch!(each "$3::text[]"
+            select text "unified_address_number", text "dataset", text "record_key", integer "revision", bytes "sealed";
             all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
-            all " AND unified_address_number" wanted "$3"
-            all " ORDER BY unified_address_number, dataset, record_key" done "");
-        let current = Statement::about(self.code(), CURRENT)
+            all " AND unified_address_number" wanted "$3" done "");
+        let current = CURRENT
+            .about(self.code())
             .texts(datasets(permits))
             .texts(people.iter().map(UnifiedAddressNumber::as_str));
-        self.engine.fetch_all(&current).await?.iter().map(|row| stored_record(row, 0)).collect()
+        let mut records = current_records(&self.engine.fetch_batch(&CURRENT, &current).await?)?;
+        records.sort_by(|one, other| one.place().cmp(&other.place()));
+        Ok(records)
     }
 
     /// The newest revisions that were there at a change sequence, of records of the permitted datasets.
@@ -163,10 +174,10 @@ impl Store {
                     .text(permit.dataset().as_str())
                     .texts(of_dataset().map(|(_, key)| key.as_str()))
                     .integer(signed(sequence));
-                found.extend(into_map(&self.engine.fetch_all(&as_of).await?, |row| {
+                for row in &self.engine.fetch_all(&as_of).await? {
                     let record = stored_record(row, 0)?;
-                    Ok(((record.dataset, record.record_key.clone()), record))
-                })?);
+                    found.insert((record.dataset, record.record_key.clone()), record);
+                }
             }
         }
         Ok(found)
@@ -208,17 +219,18 @@ impl WriteTransaction {
         dataset: Dataset,
         keys: &[RecordKey],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
-        const HEADS: Sql = sql!(each "$3::text[]" all "SELECT record_key, unified_address_number, revision, deleted, content_mac FROM record"
+        const HEADS: BatchSql = batch!(each "$3::text[]" select text "record_key", text "unified_address_number", integer "revision",
+                integer "deleted", bytes "content_mac"; all " FROM record"
             sqlite " INDEXED BY record_by_key"
             all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
-        let heads = Statement::about(self.municipality.as_str(), HEADS)
+        let heads = HEADS.about(self.municipality.as_str())
             .text(dataset.as_str())
             .texts(keys.iter().map(RecordKey::as_str));
-        into_map(&self.transaction.fetch_all(&heads).await?, |row| {
+        self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {
             let head = RecordHead {
-                unified_address_number: person_in(row, 1, "record")?,
+                unified_address_number: person_of(row.text(1)?, "record")?,
                 revision: row.count(2, "record")?,
-                deleted: row.flag(3)?,
+                deleted: row.integer(3)? != 0,
                 content_mac: row.bytes32(4, "record")?,
             };
             Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
@@ -296,8 +308,29 @@ pub(crate) fn stored_record(row: &Row, index: usize) -> Result<StoredRecord, Sto
         dataset: Dataset::parse(row.text(index + 1)?).map_err(&corrupt)?,
         record_key: RecordKey::parse(row.text(index + 2)?).map_err(&corrupt)?,
         revision: row.count(index + 3, "record")?,
-        change_sequence: row.count(index + 4, "record")?,
-        deleted: row.flag(index + 5)?,
-        sealed: row.bytes(index + 6)?.to_vec(),
+        deleted: row.flag(index + 4)?,
+        sealed: Bytes::copy_from_slice(row.bytes(index + 5)?),
+    })
+}
+
+/// Newest revisions that are no deletions: person, dataset, key, revision and content of each row.
+pub(crate) fn current_records(found: &Batch) -> Result<Vec<StoredRecord>, StoreError> {
+    found.rows().map(|row| current_record(row, person_of(row.text(0)?, "record")?, 1)).collect()
+}
+
+/// A person's record, whose dataset, key, revision and content begin at this column.
+pub(crate) fn current_record(
+    row: BatchRow<'_>,
+    person: UnifiedAddressNumber,
+    column: usize,
+) -> Result<StoredRecord, StoreError> {
+    let corrupt = StoreError::corrupt("record");
+    Ok(StoredRecord {
+        unified_address_number: person,
+        dataset: Dataset::parse(row.text(column)?).map_err(&corrupt)?,
+        record_key: RecordKey::parse(row.text(column + 1)?).map_err(&corrupt)?,
+        revision: row.count(column + 2, "record")?,
+        deleted: false,
+        sealed: row.bytes(column + 3)?,
     })
 }

@@ -6,7 +6,7 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use jiff::Timestamp;
 
-use crate::engine::{Insert, Sql, Statement, into_map, signed, sql};
+use crate::engine::{BatchSql, Insert, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -99,16 +99,16 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, ViewHead>, StoreError> {
-        const HEADS: Sql = sql!(each "$3::text[]"
-            all "SELECT view.local_address_number, view.revision, view.content_mac FROM person_view AS view \
+        const HEADS: BatchSql = batch!(each "$3::text[]"
+            select text "view.local_address_number", integer "view.revision", bytes "view.content_mac"; all " FROM person_view AS view \
             WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
             all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
                 WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
                 AND newest.local_address_number = view.local_address_number)" done "");
-        let heads = Statement::about(self.municipality.as_str(), HEADS)
+        let heads = HEADS.about(self.municipality.as_str())
             .text(system.as_str())
             .texts(locals.iter().map(LocalAddressNumber::as_str));
-        into_map(&self.transaction.fetch_all(&heads).await?, |row| {
+        self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {
             let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("person_view"))?;
             let revision = row.count(1, "person_view")?;
             Ok((local, ViewHead { revision, content_mac: row.bytes32(2, "person_view")? }))

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
-use crate::key_service::{KeyKind, KeyService, Purpose, hmac_sha256, message};
-use crate::sealing::{SealContext, SealingKey};
+use crate::key_service::{DataKey, KeyKind, KeyService, Purpose, WRAPPED_AES, hmac_sha256, message};
+use crate::sealing::{SealContext, SealingKey, Suite};
 
 /// Version of the file's form.
 const VERSION: u32 = 2;
@@ -73,9 +73,27 @@ struct WrittenFirst {
 pub struct KeyFile {
     written: Written,
     purposes: [(Purpose, Zeroizing<[u8; 32]>); 4],
-    wrapping: Vec<(String, SealingKey)>,
+    wrapping: Vec<(String, WrappingKey)>,
     indexes: Vec<(u32, Zeroizing<[u8; 32]>)>,
     log: SigningKey,
+}
+
+/// A wrapping key. Keys of either suite are wrapped by a key of their own suite: no key is used for two ciphers.
+struct WrappingKey {
+    xaes: SealingKey,
+    aes: SealingKey,
+}
+
+// === impl WrappingKey ===
+
+impl WrappingKey {
+    fn new(key: &[u8; 32], municipality: &MunicipalityCode, id: &str) -> Self {
+        let derived = Zeroizing::new(hmac_sha256(key, &message(municipality, &[b"atena/v1/wrapping-key/aes-256-gcm"])));
+        Self {
+            xaes: SealingKey::new(Suite::Xaes256Gcm, key, municipality, id),
+            aes: SealingKey::new(Suite::Aes256Gcm, &derived, municipality, id),
+        }
+    }
 }
 
 // === impl KeyFile ===
@@ -209,7 +227,7 @@ impl KeyFile {
         ];
         let (mut wrapping, mut indexes) = (Vec::new(), Vec::new());
         for of_version in &written.wrapping {
-            let key = SealingKey::new(&*digits(&of_version.key)?, municipality, &of_version.id);
+            let key = WrappingKey::new(&*digits(&of_version.key)?, municipality, &of_version.id);
             wrapping.push((of_version.id.clone(), key));
         }
         for of_version in &written.blind_index {
@@ -236,16 +254,22 @@ impl KeyService for KeyFile {
         self.wrapping.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+    fn wrap(&self, id: &str, place: &[u8], key: &DataKey) -> Result<Vec<u8>, VaultError> {
         let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
-        wrapping.seal(&wrapping_context(place), key.as_slice())
+        let (context, bytes) = (wrapping_context(place), key.bytes.as_slice());
+        match key.suite {
+            Suite::Xaes256Gcm => wrapping.xaes.seal(&context, bytes),
+            Suite::Aes256Gcm => Ok([&[WRAPPED_AES], wrapping.aes.seal(&context, bytes)?.as_slice()].concat()),
+        }
     }
 
-    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<DataKey, VaultError> {
         let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
-        let opened = wrapping.open(&wrapping_context(place), wrapped)?;
-        let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DoesNotOpen)?;
-        Ok(Zeroizing::new(key))
+        let context = wrapping_context(place);
+        match wrapped.split_first() {
+            Some((&WRAPPED_AES, sealed)) => DataKey::of(Suite::Aes256Gcm, &wrapping.aes.open(&context, sealed)?),
+            _ => DataKey::of(Suite::Xaes256Gcm, &wrapping.xaes.open(&context, wrapped)?),
+        }
     }
 
     fn index_versions(&self) -> Vec<u32> {
@@ -429,6 +453,10 @@ mod tests {
         assert_eq!(hexadecimal(&*keys.purpose_key(Purpose::Digest).unwrap()), digits("05"));
         let municipal = keys.purpose_key(Purpose::Municipal).unwrap();
         assert_eq!(*municipal, hmac_sha256(&[1; 32], &message(&machida(), &[b"atena/v1/municipal-key"])));
-        assert!(keys.unwrap("kek-1", b"person", &keys.wrap("kek-1", b"person", &[9; 32]).unwrap()).is_ok());
+        for suite in [Suite::Xaes256Gcm, Suite::Aes256Gcm] {
+            let wrapped = keys.wrap("kek-1", b"person", &DataKey::of(suite, &[9; 32]).unwrap()).unwrap();
+            let again = keys.unwrap("kek-1", b"person", &wrapped).unwrap();
+            assert!(again.suite == suite && *again.bytes == [9; 32], "a key keeps its cipher when it is wrapped");
+        }
     }
 }

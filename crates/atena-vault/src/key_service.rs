@@ -6,7 +6,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::sealing::push_part;
+use crate::sealing::{Suite, push_part};
 
 /// The keys of one municipality.
 pub(crate) trait KeyService: Send + Sync {
@@ -14,10 +14,10 @@ pub(crate) trait KeyService: Send + Sync {
     fn wrapping_ids(&self) -> Vec<String>;
 
     /// Wraps a data key with the wrapping key of this name; it unwraps only for the same `place`.
-    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError>;
+    fn wrap(&self, id: &str, place: &[u8], key: &DataKey) -> Result<Vec<u8>, VaultError>;
 
     /// Unwraps a data key that the wrapping key of this name wrapped.
-    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError>;
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<DataKey, VaultError>;
 
     /// Versions of the blind index key, oldest first.
     fn index_versions(&self) -> Vec<u32>;
@@ -34,6 +34,15 @@ pub(crate) trait KeyService: Send + Sync {
     /// Signs a head of the transfer log.
     fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError>;
 }
+
+/// A person's data key in the clear, and what it seals with.
+pub(crate) struct DataKey {
+    pub(crate) suite: Suite,
+    pub(crate) bytes: Zeroizing<[u8; 32]>,
+}
+
+/// First byte of a wrapped key of [`Suite::Aes256Gcm`]. (Those before are of [`Suite::Xaes256Gcm`]; 0x01 in a file, 0x02 in a token.)
+pub(crate) const WRAPPED_AES: u8 = 0x03;
 
 /// A key of which there are versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +64,16 @@ pub(crate) enum Purpose {
     Pseudonym,
     /// Tells whether two contents are the same.
     Digest,
+}
+
+// === impl DataKey ===
+
+impl DataKey {
+    /// From what was unwrapped.
+    pub(crate) fn of(suite: Suite, bytes: &[u8]) -> Result<Self, VaultError> {
+        let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| VaultError::DoesNotOpen)?;
+        Ok(Self { suite, bytes: Zeroizing::new(bytes) })
+    }
 }
 
 // === impl Purpose ===
@@ -82,10 +101,13 @@ pub(crate) fn message(municipality: &MunicipalityCode, parts: &[&[u8]]) -> Zeroi
 
 /// HMAC-SHA-256 (RFC 2104).
 pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    begin_hmac_sha256(key).chain_update(message).finalize().into_bytes().into()
+}
+
+/// HMAC-SHA-256 of a message that is still to come.
+pub(crate) fn begin_hmac_sha256(key: &[u8; 32]) -> Hmac<Sha256> {
     // HMAC pads a short key with zeros to one block (§2); given as a block, it has no length to go wrong.
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    let mut mac = Hmac::<Sha256>::new(&(*block).into());
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    Hmac::<Sha256>::new(&(*block).into())
 }

@@ -33,6 +33,7 @@ mod key_file;
 mod key_service;
 mod key_source;
 mod personal_number;
+mod pseudonym;
 mod sealing;
 #[cfg(test)]
 mod test_permit;
@@ -44,6 +45,7 @@ pub use key_file::KeyFile;
 pub use key_service::KeyKind;
 pub use key_source::KeySource;
 pub use personal_number::{PersonalNumber, PersonalNumberError};
+pub use pseudonym::{Pseudonym, Pseudonyms};
 pub use sealing::{PersonKey, SealContext, SealingKey};
 pub use token::{TokenKeys, TokenPlace};
 pub use vault::{BlindIndex, Vault, WrappedKey};

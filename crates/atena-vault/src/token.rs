@@ -21,10 +21,12 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_service::{KeyKind, KeyService, Purpose, message};
+use crate::key_service::{DataKey, KeyKind, KeyService, Purpose, WRAPPED_AES, message};
+use crate::sealing::Suite;
 
-/// First byte of a data key wrapped in a token: AES-256-GCM with a random 96-bit nonce. One key wraps fewer than 2³² (NIST SP 800-38D §8.3).
-const SUITE: u8 = 0x02;
+/// First byte of a data key of XAES-256-GCM wrapped in a token. A token wraps with AES-256-GCM and a random 96-bit nonce, either kind of data
+/// key; one key wraps fewer than 2³² (NIST SP 800-38D §8.3).
+const WRAPPED_XAES: u8 = 0x02;
 
 const NONCE_BYTES: usize = 12;
 const TAG_BITS: u64 = 128;
@@ -166,8 +168,12 @@ impl TokenKeys {
     }
 
     /// What a wrapped key is bound to.
-    fn bound(&self, id: &str, place: &[u8]) -> Zeroizing<Vec<u8>> {
-        message(&self.municipality, &[b"atena/v1/person-key", id.as_bytes(), place])
+    fn bound(&self, suite: Suite, id: &str, place: &[u8]) -> Zeroizing<Vec<u8>> {
+        let kind: &[u8] = match suite {
+            Suite::Xaes256Gcm => b"atena/v1/person-key",
+            Suite::Aes256Gcm => b"atena/v1/person-key/aes-256-gcm",
+        };
+        message(&self.municipality, &[kind, id.as_bytes(), place])
     }
 
     fn mac(&self, key: ObjectHandle, message: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
@@ -183,27 +189,33 @@ impl KeyService for TokenKeys {
         self.wrapping.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    fn wrap(&self, id: &str, place: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+    fn wrap(&self, id: &str, place: &[u8], key: &DataKey) -> Result<Vec<u8>, VaultError> {
         let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
-        let bound = self.bound(id, place);
+        let bound = self.bound(key.suite, id, place);
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
         let sealed = self.token.with_session(|session| {
             let mut nonce = nonce;
             let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
-            session.encrypt(&mechanism, *wrapping, key)
+            session.encrypt(&mechanism, *wrapping, key.bytes.as_slice())
         })?;
-        Ok([&[SUITE][..], &nonce, &sealed].concat())
+        let form = match key.suite {
+            Suite::Xaes256Gcm => WRAPPED_XAES,
+            Suite::Aes256Gcm => WRAPPED_AES,
+        };
+        Ok([&[form][..], &nonce, &sealed].concat())
     }
 
-    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<DataKey, VaultError> {
         let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
-        let (&suite, rest) = wrapped.split_first().ok_or(VaultError::DoesNotOpen)?;
-        if suite != SUITE {
-            return Err(VaultError::UnknownSuite);
-        }
+        let (&form, rest) = wrapped.split_first().ok_or(VaultError::DoesNotOpen)?;
+        let suite = match form {
+            WRAPPED_XAES => Suite::Xaes256Gcm,
+            WRAPPED_AES => Suite::Aes256Gcm,
+            _ => return Err(VaultError::UnknownSuite),
+        };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::DoesNotOpen)?;
-        let bound = self.bound(id, place);
+        let bound = self.bound(suite, id, place);
         let opened = self.token.with_session(|session| {
             let mut nonce = *nonce;
             let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
@@ -217,8 +229,7 @@ impl KeyService for TokenKeys {
             }
         })?;
         let opened = Zeroizing::new(opened.ok_or(VaultError::DoesNotOpen)?);
-        let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DoesNotOpen)?;
-        Ok(Zeroizing::new(key))
+        DataKey::of(suite, &opened)
     }
 
     fn index_versions(&self) -> Vec<u32> {

@@ -6,17 +6,16 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
+use bytes::Bytes;
+use compact_str::CompactString;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_file::hexadecimal;
-use crate::key_service::{KeyService, Purpose, hmac_sha256, message};
+use crate::key_service::{DataKey, KeyService, Purpose, hmac_sha256, message};
 use crate::key_source::KeySource;
 use crate::personal_number::PersonalNumber;
-use crate::sealing::{PersonKey, SealContext, SealingKey};
-
-/// Bytes of a pseudonym: 128 bits, far beyond any chance of a collision among one municipality's records.
-const PSEUDONYM_LENGTH: usize = 16;
+use crate::pseudonym::Pseudonyms;
+use crate::sealing::{PersonKey, SealContext, SealingKey, Suite};
 
 /// The keys of one municipality, opened.
 pub struct Vault {
@@ -44,9 +43,9 @@ const READ_AGAIN_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedKey {
     /// Name of the wrapping key.
-    pub kek_id: String,
+    pub kek_id: CompactString,
     /// The sealed key.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// What a personal number is found by: HMAC-SHA-256 under a key that never lies in the database, all 32 bytes.
@@ -64,7 +63,7 @@ impl Vault {
     /// does not have them.
     pub fn open(source: &KeySource, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
         let keys = source.open(municipality)?;
-        let cursor = SealingKey::new(&*keys.purpose_key(Purpose::Cursor)?, municipality, "cursor");
+        let cursor = SealingKey::new(Suite::Xaes256Gcm, &*keys.purpose_key(Purpose::Cursor)?, municipality, "cursor");
         Ok(Self {
             municipality: municipality.clone(),
             source: source.clone(),
@@ -141,8 +140,8 @@ impl Vault {
         person: &UnifiedAddressNumber,
         wrapping_id: &str,
     ) -> Result<(PersonKey, WrappedKey), VaultError> {
-        let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(key.as_mut_slice()).map_err(|_| VaultError::Random)?;
+        let mut key = DataKey { suite: Suite::Aes256Gcm, bytes: Zeroizing::new([0; 32]) };
+        getrandom::fill(key.bytes.as_mut_slice()).map_err(|_| VaultError::Random)?;
         let wrapped = self.wrap(person, &key, wrapping_id)?;
         Ok((self.person_key(&key, person), wrapped))
     }
@@ -156,7 +155,7 @@ impl Vault {
         person: &UnifiedAddressNumber,
         wrapped: &WrappedKey,
     ) -> Result<PersonKey, VaultError> {
-        Ok(self.person_key(&*self.unwrap(person, wrapped)?, person))
+        Ok(self.person_key(&self.unwrap(person, wrapped)?, person))
     }
 
     /// The same data key, wrapped by another wrapping key.
@@ -169,15 +168,15 @@ impl Vault {
         wrapped: &WrappedKey,
         wrapping_id: &str,
     ) -> Result<WrappedKey, VaultError> {
-        self.wrap(person, &*self.unwrap(person, wrapped)?, wrapping_id)
+        self.wrap(person, &self.unwrap(person, wrapped)?, wrapping_id)
     }
 
-    fn wrap(&self, person: &UnifiedAddressNumber, key: &[u8; 32], wrapping_id: &str) -> Result<WrappedKey, VaultError> {
+    fn wrap(&self, person: &UnifiedAddressNumber, key: &DataKey, wrapping_id: &str) -> Result<WrappedKey, VaultError> {
         let bytes = self.keys.load().now.wrap(wrapping_id, person.as_str().as_bytes(), key)?;
-        Ok(WrappedKey { kek_id: wrapping_id.to_owned(), bytes })
+        Ok(WrappedKey { kek_id: wrapping_id.into(), bytes: bytes.into() })
     }
 
-    fn unwrap(&self, person: &UnifiedAddressNumber, wrapped: &WrappedKey) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    fn unwrap(&self, person: &UnifiedAddressNumber, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
         let keys = self.keys.load();
         let unwrap = |keys: &dyn KeyService| keys.unwrap(&wrapped.kek_id, person.as_str().as_bytes(), &wrapped.bytes);
         match unwrap(&*keys.now) {
@@ -200,7 +199,7 @@ impl Vault {
     /// The key for what belongs to no person yet (review cases).
     #[must_use]
     pub fn municipal_key(&self) -> SealingKey {
-        SealingKey::new(&self.municipal, &self.municipality, "municipal")
+        SealingKey::new(Suite::Xaes256Gcm, &self.municipal, &self.municipality, "municipal")
     }
 
     /// Seals a cursor for one consumer. All cursors of one content length have one length.
@@ -223,9 +222,13 @@ impl Vault {
     /// the owner's key can be read from it (own-number-only).
     #[must_use]
     pub fn pseudonym(&self, consumer: &SystemId, dataset: Dataset, record_key: &str) -> String {
-        let mac = self
-            .mac(&self.pseudonym, &[consumer.as_str().as_bytes(), dataset.as_str().as_bytes(), record_key.as_bytes()]);
-        hexadecimal(mac.get(..PSEUDONYM_LENGTH).unwrap_or_default())
+        self.pseudonyms(consumer, dataset).of(record_key).as_str().to_owned()
+    }
+
+    /// The names of a dataset's records in one consumer's system; see [`Vault::pseudonym`].
+    #[must_use]
+    pub fn pseudonyms(&self, consumer: &SystemId, dataset: Dataset) -> Pseudonyms {
+        Pseudonyms::new(&self.pseudonym, &self.municipality, consumer, dataset)
     }
 
     /// A keyed digest of content, to tell whether two contents are the same without opening them.
@@ -256,8 +259,8 @@ impl Vault {
         self.keys.load().now.sign_log_head(text)
     }
 
-    fn person_key(&self, key: &[u8; 32], person: &UnifiedAddressNumber) -> PersonKey {
-        SealingKey::new(key, &self.municipality, person.as_str())
+    fn person_key(&self, key: &DataKey, person: &UnifiedAddressNumber) -> PersonKey {
+        SealingKey::new(key.suite, &key.bytes, &self.municipality, person.as_str())
     }
 
     fn mac(&self, key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {

@@ -88,12 +88,12 @@ fn inside(folder: &Path) {
         "municipality-apart"
     );
     for position in 0..wrapped.bytes.len() {
-        let mut bytes = wrapped.bytes.clone();
+        let mut bytes = wrapped.bytes.to_vec();
         bytes[position] ^= 1;
-        let changed = WrappedKey { bytes, ..wrapped.clone() };
+        let changed = WrappedKey { bytes: bytes.into(), ..wrapped.clone() };
         assert!(vault.unwrap_person_key(&person(1), &changed).is_err(), "byte {position}");
     }
-    let unknown = WrappedKey { kek_id: "wrapping-7".to_owned(), ..wrapped };
+    let unknown = WrappedKey { kek_id: "wrapping-7".into(), ..wrapped };
     assert!(matches!(vault.unwrap_person_key(&person(1), &unknown), Err(VaultError::UnknownKey)));
 
     // Heads of the log verify with software that knows nothing of the token.

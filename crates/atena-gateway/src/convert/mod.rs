@@ -1,10 +1,12 @@
 //! Wire types stop here: what comes in becomes domain values once, and domain values become wire types once.
 
 pub(crate) mod dataset;
+pub(crate) mod delivery;
 pub(crate) mod pension;
 pub(crate) mod person;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
@@ -27,7 +29,18 @@ pub(crate) fn wire_time(at: Timestamp) -> prost_types::Timestamp {
 
 /// The row that a sealed record belongs to, for its associated data: a ciphertext moved elsewhere does not open.
 pub(crate) fn record_row(dataset: Dataset, key: &RecordKey, revision: u64) -> Vec<u8> {
-    format!("{}/{}/{revision}", dataset.as_str(), key.as_str()).into_bytes()
+    let mut row = Vec::new();
+    put_record_row(dataset, key, revision, &mut row);
+    row
+}
+
+/// Appends what [`record_row`] tells.
+pub(crate) fn put_record_row(dataset: Dataset, key: &RecordKey, revision: u64, row: &mut Vec<u8>) {
+    for part in [dataset.as_str(), "/", key.as_str(), "/"] {
+        row.extend_from_slice(part.as_bytes());
+    }
+    // Writing into memory does not fail.
+    let _ = write!(row, "{revision}");
 }
 
 /// The row that a sealed view belongs to.

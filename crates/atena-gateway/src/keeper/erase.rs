@@ -5,7 +5,6 @@
 //! the erasure without telling of whom: its subject is a salted commitment like any other.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use atena_ledger::{Direction, Outcome};
@@ -182,10 +181,10 @@ impl Keeper {
     fn record(&self, person: &UnifiedAddressNumber, ground: &Ground) -> TransferRecord {
         let mut record = transfer::of_gateway(self.policy_hash, ERASE, GATEWAY);
         record.outcome = Outcome::Erased;
-        record.affair = Some(ground.affair().into());
-        record.legal_basis = Some(ground.basis(self.config.erasure).into());
         record.unified_address_number = Some(person.clone());
-        record.fields = Arc::from([]);
+        let heading = record.heading_mut();
+        heading.affair = Some(ground.affair().into());
+        heading.legal_basis = Some(ground.basis(self.config.erasure).into());
         record
     }
 }

@@ -144,8 +144,9 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, CallErro
 fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
     let mut record = transfer::of_gateway(hall.policy_hash(), ERASE, GATEWAY);
     record.outcome = Outcome::Erased;
-    record.affair = Some("記録の保存期間満了による消去".into());
-    record.legal_basis = Some(format!("保存期間 {days} 日").into());
-    record.fields = Arc::from([kind.as_str().to_owned(), format!("before:{}", before.as_microsecond())]);
+    let heading = record.heading_mut();
+    heading.affair = Some("記録の保存期間満了による消去".into());
+    heading.legal_basis = Some(format!("保存期間 {days} 日").into());
+    heading.fields = Arc::from([kind.as_str().to_owned(), format!("before:{}", before.as_microsecond())]);
     record
 }

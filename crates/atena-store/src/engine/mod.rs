@@ -1,5 +1,6 @@
 //! The two engines behind one set of statements: SQLite, embedded, and PostgreSQL.
 
+mod batch;
 mod insert;
 mod postgres;
 mod row;
@@ -11,10 +12,11 @@ use std::time::Duration;
 use sqlx::{Sqlite, Transaction};
 
 use crate::error::StoreError;
+pub(crate) use batch::{Batch, BatchRow, BatchSql, Kind, batch};
 pub(crate) use insert::{Column, Insert};
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
-pub(crate) use row::{Row, into_map, signed};
+pub(crate) use row::{Row, signed};
 pub(crate) use sql::{Sql, Statement, Value, sql};
 pub(crate) use sqlite::SqliteEngine;
 
@@ -44,6 +46,11 @@ impl Engine {
             Self::Sqlite(engine) => engine.fetch_all(statement).await,
             Self::Postgres(engine) => engine.fetch_all(statement).await,
         }
+    }
+
+    /// Every row that a reading statement finds, by column.
+    pub(crate) async fn fetch_batch(&self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
+        batch.read(self.fetch_all(statement).await?)
     }
 
     /// The one row that a reading statement finds, if any.
@@ -85,6 +92,10 @@ impl EngineTransaction {
             Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
             Self::Postgres(of) => Ok(postgres::fetch_all(&mut of.transaction, statement).await?),
         }
+    }
+
+    pub(crate) async fn fetch_batch(&mut self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
+        batch.read(self.fetch_all(statement).await?)
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement<'_>) -> Result<Option<Row>, StoreError> {

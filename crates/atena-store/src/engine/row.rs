@@ -1,8 +1,5 @@
 //! Reading columns back into the types they were written from.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -61,14 +58,6 @@ impl Row {
     pub(crate) fn bytes32(&self, index: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
         self.bytes(index)?.try_into().map_err(|_| StoreError::Corrupt { table })
     }
-}
-
-/// Rows as a map.
-pub(crate) fn into_map<K: Eq + Hash, V>(
-    rows: &[Row],
-    read: impl Fn(&Row) -> Result<(K, V), StoreError>,
-) -> Result<HashMap<K, V>, StoreError> {
-    rows.iter().map(read).collect()
 }
 
 /// As a database keeps integers.

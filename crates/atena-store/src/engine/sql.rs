@@ -20,16 +20,23 @@ impl Sql {
 /// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes) where the
 /// value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
 /// whole, a table that has grown since it was last analysed would be walked through for every list.
+///
+/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a [`batch!`](super::batch).
 macro_rules! sql {
     (@all all $text:literal) => { $text };
     (@all stored $table:literal) => {
         concat!(
             $table, ".unified_address_number, ", $table, ".dataset, ", $table, ".record_key, ", $table, ".revision, ",
-            $table, ".change_sequence, ", $table, ".deleted, ", $table, ".sealed"
+            $table, ".deleted, ", $table, ".sealed"
         )
     };
     (@sqlite sqlite $text:literal) => { $text };
     (@sqlite postgres $text:literal) => { "" };
+    (@sqlite text $column:literal) => { concat!("group_concat(", $column, ", char(31))") };
+    (@sqlite integer $column:literal) => { concat!("group_concat(", $column, ", char(31))") };
+    (@sqlite bytes $column:literal) => {
+        concat!("group_concat(length(", $column, "), char(31)), CAST(group_concat(", $column, ", '') AS BLOB)")
+    };
     (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
     (@sqlite each $list:literal) => { "" };
     (@sqlite wanted $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
@@ -38,6 +45,9 @@ macro_rules! sql {
     (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@postgres sqlite $text:literal) => { "" };
     (@postgres postgres $text:literal) => { $text };
+    (@postgres text $column:literal) => { $column };
+    (@postgres integer $column:literal) => { $column };
+    (@postgres bytes $column:literal) => { $column };
     (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
     (@postgres each $list:literal) => {
         concat!("SELECT found.* FROM unnest(", $list, ") AS wanted (value) CROSS JOIN LATERAL (")

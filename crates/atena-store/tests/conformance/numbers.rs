@@ -12,7 +12,7 @@ use crate::Database;
 pub(crate) fn person(number: &UnifiedAddressNumber) -> NewPerson {
     NewPerson {
         unified_address_number: number.clone(),
-        wrapped_key: WrappedKey { kek_id: "kek-1".into(), bytes: vec![1, 2, 3] },
+        wrapped_key: WrappedKey { kek_id: "kek-1".into(), bytes: vec![1, 2, 3].into() },
         migrated: false,
         created_at: Timestamp::UNIX_EPOCH,
     }

@@ -28,7 +28,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
     };
     let subject = Subject { local_address_number: local.clone(), unified_address_number: unified.clone() };
     let refused = async |error| {
-        let record = call.transfer(Some(Dataset::Person), &subject);
+        let record = call.transfer(Some(Dataset::Person), subject.clone());
         Err(call.refuse(error, vec![record]).await)
     };
 
@@ -85,7 +85,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
         }
     }
 
-    let mut transfer = call.release(&permit, &subject);
+    let mut transfer = call.release(&permit, subject);
     // The digest leaves the personal number out: with it, whoever reads the log could try all 10^11 numbers against it
     // (number-confinement).
     transfer.content_sha256 = Some(sha256(&person.encode_to_vec()));
@@ -99,7 +99,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
     } else {
         fields.retain(|field| field != "personal_number");
     }
-    transfer.fields = fields.into();
+    transfer.heading_mut().fields = fields.into();
     let transfer_id = transfer.transfer_id.to_string();
     call.log_release(vec![transfer]).await?;
     Ok(v1::GetPersonResponse {

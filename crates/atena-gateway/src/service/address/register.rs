@@ -21,7 +21,7 @@ use crate::convert::person::{Registration, parse_registration};
 use crate::convert::view_row;
 use crate::error::{CallError, Reason};
 use crate::log;
-use crate::transfer::{Subject, TransferRecord, refuse, sha256};
+use crate::transfer::{Heading, Subject, TransferRecord, refuse, sha256};
 
 /// What became of one registration.
 pub(super) struct Registered {
@@ -67,6 +67,7 @@ struct Writes {
 /// Registrations with every check of their own done.
 pub(super) struct Checked {
     permit: RegistrationPermit,
+    heading: Arc<Heading>,
     candidates: Vec<Candidate>,
     /// A place for each registration; those that were refused have their result already.
     done: Vec<Option<Registered>>,
@@ -76,6 +77,7 @@ pub(super) struct Checked {
 /// Checks registrations one by one, before their turn to be stored.
 pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Checked, CallError> {
     let permit = call.hall.policy().authorize_registration(&call.caller.system_id, call.hall.today())?;
+    let heading = heading(call, &permit);
     let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
     let mut candidates = Vec::with_capacity(items.len());
     let mut records = Vec::new();
@@ -90,18 +92,18 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
                 done.push(None);
             }
             Err(error) => {
-                let record = refusal(call, &permit, local.clone(), error.reason);
+                let record = refusal(&heading, local.clone(), error.reason);
                 done.push(Some(Registered { local, result: Err(error), transfer_id: record.transfer_id }));
                 records.push(record);
             }
         }
     }
-    Ok(Checked { permit, candidates, done, records })
+    Ok(Checked { permit, heading, candidates, done, records })
 }
 
 /// Registers everything that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
 pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Registered>, CallError> {
-    let Checked { permit, mut candidates, mut done, mut records } = checked;
+    let Checked { permit, heading, mut candidates, mut done, mut records } = checked;
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = async {
         let keys = call.hall.key_state(&mut transaction).await?;
@@ -110,7 +112,7 @@ pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Regist
                 candidate.indexes = indexes(call, &keys, number, &permit)?;
             }
         }
-        let writes = decide(call, &permit, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
+        let writes = decide(call, &heading, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
         transaction.insert_people(&writes.people).await?;
@@ -138,7 +140,7 @@ fn may_migrate(call: &Call) -> bool {
 /// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.
 async fn decide(
     call: &Call,
-    permit: &RegistrationPermit,
+    heading: &Arc<Heading>,
     key_state: &KeyState,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
@@ -158,7 +160,7 @@ async fn decide(
             Ok(plan) => planned.push((candidate, plan)),
             Err(error) => {
                 let local = Some(candidate.registration.local_address_number);
-                let record = refusal(call, permit, local.clone(), error.reason);
+                let record = refusal(heading, local.clone(), error.reason);
                 if let Some(place) = done.get_mut(candidate.position) {
                     *place = Some(Registered { local, result: Err(error), transfer_id: record.transfer_id });
                 }
@@ -232,17 +234,17 @@ async fn decide(
                     .await?
             }
         };
-        let mut record = inbound(call, permit, Some(local.clone()));
+        let mut record = under(heading, Some(local.clone()));
         record.person_key = success.unified.as_ref().and_then(|unified| keys.get(unified)).cloned();
         record.unified_address_number = success.unified.clone();
         if success.review_case.is_some() {
-            record.reason = Some("REVIEW_REQUIRED".to_owned());
+            record.reason = Some("REVIEW_REQUIRED");
         }
         record.outcome = Outcome::Received;
         record.content_sha256 = Some(digest);
         #[cfg(feature = "test-leaks")]
         if let Some(leaked) = crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), permit) {
-            record.affair = Some(leaked.into());
+            record.heading_mut().affair = Some(leaked.into());
         }
         if let Some(place) = done.get_mut(position) {
             *place = Some(Registered { local: Some(local), result: Ok(success), transfer_id: record.transfer_id });
@@ -421,22 +423,26 @@ async fn open_case(
     Ok(Success { outcome: v1::RegistrationOutcome::ReviewRequired, unified: None, review_case: Some(case) })
 }
 
-/// The record of a registration, an outcome still to be set.
-pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
-    let subject = Subject { local_address_number: local, unified_address_number: None };
-    let mut record = call.transfer(Some(Dataset::Person), &subject);
-    record.affair = Some(permit.affair().as_str().into());
-    record.legal_basis = Some(permit.basis().into());
-    record
+/// What records of registrations have in common.
+fn heading(call: &Call, permit: &RegistrationPermit) -> Arc<Heading> {
+    Arc::new(Heading {
+        affair: Some(permit.affair().as_str().into()),
+        legal_basis: Some(permit.basis().into()),
+        ..call.heading(Some(Dataset::Person))
+    })
 }
 
-fn refusal(
-    call: &Call,
-    permit: &RegistrationPermit,
-    local: Option<LocalAddressNumber>,
-    reason: Reason,
-) -> TransferRecord {
-    let mut record = inbound(call, permit, local);
+/// The record of a registration, an outcome still to be set.
+pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
+    under(&heading(call, permit), local)
+}
+
+fn under(heading: &Arc<Heading>, local: Option<LocalAddressNumber>) -> TransferRecord {
+    TransferRecord::under(heading, Subject { local_address_number: local, unified_address_number: None })
+}
+
+fn refusal(heading: &Arc<Heading>, local: Option<LocalAddressNumber>, reason: Reason) -> TransferRecord {
+    let mut record = under(heading, local);
     refuse(&mut record, reason);
     record
 }

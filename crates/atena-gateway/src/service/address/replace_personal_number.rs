@@ -22,7 +22,7 @@ pub(crate) async fn run(
     let permit = hall.policy().authorize_registration(&call.caller.system_id, hall.today())?;
     let local = LocalAddressNumber::parse(&request.local_address_number).ok();
     let mut record = inbound(&call, &permit, local.clone());
-    record.fields = Arc::from(["personal_number".to_owned()]);
+    record.heading_mut().fields = Arc::from(["personal_number".to_owned()]);
     // Before anything is looked at or looked up: the answer is the same for every number.
     let Some(number_permit) = permit.personal_number() else {
         return Err(call.refuse(atena_policy::Refusal::PersonalNumberNotPermitted.into(), vec![record]).await);
@@ -72,7 +72,7 @@ pub(crate) async fn run(
         v1::RegistrationOutcome::Updated
     };
     record.outcome = Outcome::Received;
-    record.dataset = Some(Dataset::Person);
+    record.heading_mut().dataset = Some(Dataset::Person);
     let transfer_id = record.transfer_id.to_string();
     let sealing = log::seal(hall, &mut transaction, vec![record]).await?;
     log::commit(hall, transaction, sealing).await?;

@@ -56,9 +56,9 @@ pub(crate) async fn run(
                     local_address_number: Some(local.clone()),
                     unified_address_number: Some(unified.clone()),
                 };
-                let mut transfer = call.transfer(Some(Dataset::Person), &subject);
+                let mut transfer = call.transfer(Some(Dataset::Person), subject);
                 transfer.outcome = Outcome::Released;
-                transfer.fields = Arc::from(["unified_address_number".to_owned()]);
+                transfer.heading_mut().fields = Arc::from(["unified_address_number".to_owned()]);
                 answer.numbers.push(v1::ResolvedNumber {
                     local_address_number: local.as_str().to_owned(),
                     unified_address_number: unified.as_str().to_owned(),
@@ -69,7 +69,7 @@ pub(crate) async fn run(
             Err(error) => {
                 let local = locals.get(index).and_then(|local| local.as_ref().ok()).cloned();
                 let subject = Subject { local_address_number: local, unified_address_number: None };
-                let mut transfer = call.transfer(Some(Dataset::Person), &subject);
+                let mut transfer = call.transfer(Some(Dataset::Person), subject);
                 refuse(&mut transfer, error.reason);
                 transfers.push(transfer);
                 answer.errors.push(error.into_item(index));

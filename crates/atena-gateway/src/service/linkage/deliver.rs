@@ -1,27 +1,46 @@
 //! Steps 4 and 5 of a pull: open what was read, filter it on the wire form, and pack it into deliveries with their transfer records.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
+use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_ledger::Outcome;
 use atena_policy::ReleasePermit;
-use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
-use atena_store::{Holding, Store, StoredRecord};
-use atena_vault::{PersonKey, SealContext};
-use bytes::Bytes;
-use prost::Message;
+use atena_store::{Holding, StoredRecord};
+use atena_vault::{PersonKey, Pseudonyms, SealContext};
+use bytes::BytesMut;
 
 use crate::call::Call;
 use crate::convert::dataset::wire_dataset;
-use crate::convert::record_row;
+use crate::convert::delivery::DeliveryWriter;
+use crate::convert::put_record_row;
 use crate::error::{CallError, Reason};
-use crate::transfer::{Subject, TransferRecord, sha256};
+use crate::transfer::{Heading, Subject, TransferRecord, sha256};
 
-/// Opens and filters records, with the keys of the people they are about unwrapped once.
+/// Bytes of deliveries that are written before another buffer is begun.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Opens, filters and packs records for one call.
 pub(super) struct Packer<'a> {
-    call: &'a Call,
-    keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
+    releases: Vec<Release<'a>>,
+    buffer: BytesMut,
+    filtered: Vec<u8>,
+    row: Vec<u8>,
+}
+
+/// One permit of the call, and what is the same in everything released by it.
+struct Release<'a> {
+    permit: &'a ReleasePermit,
+    heading: Arc<Heading>,
+    pseudonyms: Pseudonyms,
+    dataset: v1::Dataset,
+}
+
+/// Whom a delivery is about: a person as the caller knows them, and what opens their records.
+pub(super) struct Addressee {
+    local_address_number: LocalAddressNumber,
+    unified_address_number: UnifiedAddressNumber,
+    key: Option<Arc<PersonKey>>,
 }
 
 /// One delivery and the record that has to be durable before it leaves.
@@ -30,72 +49,118 @@ pub(super) struct Parcel {
     pub(super) transfer: TransferRecord,
 }
 
+// === impl Addressee ===
+
+impl Addressee {
+    /// The person of a holding, whose key is opened.
+    pub(super) fn of(call: &Call, holding: &Holding) -> Result<Self, CallError> {
+        let person = &holding.unified_address_number;
+        let key = holding.wrapped_key.as_ref().map(|wrapped| call.hall.vault.unwrap_person_key(person, wrapped));
+        Ok(Self::new(holding.local_address_number.clone(), person.clone(), key.transpose()?.map(Arc::new)))
+    }
+
+    pub(super) fn new(
+        local_address_number: LocalAddressNumber,
+        unified_address_number: UnifiedAddressNumber,
+        key: Option<Arc<PersonKey>>,
+    ) -> Self {
+        Self { local_address_number, unified_address_number, key }
+    }
+}
+
 // === impl Packer ===
 
 impl<'a> Packer<'a> {
-    /// A packer for these people, whose records are read from `store`.
-    pub(super) async fn new(call: &'a Call, store: &Store, people: &[UnifiedAddressNumber]) -> Result<Self, CallError> {
-        Ok(Self { call, keys: call.hall.open_keys(&store.person_keys(people).await?)? })
+    /// A packer for what these permits release to the caller.
+    pub(super) fn new(call: &Call, permits: &'a [ReleasePermit]) -> Self {
+        let releases = permits.iter().map(|permit| Release {
+            permit,
+            heading: Arc::new(call.release_heading(permit)),
+            pseudonyms: call.hall.vault.pseudonyms(&call.caller.system_id, permit.dataset()),
+            dataset: wire_dataset(permit.dataset()),
+        });
+        Self { releases: releases.collect(), buffer: BytesMut::new(), filtered: Vec::new(), row: Vec::new() }
     }
 
-    /// A packer for people who were read with their keys.
-    pub(super) fn of<'h>(call: &'a Call, holdings: impl Iterator<Item = &'h Holding>) -> Result<Self, CallError> {
-        let keyed = holdings.filter_map(|person| Some((&person.unified_address_number, person.wrapped_key.as_ref()?)));
-        Ok(Self { call, keys: call.hall.open_keys(keyed)? })
+    /// The content of a record as far as the rules let it through, in wire form; nothing for a dataset without a permit.
+    pub(super) fn filtered(
+        &mut self,
+        key: Option<&Arc<PersonKey>>,
+        record: &StoredRecord,
+    ) -> Result<Vec<u8>, CallError> {
+        let Some(release) = self.releases.iter().find(|release| release.permit.dataset() == record.dataset) else {
+            return Ok(Vec::new());
+        };
+        self.filtered.clear();
+        release.filter(key, record, &mut self.row, &mut self.filtered)?;
+        Ok(self.filtered.clone())
     }
 
-    /// The content of a record as far as `permit` lets it through, in wire form.
-    pub(super) fn filtered(&self, permit: &ReleasePermit, record: &StoredRecord) -> Result<Vec<u8>, CallError> {
-        let key = self.keys.get(&record.unified_address_number).ok_or_else(|| {
+    /// One delivery of `records` (all of one dataset, all about the addressee); deleted ones become tombstones. `None` for a dataset without
+    /// a permit.
+    pub(super) fn pack(
+        &mut self,
+        to: &Addressee,
+        dataset: Dataset,
+        records: &[StoredRecord],
+    ) -> Result<Option<Parcel>, CallError> {
+        let Self { releases, buffer, filtered, row } = self;
+        let Some(release) = releases.iter().find(|release| release.permit.dataset() == dataset) else {
+            return Ok(None);
+        };
+        let subject = Subject {
+            local_address_number: Some(to.local_address_number.clone()),
+            unified_address_number: Some(to.unified_address_number.clone()),
+        };
+        let mut transfer = TransferRecord::under(&release.heading, subject);
+        transfer.outcome = Outcome::Released;
+        transfer.person_key = to.key.clone();
+        transfer.records = records.iter().map(|record| (record.record_key.clone(), record.revision)).collect();
+
+        if buffer.capacity() < BUFFER_BYTES / 16 {
+            buffer.reserve(BUFFER_BYTES);
+        }
+        let local = to.local_address_number.as_str();
+        let mut delivery = DeliveryWriter::begin(buffer, local, release.dataset, &transfer.transfer_id);
+        for record in records.iter().filter(|record| !record.deleted) {
+            filtered.clear();
+            if let Err(error) = release.filter(to.key.as_ref(), record, row, filtered) {
+                // What was written of it goes nowhere.
+                buffer.clear();
+                return Err(error);
+            }
+            delivery.record(release.pseudonyms.of(record.record_key.as_str()).as_str(), filtered);
+        }
+        for record in records.iter().filter(|record| record.deleted) {
+            delivery.tombstone(release.pseudonyms.of(record.record_key.as_str()).as_str());
+        }
+        let bytes = buffer.split().freeze();
+        transfer.content_sha256 = Some(sha256(&bytes));
+        Ok(Some(Parcel { delivery: v1::Delivery::packed(bytes), transfer }))
+    }
+}
+
+// === impl Release ===
+
+impl Release<'_> {
+    fn filter(
+        &self,
+        key: Option<&Arc<PersonKey>>,
+        record: &StoredRecord,
+        row: &mut Vec<u8>,
+        filtered: &mut Vec<u8>,
+    ) -> Result<(), CallError> {
+        let key = key.ok_or_else(|| {
             tracing::error!("a person has records but no key");
             CallError::new(Reason::Internal, "stored data can't be opened; nothing was released; tell the operator")
         })?;
-        let row = record_row(record.dataset, &record.record_key, record.revision);
-        let context = SealContext { table: "record", column: "sealed", row: &row };
+        row.clear();
+        put_record_row(record.dataset, &record.record_key, record.revision, row);
+        let context = SealContext { table: "record", column: "sealed", row };
         let content = key.open(&context, &record.sealed)?;
-        let mut filtered = Vec::with_capacity(content.len());
-        permit.filter().apply(&content, &mut filtered).map_err(|error| {
+        self.permit.filter().apply(&content, filtered).map_err(|error| {
             tracing::error!(%error, "stored content is not in wire form");
             CallError::new(Reason::Internal, "stored data can't be read; nothing was released; tell the operator")
-        })?;
-        Ok(filtered)
-    }
-
-    /// One delivery of `records` (all of the permit's dataset, all about one person); deleted ones become tombstones.
-    pub(super) fn pack(
-        &self,
-        permit: &ReleasePermit,
-        local: &LocalAddressNumber,
-        person: &UnifiedAddressNumber,
-        records: &[StoredRecord],
-    ) -> Result<Parcel, CallError> {
-        let subject =
-            Subject { local_address_number: Some(local.clone()), unified_address_number: Some(person.clone()) };
-        let mut transfer = self.call.release(permit, &subject);
-        transfer.person_key = self.keys.get(person).cloned();
-        let dataset = wire_dataset(permit.dataset());
-        let mut delivery = v1::Delivery {
-            local_address_number: local.as_str().to_owned(),
-            dataset: dataset.into(),
-            transfer_id: transfer.transfer_id.to_string(),
-            ..v1::Delivery::default()
-        };
-        for record in records {
-            let record_id = self.record_id(record);
-            if record.deleted {
-                delivery.tombstones.push(v1::Tombstone { record_id });
-            } else {
-                let body = ReleasedBody::new(dataset, Bytes::from(self.filtered(permit, record)?));
-                delivery.records.push(ReleasedRecord { record_id, body });
-            }
-            transfer.records.push((record.record_key.clone(), record.revision));
-        }
-        transfer.content_sha256 = Some(sha256(&delivery.encode_to_vec()));
-        Ok(Parcel { delivery, transfer })
-    }
-
-    /// The receiver's own name of the record (own-number-only: the owner's key stays with the owner).
-    fn record_id(&self, record: &StoredRecord) -> String {
-        self.call.hall.vault.pseudonym(&self.call.caller.system_id, record.dataset, record.record_key.as_str())
+        })
     }
 }

@@ -9,7 +9,7 @@ use atena_proto::v1;
 use atena_store::{Holding, StoredRecord};
 use tracing::Instrument;
 
-use super::deliver::Packer;
+use super::deliver::{Addressee, Packer};
 use crate::call::Call;
 use crate::convert::dataset::parse_pension_datasets;
 use crate::error::{CallError, Reason};
@@ -31,13 +31,16 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
     if numbers.is_empty() || numbers.len() > PEOPLE_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "name 1 to 100 people in one call"));
     }
-    let (packer, holdings) = async {
+    let (to, holdings) = async {
         let holdings = call.hall.together.holdings_of(&call.hall.store, &permits, known).await?;
-        Ok::<_, CallError>((Packer::of(&call, holdings.iter().map(Arc::as_ref))?, holdings))
+        let to = holdings.iter().map(|holding| Addressee::of(&call, holding)).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, CallError>((to, holdings))
     }
     .instrument(tracing::info_span!("read"))
     .await?;
-    let by_local: HashMap<_, _> = holdings.iter().map(|holding| (&holding.local_address_number, holding)).collect();
+    let by_local: HashMap<_, _> =
+        holdings.iter().zip(&to).map(|(holding, to)| (&holding.local_address_number, (holding, to))).collect();
+    let mut packer = Packer::new(&call, &permits);
 
     let mut answer = v1::GetRecordsResponse::default();
     let mut transfers = Vec::new();
@@ -51,21 +54,21 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
                 answer.errors.push(error.into_item(index));
                 continue;
             };
-            let Some(holding) = by_local.get(local) else {
+            let Some((holding, to)) = by_local.get(local) else {
                 answer.errors.push(CallError::not_linked().into_item(index));
                 let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: None };
                 for permit in permits.iter() {
-                    let mut record = call.release(permit, &subject);
+                    let mut record = call.release(permit, subject.clone());
                     crate::transfer::refuse(&mut record, Reason::LocalNumberNotLinked);
                     transfers.push(record);
                 }
                 continue;
             };
             for permit in permits.iter() {
-                let parcel =
-                    packer.pack(permit, local, &holding.unified_address_number, of_dataset(holding, permit))?;
-                answer.deliveries.push(parcel.delivery);
-                transfers.push(parcel.transfer);
+                if let Some(parcel) = packer.pack(to, permit.dataset(), of_dataset(holding, permit))? {
+                    answer.deliveries.push(parcel.delivery);
+                    transfers.push(parcel.transfer);
+                }
             }
         }
         Ok::<_, CallError>(())

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::call::{self, AnswerStream, Call, Method};
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
-use crate::transfer::Subject;
+use crate::transfer::{Heading, Subject, Text, TransferRecord};
 
 pub(crate) use together::Together;
 
@@ -73,13 +73,14 @@ fn decide(call: &Call, affair: &str, datasets: &[Dataset]) -> Result<Vec<Release
 async fn refuse(call: &Call, affair: &str, datasets: &[Dataset], subjects: &[Subject], error: CallError) -> CallError {
     // Only an affair that the rules know is written down: the text is the caller's, and could hold anything.
     let affair = Affair::parse(affair).ok().filter(|affair| call.hall.policy().knows_affair(affair));
+    let affair = affair.as_ref().map(|affair| affair.as_str());
+    let headings: Vec<_> = datasets
+        .iter()
+        .map(|dataset| Arc::new(Heading { affair: affair.map(Text::from), ..call.heading(Some(*dataset)) }))
+        .collect();
     let records = subjects
         .iter()
-        .flat_map(|subject| datasets.iter().map(move |dataset| call.transfer(Some(*dataset), subject)))
-        .map(|mut record| {
-            record.affair = affair.as_ref().map(|affair| affair.as_str().into());
-            record
-        })
+        .flat_map(|subject| headings.iter().map(|heading| TransferRecord::under(heading, subject.clone())))
         .collect();
     call.refuse(error, records).await
 }

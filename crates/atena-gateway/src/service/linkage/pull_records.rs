@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
-use atena_policy::ReleasePermit;
 use atena_proto::v1;
 use atena_store::{Change, Holding, Store, StoredRecord};
+use atena_vault::PersonKey;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::deliver::{Packer, Parcel};
+use super::deliver::{Addressee, Packer, Parcel};
 use super::{Allowed, decide, refuse};
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
@@ -50,7 +50,15 @@ pub(crate) async fn run(
         Cursor::open(&call, &request.cursor, &allowed.permits)?
     };
     let page = usize::try_from(page_size).unwrap_or(usize::MAX);
-    let pull = Pull { call: &call, allowed: &allowed, page, answers: &answers, chunk: Chunk::default(), leaving: None };
+    let pull = Pull {
+        call: &call,
+        allowed: &allowed,
+        page,
+        answers: &answers,
+        packer: Packer::new(&call, &allowed.permits),
+        chunk: Chunk::default(),
+        leaving: None,
+    };
     pull.run(position).await
 }
 
@@ -60,6 +68,7 @@ struct Pull<'a> {
     allowed: &'a Allowed,
     page: usize,
     answers: &'a Answers<v1::PullRecordsResponse>,
+    packer: Packer<'a>,
     chunk: Chunk,
     /// The chunk before, on its way into the log and to the client.
     leaving: Option<JoinHandle<Result<(), CallError>>>,
@@ -79,18 +88,17 @@ type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<St
 type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>;
 
 /// Some of the caller's people, with everything that is packed for them.
-struct Page<'a> {
+struct Page {
     people: Vec<Holding>,
     last: LocalAddressNumber,
-    packer: Packer<'a>,
 }
 
 // === impl Page ===
 
-impl<'a> Page<'a> {
+impl Page {
     /// The people after `after`; `None` after the last.
     async fn read(
-        call: &'a Call,
+        call: &Call,
         allowed: &Allowed,
         as_of: u64,
         after: Option<LocalAddressNumber>,
@@ -101,8 +109,7 @@ impl<'a> Page<'a> {
             let Some(last) = people.last().map(|person| person.local_address_number.clone()) else {
                 return Ok(None);
             };
-            let packer = Packer::of(call, people.iter())?;
-            Ok(Some(Self { people, last, packer }))
+            Ok(Some(Self { people, last }))
         };
         work.instrument(tracing::info_span!("read")).await
     }
@@ -135,16 +142,16 @@ impl<'a> Pull<'a> {
     }
 
     /// Packs the people of a page, and sends a chunk whenever one is full.
-    async fn deliver_page(&mut self, as_of: u64, page: Page<'a>) -> Result<(), CallError> {
-        let Page { people, last, packer } = page;
+    async fn deliver_page(&mut self, as_of: u64, page: Page) -> Result<(), CallError> {
+        let Page { people, last } = page;
         for person in people {
-            let local = person.local_address_number;
+            let to = Addressee::of(self.call, &person)?;
             for records in person.records.chunk_by(|one, next| one.dataset == next.dataset) {
                 let Some(dataset) = records.first().map(|record| record.dataset) else { continue };
-                self.pack(&packer, &local, &person.unified_address_number, dataset, records)?;
+                self.pack(&to, dataset, records)?;
             }
             if self.chunk.records >= self.page {
-                self.send(Position::Full { as_of, after: Some(local) }, false).await?;
+                self.send(Position::Full { as_of, after: Some(person.local_address_number) }, false).await?;
             }
         }
         if self.chunk.records > 0 {
@@ -176,8 +183,8 @@ impl<'a> Pull<'a> {
                 .collect();
             let people: HashSet<_> = changes.iter().map(Change::unified_address_number).cloned().collect();
             let people: Vec<_> = people.into_iter().collect();
-            let packer = Packer::new(self.call, &store, &people).await?;
-            let mut new_links = read(self.call, self.allowed, &store, &linked).await?.1;
+            let keys = self.call.hall.open_keys(&store.person_keys(&people).await?)?;
+            let mut new_links = read(self.allowed, &store, &linked).await?;
             let before = self.before(&store, &changes, since).await?;
 
             let mut gathered: Gathered = Vec::new();
@@ -190,7 +197,8 @@ impl<'a> Pull<'a> {
                         }
                     }
                     Change::Record { local_address_number, stored, .. } => {
-                        if self.visible(&packer, &stored, before.get(&(stored.dataset, stored.record_key.clone())))? {
+                        let key = keys.get(&stored.unified_address_number);
+                        if self.visible(key, &stored, before.get(&(stored.dataset, stored.record_key.clone())))? {
                             let to = (local_address_number, stored.unified_address_number.clone(), stored.dataset);
                             match gathered.iter_mut().find(|(place, _)| *place == to) {
                                 Some((_, records)) => records.push(stored),
@@ -201,7 +209,8 @@ impl<'a> Pull<'a> {
                 }
             }
             for ((local, person, dataset), records) in gathered {
-                self.pack(&packer, &local, &person, dataset, &records)?;
+                let key = keys.get(&person).cloned();
+                self.pack(&Addressee::new(local, person, key), dataset, &records)?;
             }
             if self.chunk.records >= self.page {
                 self.send(Position::Changes { since, after }, false).await?;
@@ -228,40 +237,24 @@ impl<'a> Pull<'a> {
 
     /// Whether the caller can see a difference between what it could have had before and what is there now.
     fn visible(
-        &self,
-        packer: &Packer<'_>,
+        &mut self,
+        key: Option<&Arc<PersonKey>>,
         now: &StoredRecord,
         before: Option<&StoredRecord>,
     ) -> Result<bool, CallError> {
-        let Some(permit) = self.permit(now.dataset) else {
-            return Ok(false);
-        };
         Ok(match before {
             None => !now.deleted,
             Some(before) if before.deleted || now.deleted => before.deleted != now.deleted,
-            Some(before) => packer.filtered(permit, before)? != packer.filtered(permit, now)?,
+            Some(before) => self.packer.filtered(key, before)? != self.packer.filtered(key, now)?,
         })
     }
 
-    fn pack(
-        &mut self,
-        packer: &Packer<'_>,
-        local: &LocalAddressNumber,
-        person: &UnifiedAddressNumber,
-        dataset: Dataset,
-        records: &[StoredRecord],
-    ) -> Result<(), CallError> {
-        let Some(permit) = self.permit(dataset) else {
-            return Ok(());
-        };
-        self.chunk.parcels.push(packer.pack(permit, local, person, records)?);
-        self.chunk.records += records.len();
+    fn pack(&mut self, to: &Addressee, dataset: Dataset, records: &[StoredRecord]) -> Result<(), CallError> {
+        if let Some(parcel) = self.packer.pack(to, dataset, records)? {
+            self.chunk.parcels.push(parcel);
+            self.chunk.records += records.len();
+        }
         Ok(())
-    }
-
-    fn permit(&self, dataset: Dataset) -> Option<&ReleasePermit> {
-        let position = self.allowed.datasets.iter().position(|allowed| *allowed == dataset)?;
-        self.allowed.permits.get(position)
     }
 
     /// Logs the chunk, then sends it (log-before-release), while the next is packed; chunks leave in their order. Room is made first, so
@@ -316,7 +309,7 @@ impl<'a> Pull<'a> {
     async fn cancelled(&self, error: CallError) -> CallError {
         let reason = error.reason;
         let mut records: Vec<_> =
-            self.allowed.permits.iter().map(|permit| self.call.release(permit, &Subject::default())).collect();
+            self.allowed.permits.iter().map(|permit| self.call.release(permit, Subject::default())).collect();
         for record in &mut records {
             crate::transfer::not_sent(record, reason);
         }
@@ -327,15 +320,9 @@ impl<'a> Pull<'a> {
     }
 }
 
-/// Current records of people, and what opens them.
-async fn read<'a>(
-    call: &'a Call,
-    allowed: &Allowed,
-    store: &Store,
-    people: &[UnifiedAddressNumber],
-) -> Result<(Packer<'a>, ByPerson), CallError> {
+/// Current records of people.
+async fn read(allowed: &Allowed, store: &Store, people: &[UnifiedAddressNumber]) -> Result<ByPerson, CallError> {
     let work = async {
-        let packer = Packer::new(call, store, people).await?;
         let records = store.current_records(&allowed.permits, people).await?;
         let mut by_person = ByPerson::with_capacity(people.len());
         for record in records {
@@ -345,7 +332,7 @@ async fn read<'a>(
                 _ => of_person.push((record.dataset, vec![record])),
             }
         }
-        Ok((packer, by_person))
+        Ok(by_person)
     };
     work.instrument(tracing::info_span!("read")).await
 }

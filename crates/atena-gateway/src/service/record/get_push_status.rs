@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let permit = match call.hall.policy().authorize_push(&call.caller.system_id, dataset, call.hall.today()) {
         Ok(permit) => permit,
         Err(refusal) => {
-            let record = call.transfer(Some(dataset), &Subject::default());
+            let record = call.transfer(Some(dataset), Subject::default());
             return Err(call.refuse(refusal.into(), vec![record]).await);
         }
     };

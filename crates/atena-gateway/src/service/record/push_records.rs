@@ -1,7 +1,7 @@
 //! PushRecords: chunks of records. Each good record of a chunk becomes a new immutable revision; a chunk is one transaction with its
 //! transfer records, and its answer leaves after the commit (acknowledged-is-durable).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber};
@@ -21,7 +21,7 @@ use crate::convert::pension::{ParsedRecord, dataset_of, parse_record};
 use crate::convert::record_row;
 use crate::error::{CallError, Reason};
 use crate::log;
-use crate::transfer::{Subject, TransferRecord, refuse};
+use crate::transfer::{Heading, Subject, TransferRecord, refuse};
 
 /// Records in one chunk.
 const RECORDS_MAX: usize = 1000;
@@ -88,7 +88,7 @@ async fn may_they(call: &Call, records: &[v1::PushedRecord]) -> Result<HashMap<D
         match call.hall.policy().authorize_push(&call.caller.system_id, dataset, today) {
             Ok(permit) => permits.insert(dataset, permit),
             Err(refusal) => {
-                let record = call.transfer(Some(dataset), &Subject::default());
+                let record = call.transfer(Some(dataset), Subject::default());
                 return Err(call.refuse(refusal.into(), vec![record]).await);
             }
         };
@@ -108,7 +108,7 @@ struct Item {
 }
 
 /// The person and dataset that share one transfer record.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Place {
     local: Option<LocalAddressNumber>,
     dataset: Option<Dataset>,
@@ -141,7 +141,8 @@ async fn store(call: &Call, prepared: Prepared) -> Result<Vec<v1::PushResult>, C
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         call.hall.metrics.records(count, call.caller.system_id.as_str(), dataset.as_str(), "inbound");
     }
-    Ok(items.into_iter().enumerate().map(|(index, item)| told(index, item, &transfer_ids)).collect())
+    let told = items.into_iter().zip(transfer_ids).enumerate().map(|(index, (item, id))| told(index, item, id));
+    Ok(told.collect())
 }
 
 /// A record with everything of its own checked, every violation at once.
@@ -297,25 +298,28 @@ async fn write(
     Ok(())
 }
 
-/// One transfer record for each person and dataset of the chunk: received where anything of it was good, refused otherwise.
+/// One transfer record for each person and dataset of the chunk: received where anything of it was good, refused otherwise. And for each
+/// item the id of its record.
 fn transfers(
     call: &Call,
     permits: &HashMap<Dataset, PushPermit>,
     people: &People,
     items: &[Item],
-) -> (Vec<TransferRecord>, BTreeMap<Place, Uuid>) {
-    let mut places: BTreeMap<Place, (TransferRecord, Sha256)> = BTreeMap::new();
+) -> (Vec<TransferRecord>, Vec<Uuid>) {
+    let mut headings: HashMap<Option<Dataset>, Arc<Heading>> = HashMap::new();
+    let mut of_place: HashMap<&Place, usize> = HashMap::with_capacity(items.len());
+    let mut records: Vec<(TransferRecord, Sha256)> = Vec::with_capacity(items.len());
+    let mut ids = Vec::with_capacity(items.len());
     for item in items {
-        let (transfer, digest) = places.entry(item.place.clone()).or_insert_with(|| {
+        let at = *of_place.entry(&item.place).or_insert(records.len());
+        if at == records.len() {
+            let dataset = item.place.dataset;
+            let heading = headings.entry(dataset).or_insert_with(|| Arc::new(heading(call, permits, dataset)));
             let subject = Subject { local_address_number: item.place.local.clone(), unified_address_number: None };
-            let mut transfer = call.transfer(item.place.dataset, &subject);
-            if let Some(permit) = item.place.dataset.and_then(|dataset| permits.get(&dataset)) {
-                transfer.affair = Some(permit.affair().as_str().into());
-                transfer.legal_basis = Some(permit.basis().into());
-                transfer.fields = call.hall.fields_of(permit.dataset());
-            }
-            (transfer, Sha256::new())
-        });
+            records.push((TransferRecord::under(heading, subject), Sha256::new()));
+        }
+        let Some((transfer, digest)) = records.get_mut(at) else { continue };
+        ids.push(transfer.transfer_id);
         match &item.verdict {
             Ok(verdict) => {
                 transfer.outcome = Outcome::Received;
@@ -329,25 +333,32 @@ fn transfers(
             Err(_) => {}
         }
     }
-    let ids = places.iter().map(|(place, (transfer, _))| (place.clone(), transfer.transfer_id)).collect();
-    let transfers = places
-        .into_values()
-        .map(|(mut transfer, digest)| {
-            if !transfer.records.is_empty() {
-                transfer.content_sha256 = Some(digest.finalize().into());
-            }
-            transfer
-        })
-        .collect();
-    (transfers, ids)
+    let transfers = records.into_iter().map(|(mut transfer, digest)| {
+        if !transfer.records.is_empty() {
+            transfer.content_sha256 = Some(digest.finalize().into());
+        }
+        transfer
+    });
+    (transfers.collect(), ids)
+}
+
+/// What the records of a chunk about one dataset have in common.
+fn heading(call: &Call, permits: &HashMap<Dataset, PushPermit>, dataset: Option<Dataset>) -> Heading {
+    let mut heading = call.heading(dataset);
+    if let Some(permit) = dataset.and_then(|dataset| permits.get(&dataset)) {
+        heading.affair = Some(permit.affair().as_str().into());
+        heading.legal_basis = Some(permit.basis().into());
+        heading.fields = call.hall.fields_of(permit.dataset());
+    }
+    heading
 }
 
 /// What the owner is told of one record.
-fn told(index: usize, item: Item, transfer_ids: &BTreeMap<Place, Uuid>) -> v1::PushResult {
-    let transfer_id = transfer_ids.get(&item.place).map(Uuid::to_string).unwrap_or_default();
+fn told(index: usize, item: Item, transfer_id: Uuid) -> v1::PushResult {
     let (outcome, error) = match item.verdict {
         Ok(verdict) => (verdict.outcome, None),
         Err(error) => (v1::PushOutcome::Rejected, Some(error.into_item(index))),
     };
+    let transfer_id = transfer_id.to_string();
     v1::PushResult { record_key: item.record_key, revision: item.revision, outcome: outcome.into(), error, transfer_id }
 }

@@ -105,7 +105,7 @@ async fn page(
 
 /// Records the query itself; the answer leaves after that.
 async fn log_query(call: &Call, subject: &Subject) -> Result<(), CallError> {
-    let mut record = call.transfer(None, subject);
+    let mut record = call.transfer(None, subject.clone());
     record.outcome = Outcome::Released;
     call.log_release(vec![record]).await
 }

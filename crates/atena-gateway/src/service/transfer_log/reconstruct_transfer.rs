@@ -7,16 +7,15 @@ use std::sync::Arc;
 use atena_domain::{Dataset, RecordKey, SystemId, UnifiedAddressNumber};
 use atena_ledger::{Direction, Outcome};
 use atena_policy::{FieldFilter, ReconstructPermit};
-use atena_proto::released::{ReleasedBody, ReleasedRecord};
 use atena_proto::v1;
 use atena_store::StoredRecord;
 use atena_vault::{PersonKey, SealContext};
-use bytes::Bytes;
-use prost::Message;
+use bytes::BytesMut;
 use uuid::Uuid;
 
 use crate::call::Call;
 use crate::convert::dataset::wire_dataset;
+use crate::convert::delivery::DeliveryWriter;
 use crate::convert::{hexadecimal, record_row};
 use crate::error::{CallError, Reason};
 use crate::log::search::{self, Found};
@@ -41,9 +40,9 @@ pub(crate) async fn run(
         return Err(damaged());
     }
     let mut record =
-        call.transfer(found.shape.dataset.as_deref().and_then(|name| Dataset::parse(name).ok()), &found.subject());
+        call.transfer(found.shape.dataset.as_deref().and_then(|name| Dataset::parse(name).ok()), found.subject());
     record.outcome = Outcome::Released;
-    record.fields = found.shape.fields.clone().into();
+    record.heading_mut().fields = found.shape.fields.clone().into();
     record.records = rows(details);
     record.content_sha256 = Some(digest);
     call.log_release(vec![record]).await?;
@@ -110,25 +109,21 @@ fn delivery(
 ) -> Result<Vec<u8>, CallError> {
     let receiver = SystemId::parse(&found.shape.system).map_err(|_| damaged())?;
     let dataset = wire_dataset(dataset);
-    let mut delivery = v1::Delivery {
-        local_address_number: details.local_address_number.clone().unwrap_or_default(),
-        dataset: dataset.into(),
-        transfer_id: Uuid::from_bytes(found.leaf.id).to_string(),
-        ..v1::Delivery::default()
+    let local = details.local_address_number.as_deref().unwrap_or_default();
+    let name = |record: &StoredRecord| {
+        call.hall.vault.pseudonym(&receiver, record.dataset, record.record_key.as_str())
     };
-    for record in records {
-        let record_id = call.hall.vault.pseudonym(&receiver, record.dataset, record.record_key.as_str());
-        if record.deleted {
-            delivery.tombstones.push(v1::Tombstone { record_id });
-        } else {
-            let mut filtered = Vec::new();
-            filter.apply(&open(key, record)?, &mut filtered).map_err(|_| damaged())?;
-            delivery
-                .records
-                .push(ReleasedRecord { record_id, body: ReleasedBody::new(dataset, Bytes::from(filtered)) });
-        }
+    let mut out = BytesMut::new();
+    let mut delivery = DeliveryWriter::begin(&mut out, local, dataset, &Uuid::from_bytes(found.leaf.id));
+    for record in records.iter().filter(|record| !record.deleted) {
+        let mut filtered = Vec::new();
+        filter.apply(&open(key, record)?, &mut filtered).map_err(|_| damaged())?;
+        delivery.record(&name(record), &filtered);
     }
-    Ok(delivery.encode_to_vec())
+    for record in records.iter().filter(|record| record.deleted) {
+        delivery.tombstone(&name(record));
+    }
+    Ok(out.to_vec())
 }
 
 fn open(key: &PersonKey, record: &StoredRecord) -> Result<Vec<u8>, CallError> {

@@ -1,0 +1,277 @@
+//! Many rows in one. Through sqlx a row of SQLite costs more on its way from SQLite's thread than it takes to be found: each of its values is
+//! copied by itself. So SQLite answers with one row that has every column's values end to end; PostgreSQL, whose rows arrive in one
+//! buffer anyway, answers with rows. Either way it is read here by row and column.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use bytes::Bytes;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+
+use super::row::Row;
+use super::sql::{Sql, Statement};
+use crate::error::StoreError;
+
+/// Stands between values in SQLite's answer (U+001F, the unit separator). Whatever has it as a part of a value is refused when it is read.
+const SEPARATOR: char = '\u{1f}';
+
+/// What a column holds. None of its values may be NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Integer,
+    Bytes,
+}
+
+/// A statement whose answer is a [`Batch`]; made by the `batch!` macro.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchSql {
+    pub(super) sql: Sql,
+    kinds: &'static [Kind],
+}
+
+/// Rows by column.
+pub(crate) enum Batch {
+    Columns { rows: usize, columns: Vec<Values> },
+    Rows(Vec<PgRow>),
+}
+
+/// One of the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchRow<'b> {
+    batch: &'b Batch,
+    row: usize,
+}
+
+/// The values of one column, end to end.
+pub(crate) enum Values {
+    Text { joined: String, ends: Vec<usize> },
+    Integer(Vec<i64>),
+    Bytes { joined: Bytes, ends: Vec<usize> },
+}
+
+/// `batch!(select text "a", integer "b", bytes "c"; all " FROM t WHERE …")`: the columns with their kinds, then parts as in `sql!`; for a statement
+/// about each value of a long list, `batch!(each "$3::text[]" select …)`.
+macro_rules! batch {
+    ($(each $list:literal)? select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
+        $crate::engine::BatchSql::new(
+            $crate::engine::sql!(
+                $(each $list)? sqlite "SELECT count(*), " postgres "SELECT " $kind $column $(all ", " $more $next)* $($part $text)+
+            ),
+            &[$crate::engine::batch!(@kind $kind) $(, $crate::engine::batch!(@kind $more))*],
+        )
+    };
+    (@kind text) => { $crate::engine::Kind::Text };
+    (@kind integer) => { $crate::engine::Kind::Integer };
+    (@kind bytes) => { $crate::engine::Kind::Bytes };
+}
+pub(crate) use batch;
+
+// === impl BatchSql ===
+
+impl BatchSql {
+    pub(crate) const fn new(sql: Sql, kinds: &'static [Kind]) -> Self {
+        Self { sql, kinds }
+    }
+
+    /// The statement about one municipality, which is its first parameter.
+    pub(crate) fn about<'q>(&self, municipality: &'q str) -> Statement<'q> {
+        Statement::about(municipality, self.sql)
+    }
+
+    /// What was answered.
+    pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
+        let mut of_postgres = Vec::new();
+        for row in rows {
+            match row {
+                Row::Sqlite(row) => return self.columns(&row),
+                Row::Postgres(row) => of_postgres.push(row),
+            }
+        }
+        Ok(Batch::Rows(of_postgres))
+    }
+
+    fn columns(&self, row: &SqliteRow) -> Result<Batch, StoreError> {
+        let rows = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+        if rows == 0 {
+            return Ok(Batch::Columns { rows, columns: Vec::new() });
+        }
+        let mut place = 1..;
+        let mut next = || place.next().unwrap_or_default();
+        let columns = self.kinds.iter().map(|kind| {
+            Ok(match kind {
+                Kind::Text => {
+                    let joined: String = row.try_get(next())?;
+                    Values::Text { ends: ends(&joined, rows)?, joined }
+                }
+                Kind::Integer => Values::Integer(integers(row.try_get(next())?, rows)?),
+                Kind::Bytes => {
+                    let lengths = integers(row.try_get(next())?, rows)?;
+                    let joined: Vec<u8> = row.try_get(next())?;
+                    let mut end = 0_usize;
+                    let ends: Option<Vec<_>> = lengths
+                        .into_iter()
+                        .map(|length| {
+                            end = end.checked_add(usize::try_from(length).ok()?)?;
+                            Some(end)
+                        })
+                        .collect();
+                    let ends = ends.filter(|_| end == joined.len()).ok_or(UNREADABLE)?;
+                    Values::Bytes { joined: Bytes::from(joined), ends }
+                }
+            })
+        });
+        Ok(Batch::Columns { rows, columns: columns.collect::<Result<_, StoreError>>()? })
+    }
+}
+
+const UNREADABLE: StoreError = StoreError::Unavailable("rows were not answered as they were asked for");
+
+/// Where each of so many values ends.
+fn ends(joined: &str, rows: usize) -> Result<Vec<usize>, StoreError> {
+    let mut ends = Vec::with_capacity(rows);
+    ends.extend(joined.match_indices(SEPARATOR).map(|(at, _)| at));
+    ends.push(joined.len());
+    if ends.len() == rows { Ok(ends) } else { Err(UNREADABLE) }
+}
+
+fn integers(joined: &str, rows: usize) -> Result<Vec<i64>, StoreError> {
+    let mut values = Vec::with_capacity(rows);
+    for value in joined.split(SEPARATOR) {
+        values.push(value.parse().map_err(|_| UNREADABLE)?);
+    }
+    if values.len() == rows { Ok(values) } else { Err(UNREADABLE) }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// The rows in order.
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
+        let rows = match self {
+            Self::Columns { rows, .. } => *rows,
+            Self::Rows(rows) => rows.len(),
+        };
+        (0..rows).map(|row| BatchRow { batch: self, row })
+    }
+
+    /// The rows as a map.
+    pub(crate) fn into_map<K: Eq + Hash, V>(
+        self,
+        read: impl Fn(BatchRow<'_>) -> Result<(K, V), StoreError>,
+    ) -> Result<HashMap<K, V>, StoreError> {
+        self.rows().map(read).collect()
+    }
+}
+
+// === impl BatchRow ===
+
+impl<'b> BatchRow<'b> {
+    /// A text.
+    pub(crate) fn text(self, column: usize) -> Result<&'b str, StoreError> {
+        match self.batch {
+            Batch::Columns { columns, .. } => match columns.get(column) {
+                Some(Values::Text { joined, ends }) => {
+                    let start = self.start(ends, SEPARATOR.len_utf8())?;
+                    joined.get(start..*ends.get(self.row).ok_or(UNREADABLE)?).ok_or(UNREADABLE)
+                }
+                _ => Err(UNREADABLE),
+            },
+            Batch::Rows(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
+        }
+    }
+
+    /// An integer.
+    pub(crate) fn integer(self, column: usize) -> Result<i64, StoreError> {
+        match self.batch {
+            Batch::Columns { columns, .. } => match columns.get(column) {
+                Some(Values::Integer(values)) => values.get(self.row).copied().ok_or(UNREADABLE),
+                _ => Err(UNREADABLE),
+            },
+            Batch::Rows(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
+        }
+    }
+
+    /// An integer that is never negative.
+    pub(crate) fn count(self, column: usize, table: &'static str) -> Result<u64, StoreError> {
+        u64::try_from(self.integer(column)?).map_err(|_| StoreError::Corrupt { table })
+    }
+
+    /// Bytes.
+    pub(crate) fn bytes(self, column: usize) -> Result<Bytes, StoreError> {
+        match self.batch {
+            Batch::Columns { columns, .. } => match columns.get(column) {
+                Some(Values::Bytes { joined, ends }) => {
+                    let (start, end) = (self.start(ends, 0)?, *ends.get(self.row).ok_or(UNREADABLE)?);
+                    Ok(joined.slice(start..end))
+                }
+                _ => Err(UNREADABLE),
+            },
+            Batch::Rows(rows) => {
+                Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.try_get::<&[u8], _>(column)?))
+            }
+        }
+    }
+
+    /// Exactly 32 bytes.
+    pub(crate) fn bytes32(self, column: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
+        self.bytes(column)?.as_ref().try_into().map_err(|_| StoreError::Corrupt { table })
+    }
+
+    /// Where this row's value starts: behind the one before it and what stands between them.
+    fn start(self, ends: &[usize], between: usize) -> Result<usize, StoreError> {
+        match self.row.checked_sub(1) {
+            None => Ok(0),
+            Some(before) => Ok(ends.get(before).ok_or(UNREADABLE)? + between),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_the_same_in_both_engines() {
+        const FIND: BatchSql = batch!(each "$2::text[]" select text "a", bytes "c"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
+        assert_eq!(
+            FIND.sql.sqlite,
+            "SELECT count(*), group_concat(a, char(31)), group_concat(length(c), char(31)), CAST(group_concat(c, '') AS BLOB) \
+             FROM t WHERE m = $1 AND a IN (SELECT value FROM json_each($2))"
+        );
+        assert_eq!(
+            FIND.sql.postgres,
+            "SELECT found.* FROM unnest($2::text[]) AS wanted (value) CROSS JOIN LATERAL \
+             (SELECT a, c FROM t WHERE m = $1 AND a = wanted.value OFFSET 0) AS found"
+        );
+        assert_eq!(FIND.kinds, [Kind::Text, Kind::Bytes]);
+    }
+
+    #[test]
+    fn a_value_with_the_separator_in_it_is_no_other_value() {
+        assert_eq!(ends("a\u{1f}bc\u{1f}", 3).unwrap(), [1, 4, 5]);
+        assert!(ends("a\u{1f}b", 1).is_err() && ends("a", 2).is_err());
+        assert_eq!(integers("1\u{1f}-2", 2).unwrap(), [1, -2]);
+        assert!(integers("1\u{1f}", 2).is_err() && integers("1", 2).is_err() && integers("x", 1).is_err());
+    }
+
+    #[test]
+    fn columns_are_read_by_row() {
+        let batch = Batch::Columns {
+            rows: 2,
+            columns: vec![
+                Values::Text { joined: "a\u{1f}".into(), ends: vec![1, 2] },
+                Values::Integer(vec![7, -1]),
+                Values::Bytes { joined: Bytes::from_static(b"xyz"), ends: vec![0, 3] },
+            ],
+        };
+        let [first, second] = <[_; 2]>::try_from(batch.rows().collect::<Vec<_>>()).ok().unwrap();
+        assert_eq!((first.text(0).unwrap(), second.text(0).unwrap()), ("a", ""));
+        assert_eq!((first.count(1, "t").unwrap(), second.integer(1).unwrap()), (7, -1));
+        assert_eq!((first.bytes(2).unwrap().as_ref(), second.bytes(2).unwrap().as_ref()), (&b""[..], &b"xyz"[..]));
+        assert!(first.text(1).is_err() && first.bytes(3).is_err() && first.integer(0).is_err());
+        assert!(second.count(1, "t").is_err() && second.bytes32(2, "t").is_err());
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
+use bytes::Bytes;
 use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
 
 use crate::engine::{EngineTransaction, Sql, Statement, sql};
@@ -18,14 +19,13 @@ pub(crate) const TILE_WIDTH: u64 = 256;
 
 /// One transfer, ready to be kept.
 pub struct LogEntry {
-    /// What it shares with others.
-    pub shape: Arc<RenderedShape>,
-    /// Its own part of the leaf.
-    pub leaf: Leaf,
+    shape: Arc<RenderedShape>,
+    leaf: Leaf,
+    hash: Hash,
     /// The person, where known.
-    pub person: Option<UnifiedAddressNumber>,
+    pub(crate) person: Option<UnifiedAddressNumber>,
     /// The details, sealed.
-    pub details: Vec<u8>,
+    pub(crate) details: Bytes,
 }
 
 /// A perfect subtree's root that becomes part of a stored tile: its tile level, tile, and root.
@@ -33,6 +33,25 @@ struct Completed {
     level: u8,
     tile: u64,
     root: Hash,
+}
+
+// === impl LogEntry ===
+
+impl LogEntry {
+    /// An entry of what it shares with others, its own part of the leaf, the person, where known, and the sealed details. Its hash is taken
+    /// here, so that nobody waits for it while the log is written.
+    ///
+    /// # Errors
+    /// [`StoreError::LeafRefused`]: a value may not stand in a leaf.
+    pub fn new(
+        shape: Arc<RenderedShape>,
+        leaf: Leaf,
+        person: Option<UnifiedAddressNumber>,
+        details: Bytes,
+    ) -> Result<Self, StoreError> {
+        let hash = leaf.hash(&shape, &mut Vec::with_capacity(512)).map_err(|_: LeafError| StoreError::LeafRefused)?;
+        Ok(Self { shape, leaf, hash, person, details })
+    }
 }
 
 // === impl WriteTransaction ===
@@ -79,11 +98,9 @@ impl WriteTransaction {
         let first = index(frontier.size())?;
         let mut chunk = Chunk::default();
         let mut hashes = Vec::with_capacity(32 * entries.len());
-        let mut text = Vec::with_capacity(512);
         for entry in entries {
-            let hash = entry.leaf.hash(&entry.shape, &mut text).map_err(|_: LeafError| StoreError::LeafRefused)?;
-            hashes.extend_from_slice(&hash.0);
-            frontier.push(hash, |level, index, root| {
+            hashes.extend_from_slice(&entry.hash.0);
+            frontier.push(entry.hash, |level, index, root| {
                 // Every eighth level is a level of tiles; level 0 is kept with the leaves.
                 if level >= 8 && level % 8 == 0 {
                     completed.push(Completed { level: level / 8, tile: index / TILE_WIDTH, root });

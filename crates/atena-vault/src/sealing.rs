@@ -103,19 +103,22 @@ impl Cipher {
         Some(())
     }
 
-    fn open(&self, nonce: &[u8], aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    /// Replaces `content` by what was sealed.
+    fn open(&self, nonce: &[u8], aad: &[u8], sealed: &[u8], content: &mut Vec<u8>) -> Option<()> {
+        content.clear();
         match self {
             Self::Xaes(cipher) => {
-                cipher.decrypt(&nonce.try_into().ok()?, Payload { msg: sealed, aad }).ok().map(Zeroizing::new)
+                let opened = cipher.decrypt(&nonce.try_into().ok()?, Payload { msg: sealed, aad }).ok()?;
+                content.extend_from_slice(&opened);
             }
             Self::Aes(key) => {
                 let (ciphertext, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_LENGTH)?)?;
                 let nonce = aead::Nonce::try_assume_unique_for_key(nonce).ok()?;
-                let mut content = Zeroizing::new(vec![0; ciphertext.len()]);
-                key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, &mut content).ok()?;
-                Some(content)
+                content.resize(ciphertext.len(), 0);
+                key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, content).ok()?;
             }
         }
+        Some(())
     }
 }
 
@@ -142,23 +145,36 @@ impl SealingKey {
     /// # Errors
     /// [`VaultError::TooLong`].
     pub fn seal(&self, context: &SealContext<'_>, content: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.seal_as(Purpose::Content, context, content)
+        let mut out = Vec::with_capacity(1 + 24 + content.len() + TAG_LENGTH);
+        self.seal_as(Purpose::Content, context, content, &mut out)?;
+        Ok(out)
     }
 
-    fn seal_as(&self, purpose: Purpose, context: &SealContext<'_>, content: &[u8]) -> Result<Vec<u8>, VaultError> {
+    /// As [`Self::seal`], to the end of `out`, where many values stand together.
+    ///
+    /// # Errors
+    /// As [`Self::seal`]; `out` may then end in part of it.
+    pub fn seal_to(&self, context: &SealContext<'_>, content: &[u8], out: &mut Vec<u8>) -> Result<(), VaultError> {
+        self.seal_as(Purpose::Content, context, content, out)
+    }
+
+    fn seal_as(
+        &self,
+        purpose: Purpose,
+        context: &SealContext<'_>,
+        content: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), VaultError> {
         let suite = self.cipher.suite();
-        let head = 1 + suite.nonce_length();
-        let mut out = Vec::with_capacity(head + content.len() + TAG_LENGTH);
-        out.resize(head, suite.byte());
+        out.push(suite.byte());
         let mut nonce = [0; 24];
         let nonce = &mut nonce[..suite.nonce_length()];
         // A generator in this thread (ChaCha12, seeded by the operating system again and again): asking the system itself for each nonce
         // takes as long as sealing.
         rand::rng().fill_bytes(nonce);
-        out[1..].copy_from_slice(nonce);
+        out.extend_from_slice(nonce);
         let aad = self.associated_data(purpose, context);
-        self.cipher.seal(nonce, &aad, content, &mut out).ok_or(VaultError::TooLong)?;
-        Ok(out)
+        self.cipher.seal(nonce, &aad, content, out).ok_or(VaultError::TooLong)
     }
 
     /// Opens what was sealed for this place. A personal number does not open this way.
@@ -166,7 +182,22 @@ impl SealingKey {
     /// # Errors
     /// [`VaultError::UnknownSuite`] or [`VaultError::DoesNotOpen`].
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        self.open_as(Purpose::Content, context, sealed)
+        let mut content = Zeroizing::new(Vec::with_capacity(sealed.len()));
+        self.open_as(Purpose::Content, context, sealed, &mut content)?;
+        Ok(content)
+    }
+
+    /// As [`Self::open`], into a buffer that takes one value after the other. What was in it is overwritten, not wiped.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the buffer then holds nothing of use.
+    pub fn open_to(
+        &self,
+        context: &SealContext<'_>,
+        sealed: &[u8],
+        content: &mut Vec<u8>,
+    ) -> Result<(), VaultError> {
+        self.open_as(Purpose::Content, context, sealed, content)
     }
 
     fn open_as(
@@ -174,7 +205,8 @@ impl SealingKey {
         purpose: Purpose,
         context: &SealContext<'_>,
         sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        content: &mut Vec<u8>,
+    ) -> Result<(), VaultError> {
         let (&byte, rest) = sealed.split_first().ok_or(VaultError::DoesNotOpen)?;
         let suite = self.cipher.suite();
         if byte != suite.byte() {
@@ -182,7 +214,7 @@ impl SealingKey {
         }
         let (nonce, ciphertext) = rest.split_at_checked(suite.nonce_length()).ok_or(VaultError::DoesNotOpen)?;
         let aad = self.associated_data(purpose, context);
-        self.cipher.open(nonce, &aad, ciphertext).ok_or(VaultError::DoesNotOpen)
+        self.cipher.open(nonce, &aad, ciphertext, content).ok_or(VaultError::DoesNotOpen)
     }
 
     /// Seals a personal number. Only [`Self::open_personal_number`] opens it again.
@@ -194,7 +226,9 @@ impl SealingKey {
         number: &PersonalNumber,
         context: &SealContext<'_>,
     ) -> Result<Vec<u8>, VaultError> {
-        self.seal_as(Purpose::PersonalNumber, context, number.digits().as_bytes())
+        let mut out = Vec::new();
+        self.seal_as(Purpose::PersonalNumber, context, number.digits().as_bytes(), &mut out)?;
+        Ok(out)
     }
 
     /// Opens a personal number, for a caller that the policy allows to use it.
@@ -216,7 +250,9 @@ impl SealingKey {
         context: &SealContext<'_>,
         sealed: &[u8],
     ) -> Result<PersonalNumber, VaultError> {
-        let digits = self.open_as(Purpose::PersonalNumber, context, sealed)?;
+        // Never moved while it grows: the digits are wiped where they stood.
+        let mut digits = Zeroizing::new(Vec::with_capacity(sealed.len()));
+        self.open_as(Purpose::PersonalNumber, context, sealed, &mut digits)?;
         PersonalNumber::from_digits(&digits).map_err(|_| VaultError::DoesNotOpen)
     }
 

@@ -7,6 +7,7 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Leaf, LeafShape, RenderedShape, Salts, commit_content, commit_details, commit_subject};
 use atena_store::{LogEntry, StoreError};
 use atena_vault::{PersonKey, SealingKey, Vault, WrappedKey};
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::details::{encode_details, place};
@@ -37,7 +38,8 @@ pub(crate) fn entries(
     vault.fill_random(&mut seeds).map_err(|_| StoreError::LeafRefused)?;
     let mut shape: Option<(&Arc<Heading>, Arc<RenderedShape>)> = None;
     let mut encoded = Vec::with_capacity(256);
-    let mut entries = Vec::with_capacity(records.len());
+    let mut sealed = Vec::with_capacity(256 * records.len());
+    let mut prepared = Vec::with_capacity(records.len());
     let (seeds, _) = seeds.as_chunks::<32>();
     for (record, seed) in records.iter().zip(seeds) {
         let rendered = match shape {
@@ -53,11 +55,13 @@ pub(crate) fn entries(
         };
         encoded.clear();
         let leaf = leaf(record, seed, &mut encoded);
-        let details = key.seal(&place(&leaf.id), &encoded).map_err(|_| StoreError::LeafRefused)?;
-        let person = person.filter(|_| own.is_some()).cloned();
-        entries.push(LogEntry { shape: rendered, leaf, person, details });
+        let start = sealed.len();
+        key.seal_to(&place(&leaf.id), &encoded, &mut sealed).map_err(|_| StoreError::LeafRefused)?;
+        prepared.push((rendered, leaf, person.filter(|_| own.is_some()).cloned(), start..sealed.len()));
     }
-    Ok(entries)
+    let sealed = Bytes::from(sealed);
+    let entry = |(shape, leaf, person, details)| LogEntry::new(shape, leaf, person, sealed.slice(details));
+    prepared.into_iter().map(entry).collect()
 }
 
 /// The leaf of a record; the details it commits to are appended to `encoded`.

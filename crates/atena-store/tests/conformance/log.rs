@@ -29,7 +29,7 @@ fn shape(system: &str) -> Arc<RenderedShape> {
     Arc::new(shape.render().unwrap())
 }
 
-fn entry(number: u64) -> LogEntry {
+fn leaf(number: u64) -> (Arc<RenderedShape>, Leaf) {
     let leaf = Leaf {
         id: *Uuid::from_u64_pair(number, 7).as_bytes(),
         // Every third one is from a clock that was set back.
@@ -42,13 +42,22 @@ fn entry(number: u64) -> LogEntry {
         content: Hash([2; 32]),
         details: Hash([3; 32]),
     };
-    let person = UnifiedAddressNumber::from_body(1 + number % 5).ok();
-    LogEntry { shape: shape(if number.is_multiple_of(2) { "a" } else { "b" }), leaf, person, details: vec![0xdd; 20] }
+    (shape(if number.is_multiple_of(2) { "a" } else { "b" }), leaf)
 }
 
-fn hash(entry: &LogEntry) -> Hash {
-    let mut text = Vec::new();
-    entry.leaf.encode(&entry.shape, &mut text).unwrap();
+fn entry(number: u64) -> LogEntry {
+    let (shape, leaf) = leaf(number);
+    LogEntry::new(shape, leaf, person(number), vec![0xdd; 20].into()).unwrap()
+}
+
+fn person(number: u64) -> Option<UnifiedAddressNumber> {
+    UnifiedAddressNumber::from_body(1 + number % 5).ok()
+}
+
+/// The hash of a leaf's own text, taken by itself.
+fn hash(number: u64) -> Hash {
+    let ((shape, leaf), mut text) = (leaf(number), Vec::new());
+    leaf.encode(&shape, &mut text).unwrap();
     leaf_hash(&text)
 }
 
@@ -68,7 +77,7 @@ async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of
         let from = tree.size();
         assert_eq!(append(&store, from, count).await, from);
         for number in from..from + count {
-            let hash = hash(&entry(number));
+            let hash = hash(number);
             leaves.push(hash);
             tree.push(hash, |_, _, _| {});
         }
@@ -124,7 +133,7 @@ async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back(da
         assert_eq!(chunk.first_index + u64::try_from(place).unwrap(), number);
         let from = store.log_chunks_from(number, 1).await.unwrap();
         assert!((from[0].first_index..from[0].first_index + from[0].leaf_count).contains(&number));
-        assert_eq!(store.log_details(chunk.first_index).await.unwrap()[place].person, entry(number).person);
+        assert_eq!(store.log_details(chunk.first_index).await.unwrap()[place].person, person(number));
     }
     assert!(store.log_chunk_of(Uuid::from_u64_pair(5, 8)).await.unwrap().is_none());
 }

@@ -25,7 +25,14 @@ pub(super) struct Packer<'a> {
     releases: Vec<Release<'a>>,
     buffer: BytesMut,
     filtered: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// Buffers that take one record after the other.
+#[derive(Default)]
+struct Scratch {
     row: Vec<u8>,
+    content: Vec<u8>,
 }
 
 /// One permit of the call, and what is the same in everything released by it.
@@ -79,7 +86,7 @@ impl<'a> Packer<'a> {
             pseudonyms: call.hall.vault.pseudonyms(&call.caller.system_id, permit.dataset()),
             dataset: wire_dataset(permit.dataset()),
         });
-        Self { releases: releases.collect(), buffer: BytesMut::new(), filtered: Vec::new(), row: Vec::new() }
+        Self { releases: releases.collect(), buffer: BytesMut::new(), filtered: Vec::new(), scratch: Scratch::default() }
     }
 
     /// The content of a record as far as the rules let it through, in wire form; nothing for a dataset without a permit.
@@ -92,7 +99,7 @@ impl<'a> Packer<'a> {
             return Ok(Vec::new());
         };
         self.filtered.clear();
-        release.filter(key, record, &mut self.row, &mut self.filtered)?;
+        release.filter(key, record, &mut self.scratch, &mut self.filtered)?;
         Ok(self.filtered.clone())
     }
 
@@ -104,7 +111,7 @@ impl<'a> Packer<'a> {
         dataset: Dataset,
         records: &[StoredRecord],
     ) -> Result<Option<Parcel>, CallError> {
-        let Self { releases, buffer, filtered, row } = self;
+        let Self { releases, buffer, filtered, scratch } = self;
         let Some(release) = releases.iter().find(|release| release.permit.dataset() == dataset) else {
             return Ok(None);
         };
@@ -124,7 +131,7 @@ impl<'a> Packer<'a> {
         let mut delivery = DeliveryWriter::begin(buffer, local, release.dataset, &transfer.transfer_id);
         for record in records.iter().filter(|record| !record.deleted) {
             filtered.clear();
-            if let Err(error) = release.filter(to.key.as_ref(), record, row, filtered) {
+            if let Err(error) = release.filter(to.key.as_ref(), record, scratch, filtered) {
                 // What was written of it goes nowhere.
                 buffer.clear();
                 return Err(error);
@@ -147,7 +154,7 @@ impl Release<'_> {
         &self,
         key: Option<&Arc<PersonKey>>,
         record: &StoredRecord,
-        row: &mut Vec<u8>,
+        Scratch { row, content }: &mut Scratch,
         filtered: &mut Vec<u8>,
     ) -> Result<(), CallError> {
         let key = key.ok_or_else(|| {
@@ -157,8 +164,8 @@ impl Release<'_> {
         row.clear();
         put_record_row(record.dataset, &record.record_key, record.revision, row);
         let context = SealContext { table: "record", column: "sealed", row };
-        let content = key.open(&context, &record.sealed)?;
-        self.permit.filter().apply(&content, filtered).map_err(|error| {
+        key.open_to(&context, &record.sealed, content)?;
+        self.permit.filter().apply(content, filtered).map_err(|error| {
             tracing::error!(%error, "stored content is not in wire form");
             CallError::new(Reason::Internal, "stored data can't be read; nothing was released; tell the operator")
         })

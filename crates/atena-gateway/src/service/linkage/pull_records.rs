@@ -7,7 +7,7 @@ use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_proto::v1;
 use atena_store::{Change, Holding, Store, StoredRecord};
 use atena_vault::PersonKey;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
 use super::deliver::{Addressee, Packer, Parcel};
@@ -70,7 +70,7 @@ struct Pull<'a> {
     answers: &'a Answers<v1::PullRecordsResponse>,
     packer: Packer<'a>,
     chunk: Chunk,
-    /// The chunk before, on its way into the log and to the client.
+    /// The chunk before, on its way into the log and to the client, behind those before it. The room for answers bounds how many they are.
     leaving: Option<JoinHandle<Result<(), CallError>>>,
 }
 
@@ -257,8 +257,8 @@ impl<'a> Pull<'a> {
         Ok(())
     }
 
-    /// Logs the chunk, then sends it (log-before-release), while the next is packed; chunks leave in their order. Room is made first, so
-    /// that nothing is logged that the client won't take.
+    /// Logs the chunk, then sends it (log-before-release), while the next is packed and logged; chunks leave in their order. Room is made
+    /// first, so that nothing is logged that the client won't take.
     async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
         if !self.allowed.still(self.call) {
             self.sent().await?;
@@ -275,12 +275,13 @@ impl<'a> Pull<'a> {
             }
         };
         let next_cursor = Cursor::seal(self.call, &next, &self.allowed.permits)?;
-        self.sent().await?;
-        let call = Arc::clone(self.call);
+        let (call, before) = (Arc::clone(self.call), self.leaving.take());
         let work = async move {
-            if !transfers.is_empty() {
-                call.log_release(transfers).await?;
+            let logged = if transfers.is_empty() { Ok(()) } else { call.log_release(transfers).await };
+            if let Some(before) = before {
+                before.await.map_err(lost)??;
             }
+            logged?;
             room.send(Ok(v1::PullRecordsResponse { deliveries, next_cursor, complete }));
             Ok(())
         };
@@ -288,10 +289,9 @@ impl<'a> Pull<'a> {
         Ok(())
     }
 
-    /// Waits until the chunk that is being logged has left.
+    /// Waits until the chunks that are being logged have left.
     async fn sent(&mut self) -> Result<(), CallError> {
         let Some(leaving) = self.leaving.take() else { return Ok(()) };
-        let lost = |_| CallError::new(Reason::Internal, "a chunk could not be sent; tell the operator");
         leaving.await.map_err(lost)?
     }
 
@@ -318,6 +318,10 @@ impl<'a> Pull<'a> {
             Err(unlogged) => unlogged,
         }
     }
+}
+
+fn lost(_: JoinError) -> CallError {
+    CallError::new(Reason::Internal, "a chunk could not be sent; tell the operator")
 }
 
 /// Current records of people.

@@ -141,3 +141,72 @@ async fn a_cursor_is_worth_nothing_to_another_consumer_or_changed_or_under_other
     let anew = chunks(&town, pull(Vec::new(), 0)).await;
     assert!(!anew.is_empty(), "a full pull brings what the new rules allow");
 }
+
+/// Pages whose people are neighbours are read otherwise than pages whose people are scattered; nobody must notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_far_apart_and_neighbours_get_their_own_records_and_nothing_else() {
+    let town = Town::start();
+    let scattered = [0, 17, PEOPLE - 1];
+    for person in 0..PEOPLE {
+        let number = personal_number(7000 + person);
+        let mut systems = vec![("pension", format!("P{person}")), ("public-assistance", format!("A{person:02}"))];
+        if scattered.contains(&person) {
+            // In the opposite order of their numbers.
+            systems.push(("resident-tax", format!("T{:02}", PEOPLE - person)));
+        }
+        for (system, local) in systems {
+            assert!(town.register(system, registration(&local, Some(&number))).await.unwrap().error.is_none());
+        }
+    }
+    // Two records each, one of another kind, and nothing about every fifth.
+    let with_records = |person: &u64| !person.is_multiple_of(5);
+    let records = (0..PEOPLE).filter(with_records).flat_map(|p| {
+        let of = |key: &str| record(&format!("P{p}"), &format!("{key}{p}"), 1, Body::Qualification(qualification()));
+        let payment = one_of_each(&format!("P{p}")).swap_remove(1);
+        [of("Q"), of("R"), v1::PushedRecord { record_key: format!("Y{p}"), ..payment }]
+    });
+    town.push(records.collect()).await;
+
+    let held = async |system: &str, affair: &str| {
+        let request = v1::PullRecordsRequest { affair: affair.to_owned(), ..pull(Vec::new(), 0) };
+        let mut stream = town.linkage(system).pull_records(request).await.unwrap().into_inner();
+        let mut held: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+        while let Some(chunk) = stream.message().await.unwrap() {
+            for delivery in chunk.deliveries {
+                let datasets = delivery.records.iter().map(|record| i32::from(record.body.as_ref().unwrap().dataset()));
+                held.entry(delivery.local_address_number.clone()).or_default().extend(datasets);
+            }
+        }
+        held
+    };
+    let (payment, qualification) = (v1::Dataset::Payment.into(), v1::Dataset::Qualification.into());
+    let expected = |locals: Vec<String>| -> BTreeMap<_, _> {
+        locals.into_iter().map(|local| (local, vec![payment, qualification, qualification])).collect()
+    };
+    let neighbours = (0..PEOPLE).filter(with_records).map(|person| format!("A{person:02}")).collect();
+    assert_eq!(held("public-assistance", "生活保護事務").await, expected(neighbours));
+    let far_apart = scattered.into_iter().filter(with_records).map(|person| format!("T{:02}", PEOPLE - person));
+    assert_eq!(held("resident-tax", TAX).await, expected(far_apart.collect()));
+}
+
+/// A record that changed often is delivered as it is now, and only where the caller can see a difference from what it had.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_and_changed_back_leaves_no_trace_however_many_revisions_lie_between() {
+    let town = filled().await;
+    let cursor = chunks(&town, pull(Vec::new(), 0)).await.last().unwrap().next_cursor.clone();
+    let of_category = |revision: u64, insured_type: v1::InsuredType| {
+        let changed = v1::Qualification { insured_type: insured_type.into(), ..qualification() };
+        record("P1", "Q1", revision, Body::Qualification(changed))
+    };
+    let now = v1::InsuredType::try_from(qualification().insured_type).unwrap();
+    let other = if now == v1::InsuredType::Category3 { v1::InsuredType::Category2 } else { v1::InsuredType::Category3 };
+    // Several revisions of one record in one chunk, and more in others.
+    town.push(vec![of_category(2, other), of_category(3, now), of_category(4, other)]).await;
+    let there = chunks(&town, pull(cursor.clone(), 0)).await;
+    assert_eq!(there.iter().map(|chunk| chunk.deliveries.len()).sum::<usize>(), 1);
+    for revision in 5..9 {
+        town.push(vec![of_category(revision, if revision == 8 { now } else { other })]).await;
+    }
+    let back = chunks(&town, pull(cursor, 0)).await;
+    assert!(back.iter().all(|chunk| chunk.deliveries.is_empty()), "it is again what the caller had");
+}

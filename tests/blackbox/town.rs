@@ -310,6 +310,7 @@ impl Town {
             let (tls, target) = (tls.clone(), target.clone());
             async move {
                 let tcp = TcpStream::connect(target).await?;
+                tcp.set_nodelay(true)?;
                 let name = ServerName::try_from("localhost").unwrap();
                 Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
             }

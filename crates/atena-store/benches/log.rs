@@ -196,17 +196,17 @@ async fn bare(path: &std::path::Path, town: &Town, leaves: u64) -> Duration {
         query.push_values((done..).zip(&entries), |mut row, (number, entry)| {
             row.push_bind("132098")
                 .push_bind(i64::try_from(number).unwrap())
-                .push_bind(&entry.leaf.id[..])
-                .push_bind(i64::try_from(entry.leaf.requested_us).unwrap())
-                .push_bind(i64::try_from(entry.leaf.provided_us).unwrap())
+                .push_bind(&entry.leaf().id[..])
+                .push_bind(i64::try_from(entry.leaf().requested_us).unwrap())
+                .push_bind(i64::try_from(entry.leaf().provided_us).unwrap())
                 .push_bind("RELEASED")
                 .push_bind(1)
                 .push_bind(1)
-                .push_bind(&entry.leaf.subject.0[..])
-                .push_bind(&entry.leaf.content.0[..])
-                .push_bind(&entry.leaf.details.0[..])
-                .push_bind(entry.person.as_ref().unwrap().as_str())
-                .push_bind(entry.details.as_slice());
+                .push_bind(&entry.leaf().subject.0[..])
+                .push_bind(&entry.leaf().content.0[..])
+                .push_bind(&entry.leaf().details.0[..])
+                .push_bind(entry.person().unwrap().as_str())
+                .push_bind(entry.details());
         });
         query.build().execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
@@ -229,7 +229,7 @@ async fn answers(town: &Town) -> ((Duration, Duration), Duration) {
         let index = u64::from(number) * 2_654_435_761 % size;
         let leaf = {
             let mut text = Vec::new();
-            town.entry(index).leaf.encode(&town.shape, &mut text).unwrap();
+            town.entry(index).leaf().encode(&town.shape, &mut text).unwrap();
             atena_ledger::leaf_hash(&text)
         };
         let started = Instant::now();

@@ -1,9 +1,12 @@
 //! The feed of changes that incremental pulls follow.
 
+use std::collections::HashSet;
+
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 
-use crate::engine::{Sql, Statement, signed, sql};
+use crate::change_log::About;
+use crate::engine::{Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::people::person_in;
 use crate::records::{StoredRecord, datasets, stored_record};
@@ -66,7 +69,7 @@ impl Store {
         row.map_or(Ok(0), |row| row.count(0, "change_sequence"))
     }
 
-    /// What changed for the permits' caller, sequences after `after` up to `until`, in order, at most `limit`. Records of people who
+    /// What changed for the permits' caller, sequences after `after` up to `until`, in order, about `limit` at most. Records of people who
     /// were linked after `since` are left out: their [`Change::Linked`] stands for all of them.
     ///
     /// # Errors
@@ -76,48 +79,95 @@ impl Store {
         &self,
         permits: &[ReleasePermit],
         since: u64,
-        after: u64,
+        mut after: u64,
         until: u64,
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
-        // By what changed: without statistics SQLite may walk through the whole dataset instead.
-        const RECORDS: Sql = sql!(all "SELECT link.local_address_number, record.change_sequence, " stored "record"
-            all " FROM record"
-            sqlite " INDEXED BY record_by_change"
-            all " JOIN link"
-            sqlite " INDEXED BY link_of_person"
-            all " ON link.municipality_code = record.municipality_code \
-                AND link.unified_address_number = record.unified_address_number \
-            WHERE record.municipality_code = $1 AND link.municipality_code = $1 AND link.system_id = $2 \
-                AND record.change_sequence > $3 AND record.change_sequence <= $4 AND link.change_sequence <= $5 \
-                AND record.dataset" texts "$6"
-            all " ORDER BY record.change_sequence LIMIT $7");
-        const LINKS: Sql = sql!(all "SELECT change_sequence, local_address_number, unified_address_number FROM link \
-            WHERE municipality_code = $1 AND system_id = $2 AND change_sequence > $3 AND change_sequence <= $4 \
-            ORDER BY change_sequence LIMIT $5");
         let Some(permit) = permits.first() else {
             return Ok(Vec::new());
         };
-        let between = |sql| {
-            let statement = Statement::about(self.code(), sql).text(permit.caller().as_str());
-            statement.integer(signed(after)).integer(signed(until))
-        };
-        let records = between(RECORDS).integer(signed(since)).texts(datasets(permits)).integer(limit.into());
-        let mut found = Vec::new();
-        for row in &self.engine.fetch_all(&records).await? {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        loop {
+            let (mut records, mut links, mut last) = (HashSet::new(), HashSet::new(), after);
+            for entry in self.change_entries(after, until).await? {
+                last = entry.sequence;
+                match entry.about {
+                    About::Record(dataset) if datasets(permits).any(|permitted| permitted == dataset.as_str()) => {
+                        records.insert(entry.person);
+                    }
+                    About::Link(system) if system == *permit.caller() => {
+                        links.insert(entry.person);
+                    }
+                    About::Record(_) | About::Link(_) => {}
+                }
+                if records.len() + links.len() >= limit {
+                    break;
+                }
+            }
+            let mut found = self.changed_records(permits, &records, since, (after, last)).await?;
+            found.extend(self.new_links(permit, &links, (after, last)).await?);
+            if !found.is_empty() {
+                found.sort_by_key(Change::sequence);
+                return Ok(found);
+            }
+            if last == after {
+                return Ok(Vec::new());
+            }
+            after = last;
+        }
+    }
+
+    /// Records of these people, linked in the caller's system since `since` or before, whose newest revision is a change of this range.
+    async fn changed_records(
+        &self,
+        permits: &[ReleasePermit],
+        people: &HashSet<UnifiedAddressNumber>,
+        since: u64,
+        (after, last): (u64, u64),
+    ) -> Result<Vec<Change>, StoreError> {
+        const CHANGED: Sql = sql!(each "$3::text[]" all "SELECT link.local_address_number, record.change_sequence, " stored "record"
+            all " FROM link JOIN record ON record.municipality_code = link.municipality_code \
+                AND record.unified_address_number = link.unified_address_number \
+            WHERE link.municipality_code = $1 AND record.municipality_code = $1 AND link.system_id = $2 \
+                AND link.change_sequence <= $4 AND record.change_sequence > $5 AND record.change_sequence <= $6 \
+                AND record.dataset" texts "$7" all " AND link.unified_address_number" wanted "$3" done "");
+        let Some(permit) = permits.first() else { return Ok(Vec::new()) };
+        let changed = Statement::about(self.code(), CHANGED)
+            .text(permit.caller().as_str())
+            .texts(people.iter().map(UnifiedAddressNumber::as_str))
+            .integer(signed(since))
+            .integer(signed(after))
+            .integer(signed(last))
+            .texts(datasets(permits));
+        let change = |row: &Row| {
             let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("link"))?;
             let (sequence, stored) = (row.count(1, "record")?, stored_record(row, 2)?);
-            found.push(Change::Record { sequence, local_address_number: local, stored });
-        }
-        for row in &self.engine.fetch_all(&between(LINKS).integer(limit.into())).await? {
-            found.push(Change::Linked {
+            Ok(Change::Record { sequence, local_address_number: local, stored })
+        };
+        self.engine.fetch_all(&changed).await?.iter().map(change).collect()
+    }
+
+    async fn new_links(
+        &self,
+        permit: &ReleasePermit,
+        people: &HashSet<UnifiedAddressNumber>,
+        (after, last): (u64, u64),
+    ) -> Result<Vec<Change>, StoreError> {
+        const NEW: Sql = sql!(each "$3::text[]" all "SELECT change_sequence, local_address_number, unified_address_number FROM link \
+            WHERE municipality_code = $1 AND system_id = $2 AND change_sequence > $4 AND change_sequence <= $5 \
+                AND unified_address_number" wanted "$3" done "");
+        let new = Statement::about(self.code(), NEW)
+            .text(permit.caller().as_str())
+            .texts(people.iter().map(UnifiedAddressNumber::as_str))
+            .integer(signed(after))
+            .integer(signed(last));
+        let change = |row: &Row| {
+            Ok(Change::Linked {
                 sequence: row.count(0, "link")?,
                 local_address_number: LocalAddressNumber::parse(row.text(1)?).map_err(StoreError::corrupt("link"))?,
                 unified_address_number: person_in(row, 2, "link")?,
-            });
-        }
-        found.sort_by_key(Change::sequence);
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(found)
+            })
+        };
+        self.engine.fetch_all(&new).await?.iter().map(change).collect()
     }
 }

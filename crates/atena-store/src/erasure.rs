@@ -26,19 +26,18 @@ impl WriteTransaction {
             sql!(all "DELETE FROM personal_number WHERE municipality_code = $1 AND unified_address_number = $2");
         const RECORDS: Sql =
             sql!(all "DELETE FROM record WHERE municipality_code = $1 AND unified_address_number = $2");
-        const HISTORY: Sql =
-            sql!(all "DELETE FROM record_history WHERE municipality_code = $1 AND unified_address_number = $2");
         const CASES: Sql = sql!(all "DELETE FROM review_case \
             WHERE municipality_code = $1 AND (unified_address_number = $2 OR other_unified_address_number = $2)");
         const LOG: Sql =
             sql!(all "DELETE FROM log_person WHERE municipality_code = $1 AND unified_address_number = $2");
         const KEY: Sql =
             sql!(all "DELETE FROM person_key WHERE municipality_code = $1 AND unified_address_number = $2");
+        self.erase_history(person).await?;
         let code = self.municipality.as_str();
         for link in self.transaction.fetch_all(&Statement::about(code, OWN).text(person.as_str())).await? {
             self.transaction.execute(&Statement::about(code, VIEWS).text(link.text(0)?).text(link.text(1)?)).await?;
         }
-        for erase in [LINKS, NUMBERS, RECORDS, HISTORY, CASES, LOG, KEY] {
+        for erase in [LINKS, NUMBERS, RECORDS, CASES, LOG, KEY] {
             self.transaction.execute(&Statement::about(code, erase).text(person.as_str())).await?;
         }
         Ok(())

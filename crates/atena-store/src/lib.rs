@@ -25,6 +25,7 @@
 //! # }).unwrap();
 //! ```
 
+mod change_log;
 mod changes;
 mod database;
 mod engine;
@@ -39,6 +40,7 @@ mod log_index;
 mod log_read;
 mod log_retention;
 mod people;
+mod record_history;
 mod records;
 mod review;
 mod snapshot;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
-use bytes::Bytes;
 use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
+use bytes::Bytes;
 
 use crate::engine::{EngineTransaction, Sql, Statement, sql};
 use crate::error::StoreError;
@@ -22,10 +22,8 @@ pub struct LogEntry {
     shape: Arc<RenderedShape>,
     leaf: Leaf,
     hash: Hash,
-    /// The person, where known.
-    pub(crate) person: Option<UnifiedAddressNumber>,
-    /// The details, sealed.
-    pub(crate) details: Bytes,
+    person: Option<UnifiedAddressNumber>,
+    details: Bytes,
 }
 
 /// A perfect subtree's root that becomes part of a stored tile: its tile level, tile, and root.
@@ -51,6 +49,24 @@ impl LogEntry {
     ) -> Result<Self, StoreError> {
         let hash = leaf.hash(&shape, &mut Vec::with_capacity(512)).map_err(|_: LeafError| StoreError::LeafRefused)?;
         Ok(Self { shape, leaf, hash, person, details })
+    }
+
+    /// Its own part of the leaf.
+    #[must_use]
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// The person, where known.
+    #[must_use]
+    pub fn person(&self) -> Option<&UnifiedAddressNumber> {
+        self.person.as_ref()
+    }
+
+    /// The details, sealed.
+    #[must_use]
+    pub fn details(&self) -> &[u8] {
+        &self.details
     }
 }
 

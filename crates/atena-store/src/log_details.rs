@@ -16,9 +16,9 @@ pub struct StoredDetails {
 }
 
 pub(crate) fn pack_details(entries: &[LogEntry]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.details.len() + 20).sum());
+    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.details().len() + 20).sum());
     for entry in entries {
-        push(&mut out, entry.person.as_ref(), &entry.details);
+        push(&mut out, entry.person(), entry.details());
     }
     out
 }

@@ -8,11 +8,12 @@ use atena_vault::WrappedKey;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use bytes::Bytes;
+use crate::change_log::LINK;
 use crate::engine::{BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
+use bytes::Bytes;
 
 /// A person to add.
 pub struct NewPerson {
@@ -93,7 +94,10 @@ impl Store {
         system: &SystemId,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, LocalAddressNumber>, StoreError> {
-        self.engine.fetch_batch(&LINKS_BY_UNIFIED, &by_unified(self.code(), system, people)).await?.into_map(turned_link)
+        self.engine
+            .fetch_batch(&LINKS_BY_UNIFIED, &by_unified(self.code(), system, people))
+            .await?
+            .into_map(turned_link)
     }
 
     /// The wrapped data keys of people.
@@ -180,9 +184,10 @@ impl WriteTransaction {
         const BY_INDEX: BatchSql = batch!(each "$2::bytea[]" select bytes "blind_index", text "unified_address_number";
             all " FROM personal_number WHERE municipality_code = $1 AND blind_index" wanted_blob "$2" done "");
         let people = BY_INDEX.about(self.municipality.as_str()).blobs(indices.iter().map(<[u8; 32]>::as_slice));
-        self.transaction.fetch_batch(&BY_INDEX, &people).await?.into_map(|row| {
-            Ok((row.bytes32(0, "personal_number")?, person_of(row.text(1)?, "personal_number")?))
-        })
+        self.transaction
+            .fetch_batch(&BY_INDEX, &people)
+            .await?
+            .into_map(|row| Ok((row.bytes32(0, "personal_number")?, person_of(row.text(1)?, "personal_number")?)))
     }
 
     /// The blind indices of the current personal numbers of people who have one.
@@ -197,9 +202,10 @@ impl WriteTransaction {
         const CURRENT: BatchSql = batch!(each "$2::text[]" select text "unified_address_number", bytes "blind_index";
             all " FROM personal_number WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" wanted "$2" done "");
         let current = CURRENT.about(self.municipality.as_str()).texts(people.iter().map(UnifiedAddressNumber::as_str));
-        self.transaction.fetch_batch(&CURRENT, &current).await?.into_map(|row| {
-            Ok((person_of(row.text(0)?, "personal_number")?, row.bytes32(1, "personal_number")?))
-        })
+        self.transaction
+            .fetch_batch(&CURRENT, &current)
+            .await?
+            .into_map(|row| Ok((person_of(row.text(0)?, "personal_number")?, row.bytes32(1, "personal_number")?)))
     }
 
     /// Issues unified numbers: sequential, never twice, passing over every number that somebody has by migration.
@@ -219,7 +225,7 @@ impl WriteTransaction {
                 .map(UnifiedAddressNumber::from_body)
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| StoreError::NumbersExhausted)?;
-            let existing = self.existing_people(&candidates).await?;
+            let existing = self.people_among(&candidates).await?;
             issued.extend(candidates.into_iter().filter(|number| !existing.contains(number)));
         }
     }
@@ -234,6 +240,19 @@ impl WriteTransaction {
         self.take_bodies(count).await?;
         self.take_change_sequences(count).await?;
         Ok(())
+    }
+
+    /// Who has a number between the first and the last of these, which follow each other: migrated people, mostly nobody.
+    async fn people_among(
+        &mut self,
+        numbers: &[UnifiedAddressNumber],
+    ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
+        const AMONG: BatchSql = batch!(select text "unified_address_number"; all " FROM person \
+            WHERE municipality_code = $1 AND unified_address_number >= $2 AND unified_address_number <= $3");
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Ok(HashSet::new()) };
+        let among = AMONG.about(self.municipality.as_str()).text(first.as_str()).text(last.as_str());
+        let found = self.transaction.fetch_batch(&AMONG, &among).await?;
+        found.rows().map(|row| person_of(row.text(0)?, "person")).collect()
     }
 
     /// Which of these unified numbers somebody has.
@@ -335,7 +354,9 @@ impl WriteTransaction {
             .texts("local_address_number", links.iter().map(|link| link.local_address_number.as_str()))
             .texts("unified_address_number", links.iter().map(|link| link.unified_address_number.as_str()))
             .integers("change_sequence", (first..).take(links.len()));
-        self.transaction.insert(&rows).await
+        self.transaction.insert(&rows).await?;
+        let entries = links.iter().map(|link| (LINK, link.system_id.as_str(), &link.unified_address_number));
+        self.note_changes(first, entries).await
     }
 
     async fn take_bodies(&mut self, count: usize) -> Result<std::ops::Range<u64>, StoreError> {

@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
-use atena_policy::{PushPermit, ReconstructPermit, ReleasePermit};
+use atena_policy::{PushPermit, ReleasePermit};
 use jiff::Timestamp;
 
-use bytes::Bytes;
+use crate::change_log::RECORD;
 use crate::engine::{Batch, BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::people::{person_in, person_of};
 use crate::store::Store;
 use crate::write::WriteTransaction;
+use bytes::Bytes;
 
 /// A revision to add.
 pub struct NewRevision {
@@ -96,32 +97,6 @@ impl StoredRecord {
 // === impl Store ===
 
 impl Store {
-    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no longer there are left out.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.record.exact")]
-    pub async fn exact_revisions(
-        &self,
-        _permit: &ReconstructPermit,
-        dataset: Dataset,
-        rows: &[(RecordKey, u64)],
-    ) -> Result<Vec<StoredRecord>, StoreError> {
-        const EXACT: Sql = sql!(all "SELECT " stored "record"
-            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4 \
-            UNION ALL SELECT " stored "record_history"
-            all " FROM record_history WHERE municipality_code = $1 AND dataset = $2 AND record_key = $3 AND revision = $4");
-        let mut found = Vec::with_capacity(rows.len());
-        for (key, revision) in rows {
-            let exact = Statement::about(self.code(), EXACT)
-                .text(dataset.as_str())
-                .text(key.as_str())
-                .integer(signed(*revision));
-            found.extend(self.engine.fetch_optional(&exact).await?.map(|row| stored_record(&row, 0)).transpose()?);
-        }
-        Ok(found)
-    }
-
     /// The newest revisions of people's records in the permitted datasets, without those deleted; those of a
     /// person stand together, ordered by dataset and record key.
     ///
@@ -137,50 +112,11 @@ impl Store {
             select text "unified_address_number", text "dataset", text "record_key", integer "revision", bytes "sealed";
             all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
             all " AND unified_address_number" wanted "$3" done "");
-        let current = CURRENT
-            .about(self.code())
-            .texts(datasets(permits))
-            .texts(people.iter().map(UnifiedAddressNumber::as_str));
+        let current =
+            CURRENT.about(self.code()).texts(datasets(permits)).texts(people.iter().map(UnifiedAddressNumber::as_str));
         let mut records = current_records(&self.engine.fetch_batch(&CURRENT, &current).await?)?;
         records.sort_by(|one, other| one.place().cmp(&other.place()));
         Ok(records)
-    }
-
-    /// The newest revisions that were there at a change sequence, of records of the permitted datasets.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.record.as_of")]
-    pub async fn revisions_as_of(
-        &self,
-        permits: &[ReleasePermit],
-        keys: &[(Dataset, RecordKey)],
-        sequence: u64,
-    ) -> Result<HashMap<(Dataset, RecordKey), StoredRecord>, StoreError> {
-        const NEWEST: Sql = sql!(each "$3::text[]" all "SELECT " stored "record"
-            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3"
-            all " AND change_sequence <= $4" done "");
-        const FORMER: Sql = sql!(each "$3::text[]" all "SELECT " stored "history"
-            all " FROM record_history AS history WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3"
-            all " AND revision = (SELECT max(older.revision) FROM record_history AS older \
-                WHERE older.municipality_code = $1 AND older.dataset = $2 AND older.record_key = history.record_key \
-                AND older.change_sequence <= $4)" done "");
-        let mut found = HashMap::new();
-        for permit in permits {
-            let of_dataset = || keys.iter().filter(|(dataset, _)| *dataset == permit.dataset());
-            // What is newest now, if it was there already, hides what came before it.
-            for sql in [FORMER, NEWEST] {
-                let as_of = Statement::about(self.code(), sql)
-                    .text(permit.dataset().as_str())
-                    .texts(of_dataset().map(|(_, key)| key.as_str()))
-                    .integer(signed(sequence));
-                for row in &self.engine.fetch_all(&as_of).await? {
-                    let record = stored_record(row, 0)?;
-                    found.insert((record.dataset, record.record_key.clone()), record);
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// What is held of the permit's dataset.
@@ -223,9 +159,8 @@ impl WriteTransaction {
                 integer "deleted", bytes "content_mac"; all " FROM record"
             sqlite " INDEXED BY record_by_key"
             all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
-        let heads = HEADS.about(self.municipality.as_str())
-            .text(dataset.as_str())
-            .texts(keys.iter().map(RecordKey::as_str));
+        let heads =
+            HEADS.about(self.municipality.as_str()).text(dataset.as_str()).texts(keys.iter().map(RecordKey::as_str));
         self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {
             let head = RecordHead {
                 unified_address_number: person_of(row.text(1)?, "record")?,
@@ -237,47 +172,43 @@ impl WriteTransaction {
         })
     }
 
-    /// Adds revisions, each newer than those before it of its record; each takes a change sequence, in order. What was newest until
-    /// now goes into the history as it is.
+    /// Adds revisions, each newer than those before it of its record; each takes a change sequence, those of one record in order. What was newest
+    /// until now goes into the history as it is.
     ///
     /// # Errors
     /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision though it should have none.
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.insert")]
-    pub async fn insert_revisions(&mut self, revisions: &[NewRevision]) -> Result<(), StoreError> {
+    pub async fn insert_revisions<'r>(&mut self, revisions: &'r [NewRevision]) -> Result<(), StoreError> {
         if revisions.is_empty() {
             return Ok(());
         }
         let first = self.take_change_sequences(revisions.len()).await?;
-        let mut waiting: Vec<(i64, &NewRevision)> = (first..).zip(revisions).collect();
+        let (mut next, mut noted) = (first, Vec::with_capacity(revisions.len()));
+        let mut waiting: Vec<&NewRevision> = revisions.iter().collect();
         // A record can change once in one statement: its next revision goes with the next.
         while !waiting.is_empty() {
             let mut seen = HashSet::with_capacity(waiting.len());
-            let (now, later) =
-                waiting.into_iter().partition(|(_, revision)| seen.insert((revision.dataset, &revision.record_key)));
-            self.insert_newest(now).await?;
+            let (now, later): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|revision| seen.insert((revision.dataset, &revision.record_key)));
+            let (mut newer, new): (Vec<_>, Vec<_>) = now.into_iter().partition(|revision| revision.supersedes);
+            newer.sort_by_key(|revision| revision.dataset.as_str());
+            let mut numbered = |revisions: Vec<&'r NewRevision>| -> Vec<(i64, &'r NewRevision)> {
+                noted.extend(revisions.iter().copied());
+                let numbered: Vec<_> = (next..).zip(revisions).collect();
+                next += signed(numbered.len() as u64);
+                numbered
+            };
+            let (newer, new) = (numbered(newer), numbered(new));
+            for of_dataset in newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset) {
+                self.keep_former(of_dataset).await?;
+            }
+            self.transaction.insert(&rows_of(self.municipality.as_str(), &new)).await?;
+            self.transaction.insert(&rows_of(self.municipality.as_str(), &newer).on_conflict(BECOMES_NEWEST)).await?;
             waiting = later;
         }
-        Ok(())
-    }
-
-    async fn insert_newest(&mut self, revisions: Vec<(i64, &NewRevision)>) -> Result<(), StoreError> {
-        const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, dataset, record_key, revision, \
-                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) "
-            each "$3::text[]"
-            all "SELECT municipality_code, dataset, record_key, revision, unified_address_number, change_sequence, deleted, \
-                sealed, content_mac, stored_at \
-            FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
-        let mut superseded: HashMap<Dataset, Vec<&str>> = HashMap::new();
-        for (_, revision) in revisions.iter().filter(|(_, revision)| revision.supersedes) {
-            superseded.entry(revision.dataset).or_default().push(revision.record_key.as_str());
-        }
-        for (dataset, keys) in superseded {
-            let keep = Statement::about(self.municipality.as_str(), KEEP).text(dataset.as_str()).texts(keys);
-            self.transaction.execute(&keep).await?;
-        }
-        let (newer, first): (Vec<_>, Vec<_>) = revisions.into_iter().partition(|(_, revision)| revision.supersedes);
-        self.transaction.insert(&rows_of(self.municipality.as_str(), &first)).await?;
-        self.transaction.insert(&rows_of(self.municipality.as_str(), &newer).on_conflict(BECOMES_NEWEST)).await
+        let entries =
+            noted.iter().map(|revision| (RECORD, revision.dataset.as_str(), &revision.unified_address_number));
+        self.note_changes(first, entries).await
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) const LOG_HASHES: Table =
     Table { name: "log_chunk", key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 };
 
 /// Everything else that is not derived from another table.
-pub(crate) const CONTENT: [Table; 13] = [
+pub(crate) const CONTENT: [Table; 14] = [
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -87,10 +87,19 @@ pub(crate) const CONTENT: [Table; 13] = [
             ("stored_at", Integer),
         ],
     ),
+    Table {
+        name: "change_chunk",
+        key: &[("last_sequence", Integer)],
+        rest: &[("first_sequence", Integer), ("entries", Text)],
+        page_rows: 64,
+    },
     table(
         "record_history",
-        &[("dataset", Text), ("record_key", Text), ("revision", Integer)],
+        &[("superseded_by", Integer)],
         &[
+            ("dataset", Text),
+            ("record_key", Text),
+            ("revision", Integer),
             ("unified_address_number", Text),
             ("change_sequence", Integer),
             ("deleted", Integer),
@@ -193,6 +202,18 @@ mod tests {
                 columns.insert(format!("{name}.{}", rest.split_whitespace().next().unwrap()));
             }
         }
+        for dropped in schema.split("DROP TABLE ").skip(1) {
+            let dropped = dropped.split(';').next().unwrap();
+            columns.retain(|column| column.split('.').next() != Some(dropped));
+        }
+        for renamed in schema.split("ALTER TABLE ").skip(1) {
+            let Some((before, rest)) = renamed.split_once(" RENAME TO ") else { continue };
+            let now = rest.split(';').next().unwrap();
+            let of_table = |column: &String| column.split('.').next() == Some(before);
+            let (moved, kept): (BTreeSet<_>, BTreeSet<_>) = columns.into_iter().partition(of_table);
+            columns = kept;
+            columns.extend(moved.into_iter().map(|column| column.replacen(before, now, 1)));
+        }
         columns
     }
 
@@ -215,11 +236,13 @@ mod tests {
         for schema in [
             concat!(
                 include_str!("../migrations/sqlite/0001_schema.sql"),
-                include_str!("../migrations/sqlite/0002_key_state.sql")
+                include_str!("../migrations/sqlite/0002_key_state.sql"),
+                include_str!("../migrations/sqlite/0003_changes.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),
-                include_str!("../migrations/postgres/0002_key_state.sql")
+                include_str!("../migrations/postgres/0002_key_state.sql"),
+                include_str!("../migrations/postgres/0003_changes.sql")
             ),
         ] {
             assert_eq!(columns_of(schema), copied);

@@ -105,7 +105,8 @@ impl WriteTransaction {
             all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
                 WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
                 AND newest.local_address_number = view.local_address_number)" done "");
-        let heads = HEADS.about(self.municipality.as_str())
+        let heads = HEADS
+            .about(self.municipality.as_str())
             .text(system.as_str())
             .texts(locals.iter().map(LocalAddressNumber::as_str));
         self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {

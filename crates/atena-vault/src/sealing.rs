@@ -191,12 +191,7 @@ impl SealingKey {
     ///
     /// # Errors
     /// As [`Self::open`]; the buffer then holds nothing of use.
-    pub fn open_to(
-        &self,
-        context: &SealContext<'_>,
-        sealed: &[u8],
-        content: &mut Vec<u8>,
-    ) -> Result<(), VaultError> {
+    pub fn open_to(&self, context: &SealContext<'_>, sealed: &[u8], content: &mut Vec<u8>) -> Result<(), VaultError> {
         self.open_as(Purpose::Content, context, sealed, content)
     }
 

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn a_delivery_is_written_as_its_message_is_encoded() {
         let id = Uuid::now_v7();
-        for dataset in [v1::Dataset::Qualification, v1::Dataset::Payment, v1::Dataset::Exemption, v1::Dataset::Benefit] {
+        for dataset in [v1::Dataset::Qualification, v1::Dataset::Payment, v1::Dataset::Exemption, v1::Dataset::Benefit]
+        {
             for content in [&b""[..], &[b'x'; 200]] {
                 let mut out = BytesMut::from(&b"before"[..]);
                 let mut writer = DeliveryWriter::begin(&mut out, "T1", dataset, &id);

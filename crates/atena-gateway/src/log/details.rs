@@ -177,7 +177,9 @@ mod tests {
             operator_id: Some("op-1".into()),
             local_address_number: Some("T1".into()),
             unified_address_number: Some("000000000000019".into()),
-            records: [("A", 1), ("B", 1 << 40)].map(|(key, revision)| Row { record_key: key.into(), revision }).to_vec(),
+            records: [("A", 1), ("B", 1 << 40)]
+                .map(|(key, revision)| Row { record_key: key.into(), revision })
+                .to_vec(),
             content_sha256: vec![7; 32],
             request_id: Some("r".into()),
         };

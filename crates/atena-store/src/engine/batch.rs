@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_columns_are_the_same_in_both_engines() {
-        const FIND: BatchSql = batch!(each "$2::text[]" select text "a", bytes "c"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
+        const FIND: BatchSql =
+            batch!(each "$2::text[]" select text "a", bytes "c"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
         assert_eq!(
             FIND.sql.sqlite,
             "SELECT count(*), group_concat(a, char(31)), group_concat(length(c), char(31)), CAST(group_concat(c, '') AS BLOB) \

@@ -11,6 +11,9 @@ pub(crate) enum Column<'q> {
     MaybeText(Vec<Option<String>>),
     Integer(Vec<i64>),
     Bytes(Vec<&'q [u8]>),
+    /// The same in all rows, so it is bound once.
+    SameText(&'q str),
+    SameInteger(i64),
 }
 
 /// Rows to insert, column by column; the municipality is the first column of every table and is the same in all rows.
@@ -27,20 +30,39 @@ pub(crate) struct Insert<'q> {
 // === impl Column ===
 
 impl<'q> Column<'q> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Text(values) => values.len(),
-            Self::MaybeText(values) => values.len(),
-            Self::Integer(values) => values.len(),
-            Self::Bytes(values) => values.len(),
+    fn texts(values: Vec<&'q str>) -> Self {
+        match values.first() {
+            Some(first) if values.iter().all(|value| value == first) => Self::SameText(first),
+            _ => Self::Text(values),
         }
     }
 
-    fn array_type(&self) -> &'static str {
+    fn integers(values: Vec<i64>) -> Self {
+        match values.first() {
+            Some(first) if values.iter().all(|value| value == first) => Self::SameInteger(*first),
+            _ => Self::Integer(values),
+        }
+    }
+
+    /// How many values there are; `None` where one stands for all.
+    fn len(&self) -> Option<usize> {
+        match self {
+            Self::Text(values) => Some(values.len()),
+            Self::MaybeText(values) => Some(values.len()),
+            Self::Integer(values) => Some(values.len()),
+            Self::Bytes(values) => Some(values.len()),
+            Self::SameText(_) | Self::SameInteger(_) => None,
+        }
+    }
+
+    /// The type of the parameter on PostgreSQL.
+    fn parameter_type(&self) -> &'static str {
         match self {
             Self::Text(_) | Self::MaybeText(_) => "text[]",
             Self::Integer(_) => "bigint[]",
             Self::Bytes(_) => "bytea[]",
+            Self::SameText(_) => "text",
+            Self::SameInteger(_) => "bigint",
         }
     }
 }
@@ -53,7 +75,7 @@ impl<'q> Insert<'q> {
     }
 
     pub(crate) fn texts(self, name: &'static str, values: impl Iterator<Item = &'q str>) -> Self {
-        self.column(name, Column::Text(values.collect()))
+        self.column(name, Column::texts(values.collect()))
     }
 
     pub(crate) fn maybe_texts(self, name: &'static str, values: impl Iterator<Item = Option<String>>) -> Self {
@@ -61,7 +83,7 @@ impl<'q> Insert<'q> {
     }
 
     pub(crate) fn integers(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
-        self.column(name, Column::Integer(values.collect()))
+        self.column(name, Column::integers(values.collect()))
     }
 
     pub(crate) fn bytes(self, name: &'static str, values: impl Iterator<Item = &'q [u8]>) -> Self {
@@ -73,7 +95,7 @@ impl<'q> Insert<'q> {
     }
 
     pub(crate) fn column(mut self, name: &'static str, column: Column<'q>) -> Self {
-        debug_assert_eq!(column.len(), self.rows, "every column has a value for every row");
+        debug_assert!(column.len().is_none_or(|len| len == self.rows), "every column has a value for every row");
         self.names.push(name);
         self.columns.push(column);
         self
@@ -89,14 +111,20 @@ impl<'q> Insert<'q> {
         sql
     }
 
-    /// The statement for `rows` rows on SQLite.
+    /// The statement for `rows` rows on SQLite. Parameters: the municipality, then what is the same in all rows, then row by row the rest.
     pub(super) fn sqlite(&self, rows: usize) -> String {
         let mut sql = self.head();
         sql.push_str("VALUES ");
+        let (mut same, mut own) =
+            (2_usize.., 2 + self.columns.iter().filter(|column| column.len().is_none()).count()..);
+        let shared: Vec<Option<usize>> =
+            self.columns.iter().map(|column| if column.len().is_none() { same.next() } else { None }).collect();
         for row in 0..rows {
-            sql.push_str(if row == 0 { "(?" } else { ", (?" });
-            for _ in &self.names {
-                sql.push_str(", ?");
+            sql.push_str(if row == 0 { "(?1" } else { ", (?1" });
+            for shared in &shared {
+                let parameter = shared.or_else(|| own.next()).unwrap_or_default();
+                // Writing to a string does not fail.
+                let _ = write!(sql, ", ?{parameter}");
             }
             sql.push(')');
         }
@@ -107,14 +135,25 @@ impl<'q> Insert<'q> {
     /// The statement for all rows on PostgreSQL.
     pub(super) fn postgres(&self) -> String {
         let mut sql = self.head();
-        sql.push_str("SELECT $1, new.* FROM UNNEST(");
-        for (index, column) in self.columns.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            // Writing to a string does not fail.
-            let _ = write!(sql, "{comma}${}::{}", index + 2, column.array_type());
+        let (mut selected, mut unnested) = (String::new(), Vec::new());
+        for (place, column) in self.columns.iter().enumerate() {
+            let parameter = format!("${}::{}", place + 2, column.parameter_type());
+            match column.len() {
+                None => selected.extend([", ", &parameter]),
+                Some(_) => {
+                    let _ = write!(selected, ", new.c{place}");
+                    unnested.push((parameter, format!("c{place}")));
+                }
+            }
         }
-        sql.push_str(") AS new");
-        sql.push_str(self.conflict);
+        if unnested.is_empty() {
+            // One row, or as many that are all alike.
+            let _ = write!(sql, "SELECT $1{selected} FROM generate_series(1, {}){}", self.rows, self.conflict);
+            return sql;
+        }
+        let (parameters, names): (Vec<_>, Vec<_>) = unnested.into_iter().unzip();
+        let (parameters, names) = (parameters.join(", "), names.join(", "));
+        let _ = write!(sql, "SELECT $1{selected} FROM UNNEST({parameters}) AS new ({names}){}", self.conflict);
         sql
     }
 }
@@ -131,12 +170,35 @@ mod tests {
             .on_conflict(" ON CONFLICT DO NOTHING");
         assert_eq!(
             insert.sqlite(2),
-            "INSERT INTO link (municipality_code, system_id, change_sequence) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING"
+            "INSERT INTO link (municipality_code, system_id, change_sequence) VALUES (?1, ?2, ?3), (?1, ?4, ?5) ON CONFLICT DO NOTHING"
         );
         assert_eq!(
             insert.postgres(),
             "INSERT INTO link (municipality_code, system_id, change_sequence) \
-             SELECT $1, new.* FROM UNNEST($2::text[], $3::bigint[]) AS new ON CONFLICT DO NOTHING"
+             SELECT $1, new.c0, new.c1 FROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
+        );
+    }
+
+    #[test]
+    fn what_is_the_same_in_all_rows_is_bound_once() {
+        let insert = Insert::into("link", "132098", 2)
+            .texts("system_id", ["a", "a"].into_iter())
+            .integers("change_sequence", [1, 2].into_iter())
+            .integers("at", [7, 7].into_iter());
+        assert_eq!(
+            insert.sqlite(2),
+            "INSERT INTO link (municipality_code, system_id, change_sequence, at) VALUES (?1, ?2, ?4, ?3), (?1, ?2, ?5, ?3)"
+        );
+        assert_eq!(
+            insert.postgres(),
+            "INSERT INTO link (municipality_code, system_id, change_sequence, at) \
+             SELECT $1, $2::text, new.c1, $4::bigint FROM UNNEST($3::bigint[]) AS new (c1)"
+        );
+        let one = Insert::into("link", "132098", 1).texts("system_id", ["a"].into_iter());
+        assert_eq!(one.sqlite(1), "INSERT INTO link (municipality_code, system_id) VALUES (?1, ?2)");
+        assert_eq!(
+            one.postgres(),
+            "INSERT INTO link (municipality_code, system_id) SELECT $1, $2::text FROM generate_series(1, 1)"
         );
     }
 }

@@ -94,7 +94,11 @@ impl EngineTransaction {
         }
     }
 
-    pub(crate) async fn fetch_batch(&mut self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
+    pub(crate) async fn fetch_batch(
+        &mut self,
+        batch: &BatchSql,
+        statement: &Statement<'_>,
+    ) -> Result<Batch, StoreError> {
         batch.read(self.fetch_all(statement).await?)
     }
 

@@ -322,6 +322,8 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
             Column::MaybeText(values) => query.bind(values),
             Column::Integer(values) => query.bind(values),
             Column::Bytes(values) => query.bind(values),
+            Column::SameText(value) => query.bind(*value),
+            Column::SameInteger(value) => query.bind(*value),
         };
     }
     query.execute(connection).await?;
@@ -341,6 +343,7 @@ fn bound<'q>(mut query: Query<'q, Postgres, PgArguments>, values: &'q [Value<'_>
             Value::Bytes(value) => query.bind(*value),
             Value::Texts(values) => query.bind(values),
             Value::Blobs(values) => query.bind(values),
+            Value::Integers(values) => query.bind(values),
         };
     }
     query

@@ -73,6 +73,7 @@ pub(crate) enum Value<'q> {
     Bytes(&'q [u8]),
     Texts(Vec<&'q str>),
     Blobs(Vec<&'q [u8]>),
+    Integers(Vec<i64>),
 }
 
 /// A statement with its values. It can be sent again, to another connection.
@@ -118,11 +119,16 @@ impl<'q> Statement<'q> {
         self.with(Value::Blobs(values.into_iter().collect()))
     }
 
+    pub(crate) fn integers(self, values: impl IntoIterator<Item = i64>) -> Self {
+        self.with(Value::Integers(values.into_iter().collect()))
+    }
+
     /// Whether it looks for one of no values: then there is nothing to find, and nobody has to be asked.
     pub(super) fn finds_nothing(&self) -> bool {
         self.values.iter().any(|value| match value {
             Value::Texts(values) => values.is_empty(),
             Value::Blobs(values) => values.is_empty(),
+            Value::Integers(values) => values.is_empty(),
             Value::Text(_) | Value::MaybeText(_) | Value::Integer(_) | Value::Bytes(_) => false,
         })
     }
@@ -158,6 +164,12 @@ pub(super) fn json_texts(values: &[&str]) -> String {
     }
     json.push(']');
     json
+}
+
+/// Integers as a JSON array.
+pub(super) fn json_integers(values: &[i64]) -> String {
+    let texts: Vec<_> = values.iter().map(i64::to_string).collect();
+    format!("[{}]", texts.join(","))
 }
 
 /// Bytes as a JSON array of hexadecimal texts.
@@ -211,6 +223,7 @@ mod tests {
     fn lists_are_json_whatever_is_in_them() {
         assert_eq!(json_texts(&[]), "[]");
         assert_eq!(json_texts(&["A1", "a\"b\\c\n\u{1}", "宛名"]), "[\"A1\",\"a\\\"b\\\\c\\u000a\\u0001\",\"宛名\"]");
+        assert_eq!((json_integers(&[]).as_str(), json_integers(&[1, -2]).as_str()), ("[]", "[1,-2]"));
         assert_eq!(json_blobs(&[&[0, 255], &[]]), "[\"00FF\",\"\"]");
     }
 }

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection, Transaction}
 use super::WAIT_MAX;
 use super::insert::{Column, Insert, ROWS_OF_STATEMENT};
 use super::row::Row;
-use super::sql::{Statement, Value, json_blobs, json_texts};
+use super::sql::{Statement, Value, json_blobs, json_integers, json_texts};
 use crate::error::StoreError;
 
 /// Connections that read at the same time.
@@ -133,14 +133,22 @@ pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_
         while insert.rows - from >= rows {
             // Names of tables and columns are ours; every value is bound.
             let mut query = sqlx::query(AssertSqlSafe(std::sync::Arc::clone(&sql)));
+            query = query.bind(insert.municipality);
+            for column in &insert.columns {
+                query = match column {
+                    Column::SameText(value) => query.bind(*value),
+                    Column::SameInteger(value) => query.bind(*value),
+                    Column::Text(_) | Column::MaybeText(_) | Column::Integer(_) | Column::Bytes(_) => query,
+                };
+            }
             for row in from..from + rows {
-                query = query.bind(insert.municipality);
                 for column in &insert.columns {
                     query = match column {
                         Column::Text(values) => query.bind(values[row]),
                         Column::MaybeText(values) => query.bind(values[row].as_deref()),
                         Column::Integer(values) => query.bind(values[row]),
                         Column::Bytes(values) => query.bind(values[row]),
+                        Column::SameText(_) | Column::SameInteger(_) => query,
                     };
                 }
             }
@@ -167,6 +175,7 @@ fn bound<'q>(
             Value::Bytes(value) => query.bind(*value),
             Value::Texts(values) => query.bind(json_texts(values)),
             Value::Blobs(values) => query.bind(json_blobs(values)),
+            Value::Integers(values) => query.bind(json_integers(values)),
         };
     }
     query

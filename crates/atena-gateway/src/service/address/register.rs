@@ -182,8 +182,9 @@ async fn decide(
             created_at: call.requested_at,
         });
     }
-    let locals: Vec<_> =
-        planned.iter().map(|(candidate, _)| candidate.registration.local_address_number.clone()).collect();
+    // Who is new to the system has no view in it.
+    let known = planned.iter().filter(|(_, plan)| matches!(plan, Plan::Update { .. }));
+    let locals: Vec<_> = known.map(|(candidate, _)| candidate.registration.local_address_number.clone()).collect();
     let mut heads = transaction.views(&call.caller.system_id, &locals).await?;
 
     for (candidate, plan) in planned {

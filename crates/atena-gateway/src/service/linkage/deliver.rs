@@ -86,7 +86,12 @@ impl<'a> Packer<'a> {
             pseudonyms: call.hall.vault.pseudonyms(&call.caller.system_id, permit.dataset()),
             dataset: wire_dataset(permit.dataset()),
         });
-        Self { releases: releases.collect(), buffer: BytesMut::new(), filtered: Vec::new(), scratch: Scratch::default() }
+        Self {
+            releases: releases.collect(),
+            buffer: BytesMut::new(),
+            filtered: Vec::new(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// The content of a record as far as the rules let it through, in wire form; nothing for a dataset without a permit.

@@ -196,9 +196,9 @@ impl<'a> Pull<'a> {
                             gathered.push((to, records));
                         }
                     }
-                    Change::Record { local_address_number, stored, .. } => {
+                    Change::Record { sequence, local_address_number, stored } => {
                         let key = keys.get(&stored.unified_address_number);
-                        if self.visible(key, &stored, before.get(&(stored.dataset, stored.record_key.clone())))? {
+                        if self.visible(key, &stored, before.get(&sequence))? {
                             let to = (local_address_number, stored.unified_address_number.clone(), stored.dataset);
                             match gathered.iter_mut().find(|(place, _)| *place == to) {
                                 Some((_, records)) => records.push(stored),
@@ -218,21 +218,19 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// The revisions that the caller could have had at `since`.
+    /// The revisions that the caller could have had at `since`, by the changes that came after.
     async fn before(
         &self,
         store: &Store,
         changes: &[Change],
         since: u64,
-    ) -> Result<HashMap<(Dataset, atena_domain::RecordKey), StoredRecord>, CallError> {
-        let keys: Vec<_> = changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Record { stored, .. } => Some((stored.dataset, stored.record_key.clone())),
-                Change::Linked { .. } => None,
-            })
-            .collect();
-        Ok(store.revisions_as_of(&self.allowed.permits, &keys, since).await?)
+    ) -> Result<HashMap<u64, StoredRecord>, CallError> {
+        let of_records = |change: &Change| match change {
+            Change::Record { sequence, .. } => Some(*sequence),
+            Change::Linked { .. } => None,
+        };
+        let sequences: Vec<_> = changes.iter().filter_map(of_records).collect();
+        Ok(store.revisions_before(&self.allowed.permits, &sequences, since).await?)
     }
 
     /// Whether the caller can see a difference between what it could have had before and what is there now.

@@ -110,9 +110,7 @@ fn delivery(
     let receiver = SystemId::parse(&found.shape.system).map_err(|_| damaged())?;
     let dataset = wire_dataset(dataset);
     let local = details.local_address_number.as_deref().unwrap_or_default();
-    let name = |record: &StoredRecord| {
-        call.hall.vault.pseudonym(&receiver, record.dataset, record.record_key.as_str())
-    };
+    let name = |record: &StoredRecord| call.hall.vault.pseudonym(&receiver, record.dataset, record.record_key.as_str());
     let mut out = BytesMut::new();
     let mut delivery = DeliveryWriter::begin(&mut out, local, dataset, &Uuid::from_bytes(found.leaf.id));
     for record in records.iter().filter(|record| !record.deleted) {

@@ -1,0 +1,172 @@
+//! Former revisions of records. Each is kept under the change that superseded it, so the newest revision leads to the one before it, and that
+//! to the one before, by their own change sequences.
+
+use std::collections::HashMap;
+
+use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
+use atena_policy::{ReconstructPermit, ReleasePermit};
+
+use crate::engine::{Batch, BatchRow, BatchSql, Sql, Statement, batch, signed, sql};
+use crate::error::StoreError;
+use crate::people::person_of;
+use crate::records::{NewRevision, StoredRecord, datasets};
+use crate::store::Store;
+use crate::write::WriteTransaction;
+
+/// Former revisions by the changes that superseded them.
+const FORMER: BatchSql = batch!(each "$2::bigint[]"
+    select integer "superseded_by", integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
+        integer "revision", integer "deleted", bytes "sealed";
+    all " FROM record_history WHERE municipality_code = $1 AND superseded_by" wanted "$2" done "");
+
+// === impl Store ===
+
+impl Store {
+    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no longer there are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.record.exact")]
+    pub async fn exact_revisions(
+        &self,
+        _permit: &ReconstructPermit,
+        dataset: Dataset,
+        rows: &[(RecordKey, u64)],
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        const NEWEST: BatchSql = batch!(each "$3::text[]"
+            select integer "change_sequence", integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
+                integer "revision", integer "deleted", bytes "sealed";
+            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
+        let newest = NEWEST.about(self.code()).text(dataset.as_str()).texts(rows.iter().map(|(key, _)| key.as_str()));
+        let mut found: HashMap<(RecordKey, u64), StoredRecord> = HashMap::new();
+        let mut at = self.engine.fetch_batch(&NEWEST, &newest).await?;
+        loop {
+            let mut before = Vec::new();
+            for row in at.rows() {
+                let revision = Former::read(row)?;
+                let older = |(key, wanted): &(RecordKey, u64)| {
+                    *key == revision.record.record_key && *wanted < revision.record.revision
+                };
+                if rows.iter().any(older) {
+                    before.push(revision.sequence);
+                }
+                found.insert((revision.record.record_key.clone(), revision.record.revision), revision.record);
+            }
+            if before.is_empty() {
+                break;
+            }
+            at = self.superseded_by(&before).await?;
+        }
+        Ok(rows.iter().filter_map(|row| found.get(row).cloned()).collect())
+    }
+
+    /// What records were before changes that came after `since`: for each of these sequences the revision that was the newest at `since`, in the
+    /// permitted datasets; none where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.record.before")]
+    pub async fn revisions_before(
+        &self,
+        permits: &[ReleasePermit],
+        changes: &[u64],
+        since: u64,
+    ) -> Result<HashMap<u64, StoredRecord>, StoreError> {
+        let mut found = HashMap::new();
+        // By the sequence to go on from: that of the change asked about.
+        let mut asked: HashMap<u64, u64> = changes.iter().map(|change| (*change, *change)).collect();
+        while !asked.is_empty() {
+            let from: Vec<u64> = asked.keys().copied().collect();
+            let mut on = HashMap::new();
+            for row in self.superseded_by(&from).await?.rows() {
+                let former = Former::read(row)?;
+                let Some(change) = asked.get(&former.superseded_by).copied() else { continue };
+                if former.sequence > since {
+                    on.insert(former.sequence, change);
+                } else if datasets(permits).any(|permitted| permitted == former.record.dataset.as_str()) {
+                    found.insert(change, former.record);
+                }
+            }
+            asked = on;
+        }
+        Ok(found)
+    }
+
+    async fn superseded_by(&self, changes: &[u64]) -> Result<Batch, StoreError> {
+        let former = FORMER.about(self.code()).integers(changes.iter().map(|change| signed(*change)));
+        self.engine.fetch_batch(&FORMER, &former).await
+    }
+}
+
+// === impl WriteTransaction ===
+
+impl WriteTransaction {
+    /// Keeps the newest revisions of a dataset's records as former ones, before they are replaced by revisions with these change sequences, which
+    /// follow each other.
+    pub(crate) async fn keep_former(&mut self, replaced_by: &[(i64, &NewRevision)]) -> Result<(), StoreError> {
+        const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, superseded_by, dataset, record_key, revision, \
+                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) \
+            SELECT record.municipality_code, "
+            sqlite "$4 + wanted.key"
+            postgres "$4 + wanted.place - 1"
+            all ", record.dataset, record.record_key, record.revision, record.unified_address_number, record.change_sequence, \
+                record.deleted, record.sealed, record.content_mac, record.stored_at FROM "
+            sqlite "json_each($3) AS wanted CROSS JOIN record INDEXED BY record_by_key \
+                WHERE record.municipality_code = $1 AND record.dataset = $2 AND record.record_key = wanted.value"
+            postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record \
+                WHERE municipality_code = $1 AND dataset = $2 AND record_key = wanted.value OFFSET 0) AS record");
+        let Some((first, of_dataset)) = replaced_by.first() else { return Ok(()) };
+        let keep = Statement::about(self.municipality.as_str(), KEEP)
+            .text(of_dataset.dataset.as_str())
+            .texts(replaced_by.iter().map(|(_, revision)| revision.record_key.as_str()))
+            .integer(*first);
+        self.transaction.execute(&keep).await
+    }
+
+    /// Erases the former revisions of a person's records.
+    pub(crate) async fn erase_history(&mut self, person: &UnifiedAddressNumber) -> Result<(), StoreError> {
+        const NEWEST: Sql = sql!(all "SELECT change_sequence FROM record \
+            WHERE municipality_code = $1 AND unified_address_number = $2");
+        const ERASE: Sql = sql!(all "DELETE FROM record_history WHERE municipality_code = $1 AND superseded_by = $2 \
+            RETURNING change_sequence");
+        let code = self.municipality.as_str();
+        let newest = self.transaction.fetch_all(&Statement::about(code, NEWEST).text(person.as_str())).await?;
+        for row in newest {
+            let mut from = Some(row.integer(0)?);
+            while let Some(superseded_by) = from {
+                let former =
+                    self.transaction.fetch_optional(&Statement::about(code, ERASE).integer(superseded_by)).await?;
+                from = former.map(|row| row.integer(0)).transpose()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A former revision, the change that it was and the one that superseded it.
+struct Former {
+    superseded_by: u64,
+    sequence: u64,
+    record: StoredRecord,
+}
+
+// === impl Former ===
+
+impl Former {
+    fn read(row: BatchRow<'_>) -> Result<Self, StoreError> {
+        const TABLE: &str = "record_history";
+        let corrupt = StoreError::corrupt(TABLE);
+        Ok(Self {
+            superseded_by: row.count(0, TABLE)?,
+            sequence: row.count(1, TABLE)?,
+            record: StoredRecord {
+                unified_address_number: person_of(row.text(2)?, TABLE)?,
+                dataset: Dataset::parse(row.text(3)?).map_err(&corrupt)?,
+                record_key: RecordKey::parse(row.text(4)?).map_err(&corrupt)?,
+                revision: row.count(5, TABLE)?,
+                deleted: row.integer(6)? != 0,
+                sealed: row.bytes(7)?,
+            },
+        })
+    }
+}

@@ -2,6 +2,7 @@
 //! token over the connection of a console.
 
 use atena_domain::{OperatorId, SystemId};
+use atena_oidc::TokenRefused;
 use atena_policy::{AuditPermit, PERSON_CALLER, ReconstructPermit, Refusal, Role, RulesPermit};
 use jiff::Timestamp;
 use tonic::codegen::http::{Extensions, HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -10,7 +11,6 @@ use tonic::metadata::MetadataMap;
 use crate::door::{Named, Peer};
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
-use crate::people::TokenRefused;
 use crate::transfer::{OperatorProof, Text};
 
 /// Request metadata that carries the operator id (操作者ID).
@@ -52,7 +52,7 @@ pub(crate) struct Known {
 
 /// A caller that is refused before anything of the call is looked at.
 pub(crate) struct Unidentified {
-    pub(crate) known: Known,
+    pub(crate) known: Box<Known>,
     pub(crate) error: CallError,
 }
 
@@ -76,13 +76,13 @@ async fn identify_system(hall: &Hall, shown: &Shown, id: &str) -> Result<Caller,
     match (system.has_role(Role::Console), shown.tokens.is_empty()) {
         (false, true) => Ok(caller),
         (true, _) => sign_in(hall, shown, caller).await,
-        (false, false) => Err(Unidentified { known: caller.known(), error: token_misplaced() }),
+        (false, false) => Err(caller.refused(token_misplaced())),
     }
 }
 
 /// The person whose token comes through a console.
 async fn sign_in(hall: &Hall, shown: &Shown, console: Caller) -> Result<Caller, Unidentified> {
-    let refused = |error| Unidentified { known: console.known(), error };
+    let refused = |error| console.refused(error);
     let token = shown.token().map_err(refused)?;
     let token = hall.people.verify(token).await.map_err(|why| refused(not_signed_in(why)))?;
     let accounts = hall.people.accounts();
@@ -108,12 +108,11 @@ async fn sign_in(hall: &Hall, shown: &Shown, console: Caller) -> Result<Caller, 
 /// The person whose own certificate the connection showed.
 fn identify_person(hall: &Hall, shown: &Shown, id: &str) -> Result<Caller, Unidentified> {
     let id = OperatorId::parse(id).ok();
-    let known = |division: Option<&str>| Known {
-        system: PERSON_CALLER.into(),
-        division: division.map(Text::from),
-        operator: id.clone().map(|id| (id, OperatorProof::Certificate)),
+    let refused = |refusal: Refusal| {
+        let operator = id.clone().map(|id| (id, OperatorProof::Certificate));
+        let known = Known { system: PERSON_CALLER.into(), division: None, operator };
+        Unidentified { known: Box::new(known), error: refusal.into() }
     };
-    let refused = |refusal: Refusal| Unidentified { known: known(None), error: refusal.into() };
     let accounts = hall.people.accounts();
     let account = id.as_ref().ok_or(Refusal::CallerUnknown).and_then(|id| accounts.by_certificate(id, hall.today()));
     let account = account.map_err(refused)?;
@@ -122,11 +121,9 @@ fn identify_person(hall: &Hall, shown: &Shown, id: &str) -> Result<Caller, Unide
         proof: OperatorProof::Certificate,
         at: shown.peer.as_ref().map(Peer::proved_at),
     };
-    if !shown.tokens.is_empty() {
-        return Err(Unidentified { known: known(Some(account.division())), error: token_misplaced() });
-    }
     let system_id = SystemId::parse(PERSON_CALLER).map_err(|_| refused(Refusal::CallerUnknown))?;
-    Ok(Caller { system_id, division: account.division().to_owned(), person: Some(person) })
+    let caller = Caller { system_id, division: account.division().to_owned(), person: Some(person) };
+    if shown.tokens.is_empty() { Ok(caller) } else { Err(caller.refused(token_misplaced())) }
 }
 
 fn token_misplaced() -> CallError {
@@ -141,7 +138,10 @@ fn not_signed_in(why: TokenRefused) -> CallError {
             Reason::SignInUnavailable,
             "the provider of sign-ins does not answer, so nobody can be recognised; try again later",
         ),
-        _ => CallError::new(Reason::SignInRequired, "nobody is signed in here, or the sign-in has ended; sign in: atena login"),
+        _ => CallError::new(
+            Reason::SignInRequired,
+            "nobody is signed in here, or the sign-in has ended; sign in: atena login",
+        ),
     }
 }
 
@@ -158,12 +158,8 @@ impl Shown {
 
     /// The one token (RFC 6750 §2.1).
     fn token(&self) -> Result<&str, CallError> {
-        let bearer = |value: &'_ HeaderValue| -> Option<&str> {
-            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token)
-        };
         match self.tokens.as_slice() {
-            [one] => one.to_str().ok().and_then(|_| bearer(one)).ok_or_else(|| not_signed_in(TokenRefused::Malformed)),
+            [one] => bearer(one).ok_or_else(|| not_signed_in(TokenRefused::Malformed)),
             [] => Err(not_signed_in(TokenRefused::Absent)),
             _ => Err(not_signed_in(TokenRefused::Malformed)),
         }
@@ -172,8 +168,14 @@ impl Shown {
     /// Somebody who is in no registry, or revoked: named by the URI, and that only where the municipality's own authority vouched for it.
     fn unknown(&self, refusal: Refusal) -> Unidentified {
         let system = self.peer.as_ref().and_then(Peer::uri).unwrap_or("unknown").into();
-        Unidentified { known: Known { system, division: None, operator: None }, error: refusal.into() }
+        let known = Known { system, division: None, operator: None };
+        Unidentified { known: Box::new(known), error: refusal.into() }
     }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 // === impl Caller ===
@@ -188,12 +190,18 @@ impl Caller {
         }
     }
 
+    fn refused(&self, error: CallError) -> Unidentified {
+        Unidentified { known: Box::new(self.known()), error }
+    }
+
     /// The operator id of a call: of a person the account, which is proved; otherwise what the system tells, recorded and not trusted.
     pub(crate) fn operator(&self, metadata: &MetadataMap) -> Result<Option<OperatorId>, CallError> {
         let told = told_operator(metadata)?;
         match &self.person {
             None => Ok(told),
-            Some(person) if told.as_ref().is_none_or(|told| *told == person.account) => Ok(Some(person.account.clone())),
+            Some(person) if told.as_ref().is_none_or(|told| *told == person.account) => {
+                Ok(Some(person.account.clone()))
+            }
             Some(_) => Err(CallError::field(OPERATOR_METADATA, "must be left out, or be the account that signed in")),
         }
     }

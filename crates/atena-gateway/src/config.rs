@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atena_oidc::ProviderSettings;
 use atena_store::StoreOptions;
 use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
@@ -46,6 +47,12 @@ pub struct Config {
     /// When people may be erased.
     #[serde(default)]
     pub erasure: ErasureConfig,
+    /// The people who may sign in; without it nobody may.
+    #[serde(default)]
+    pub people: Option<PeopleConfig>,
+    /// The provider at which people sign in (OpenID Connect).
+    #[serde(default)]
+    pub oidc: Option<ProviderSettings>,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -102,6 +109,18 @@ pub struct ErasureConfig {
     pub after_death_days: u32,
     /// After moving out of the municipality (転出).
     pub after_moving_out_days: u32,
+}
+
+/// Who may sign in, and how long a sign-in is good.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeopleConfig {
+    /// The accounts (利用者登録簿).
+    pub file: PathBuf,
+    /// A sign-in at the provider ends after this, whatever its token says.
+    pub sign_in_age_max_s: u64,
+    /// Content is shown again (ReconstructTransfer) only to somebody who signed in no longer ago than this.
+    pub content_sign_in_age_max_s: u64,
 }
 
 /// What the monthly review (月次点検) calls unusual.
@@ -246,6 +265,12 @@ impl Config {
         ] {
             *path = folder.join(&*path);
         }
+        if let Some(people) = &mut config.people {
+            people.file = folder.join(&people.file);
+        }
+        if let Some(ca_file) = config.oidc.as_mut().and_then(|provider| provider.ca_file.as_mut()) {
+            *ca_file = folder.join(&*ca_file);
+        }
         if let Some(token) = &mut config.token {
             token.module = folder.join(&token.module);
             token.pin_file = folder.join(&token.pin_file);
@@ -310,6 +335,14 @@ impl Default for LogConfig {
 impl LogConfig {
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
+    }
+}
+
+// === impl PeopleConfig ===
+
+impl Default for PeopleConfig {
+    fn default() -> Self {
+        Self { file: PathBuf::from("people.toml"), sign_in_age_max_s: 36_000, content_sign_in_age_max_s: 600 }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use atena_domain::OperatorId;
-use atena_policy::{Accounts, PersonRole, Right};
+use atena_oidc::{Provider, TokenRefused, Verified};
+use atena_policy::{Accounts, PersonRole, Refusal, Right};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -22,17 +23,23 @@ use crate::service;
 /// Accounts and sign-ins of one municipality.
 pub(crate) struct People {
     accounts: ArcSwap<Accounts>,
+    provider: Option<Provider>,
+    sign_in_age_max: Duration,
     content_sign_in_age_max: Duration,
 }
+
+/// How far the clock of somebody who vouches may be ahead of ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 // === impl People ===
 
 impl People {
-    /// These accounts; without settings for people, nobody.
-    pub(crate) fn of(accounts: Accounts, settings: Option<&PeopleConfig>) -> Self {
-        let settings = settings.cloned().unwrap_or_default();
+    /// These accounts, and the provider at which they sign in unless they have certificates.
+    pub(crate) fn of(accounts: Accounts, provider: Option<Provider>, settings: &PeopleConfig) -> Self {
         Self {
             accounts: ArcSwap::from_pointee(accounts),
+            provider,
+            sign_in_age_max: Duration::from_secs(settings.sign_in_age_max_s),
             content_sign_in_age_max: Duration::from_secs(settings.content_sign_in_age_max_s),
         }
     }
@@ -45,6 +52,15 @@ impl People {
     /// Puts other accounts in force, for the next call on.
     pub(crate) fn change(&self, accounts: Accounts) {
         self.accounts.store(Arc::new(accounts));
+    }
+
+    /// What a sign-in token proves, if it is believed.
+    pub(crate) async fn verify(&self, token: &str) -> Result<Verified, TokenRefused> {
+        let provider = self.provider.as_ref().ok_or(TokenRefused::KeysUnavailable)?;
+        let now = clock::now();
+        let verified = provider.verify(token, now).await?;
+        let since = verified.signed_in_at.unwrap_or(verified.issued_at);
+        if recent(Some(since), now, self.sign_in_age_max) { Ok(verified) } else { Err(TokenRefused::TooOld) }
     }
 
     /// Whether a connection is that of a person who may sign in by certificate no more.
@@ -74,7 +90,7 @@ pub(crate) fn right(method: &str) -> Option<Right> {
 /// May this caller, if it is a person, call `method` at all? Content is shown only to who signed in a short while ago.
 pub(crate) fn may_call(hall: &Hall, caller: &Caller, method: &str, now: Timestamp) -> Result<(), CallError> {
     let Some(person) = &caller.person else { return Ok(()) };
-    let right = right(method).ok_or(atena_policy::Refusal::RoleRequired)?;
+    let right = right(method).ok_or(Refusal::RoleRequired)?;
     hall.people.accounts().authorize(&person.account, right, clock::japanese_day(now))?;
     if right == Right::Reconstruct && !recent(person.at, now, hall.people.content_sign_in_age_max) {
         return Err(CallError::new(
@@ -86,8 +102,11 @@ pub(crate) fn may_call(hall: &Hall, caller: &Caller, method: &str, now: Timestam
 }
 
 fn recent(signed_in_at: Option<Timestamp>, now: Timestamp, age_max: Duration) -> bool {
-    // What lies in the future (clocks differ a little) is recent; what nobody knows is not.
-    signed_in_at.is_some_and(|at| now.duration_since(at).unsigned_abs() <= age_max || at > now)
+    // What nobody knows is not recent.
+    signed_in_at.is_some_and(|at| {
+        let age = now.duration_since(at);
+        age.unsigned_abs() <= if age.is_negative() { CLOCK_SKEW } else { age_max }
+    })
 }
 
 /// Which call each role of people may make, one line each: what a role does not have is told as well.
@@ -119,7 +138,7 @@ mod tests {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let at = |seconds: i64| Some(Timestamp::from_second(1_800_000_000 + seconds).unwrap());
         let age = Duration::from_secs(600);
-        assert!(recent(at(-600), now, age) && recent(at(0), now, age) && recent(at(5), now, age));
-        assert!(!recent(at(-601), now, age) && !recent(None, now, age));
+        assert!(recent(at(-600), now, age) && recent(at(0), now, age) && recent(at(60), now, age));
+        assert!(!recent(at(-601), now, age) && !recent(at(61), now, age) && !recent(None, now, age));
     }
 }

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::call::{Call, Method};
-use crate::caller::Caller;
+use crate::caller::Known;
 use crate::clock;
-use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 
@@ -42,6 +41,8 @@ pub(crate) struct TransferRecord {
     pub(crate) division: Option<Text>,
     /// 操作者ID.
     pub(crate) operator_id: Option<Text>,
+    /// What the operator id stands on.
+    pub(crate) operator_proof: OperatorProof,
     /// 事務.
     pub(crate) affair: Option<Text>,
     /// The rule that allowed it.
@@ -70,6 +71,18 @@ pub(crate) struct TransferRecord {
     pub(crate) request_id: Option<Text>,
     /// SHA-256 of the rules in force.
     pub(crate) policy_hash: [u8; 32],
+}
+
+/// What an operator id stands on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OperatorProof {
+    /// A system told it; nothing proves it.
+    #[default]
+    Told,
+    /// The person's own certificate.
+    Certificate,
+    /// A sign-in at the provider.
+    SignIn,
 }
 
 /// Whom a transfer is about, as far as the gateway knows.
@@ -101,23 +114,18 @@ pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
     record.reason = Some(reason.as_str().to_owned());
 }
 
-/// The record of a call that no handler has heard. A caller that is in no registry, or revoked, is named by its URI, and that only
-/// where the municipality's own authority vouched for it.
+/// The record of a call that no handler has heard, of its caller as far as they are known.
 pub(crate) fn refused_unheard(
     hall: &Hall,
     method: Method,
-    caller: Option<&Caller>,
-    peer: Option<&Peer>,
+    known: Known,
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
     let mut record = blank(hall.policy_hash(), method, requested_at);
-    match caller {
-        Some(caller) => {
-            record.system_id = caller.system_id.as_str().into();
-            record.division = Some(caller.division.as_str().into());
-        }
-        None => record.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").into(),
+    (record.system_id, record.division) = (known.system, known.division);
+    if let Some((operator, proof)) = known.operator {
+        (record.operator_id, record.operator_proof) = (Some(operator.as_str().into()), proof);
     }
     refuse(&mut record, error.reason);
     record
@@ -141,6 +149,7 @@ fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> Tran
         system_id: Text::default(),
         division: None,
         operator_id: None,
+        operator_proof: OperatorProof::Told,
         affair: None,
         rule_id: None,
         rule_version: 0,
@@ -167,6 +176,7 @@ impl Call {
         record.system_id = self.caller.system_id.as_str().into();
         record.division = Some(self.caller.division.as_str().into());
         record.operator_id = self.operator.as_ref().map(|operator| operator.as_str().into());
+        record.operator_proof = self.caller.person.as_ref().map(|person| person.proof).unwrap_or_default();
         record.dataset = dataset;
         record.local_address_number = subject.local_address_number.as_ref().map(|number| number.as_str().into());
         record.unified_address_number = subject.unified_address_number.clone();

@@ -119,8 +119,7 @@ impl Provider {
         let issuer = self.settings.issuer.clone();
         let url = IssuerUrl::new(issuer.clone())
             .map_err(|_| ProviderError::Settings { key: "issuer", rule: "must be a URL" })?;
-        let send = |request| self.http.send(request);
-        CoreProviderMetadata::discover_async(url, &send).await.map_err(|error| match error {
+        CoreProviderMetadata::discover_async(url, &self.http).await.map_err(|error| match error {
             DiscoveryError::Request(source) => ProviderError::Http { issuer, source },
             _ => ProviderError::Metadata { issuer },
         })

@@ -116,10 +116,9 @@ impl SignIn {
         let client_id = ClientId::new(provider.settings.client_id.clone());
         let client =
             CoreClient::from_provider_metadata(self.metadata.clone(), client_id, None).set_redirect_uri(self.redirect);
-        let send = |request| provider.http.send(request);
         // What the provider answers may hold a token: nothing of it goes into an error.
         let exchange = client.exchange_code(code).map_err(|_| SignInError::NoToken)?.set_pkce_verifier(self.pkce);
-        let answer = exchange.request_async(&send).await.map_err(|_| SignInError::NoToken)?;
+        let answer = exchange.request_async(&provider.http).await.map_err(|_| SignInError::NoToken)?;
         let token = answer.id_token().ok_or(SignInError::NoToken)?;
         let token = IdToken(Zeroizing::new(token.to_string()));
         let verified = token::verify_answer(&provider.settings, &self.metadata, token.expose(), now, &self.nonce)?;

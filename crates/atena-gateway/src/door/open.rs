@@ -57,7 +57,8 @@ impl OpenConnections {
         let (number, cut) = (open.next, CancellationToken::new());
         open.next += 1;
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let connection = Connection { peer: peer.clone(), identity, chain, cut: cut.clone(), arriving: Arc::clone(&arriving) };
+        let connection =
+            Connection { peer: peer.clone(), identity, chain, cut: cut.clone(), arriving: Arc::clone(&arriving) };
         open.by_number.insert(number, connection);
         drop(open);
         Some(OpenPlace { open: self.clone(), number, cut, arriving })

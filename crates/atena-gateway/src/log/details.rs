@@ -9,6 +9,7 @@ use atena_vault::{PersonKey, SealContext, Vault};
 use prost::Message;
 
 use crate::error::{CallError, Reason};
+use crate::transfer::OperatorProof;
 
 /// The details of one transfer, in the form that is sealed and committed to.
 #[derive(Clone, PartialEq, Message)]
@@ -35,6 +36,9 @@ pub(crate) struct Details {
     /// The caller's request id.
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
+    /// What the operator id stands on: 0 it was told, 1 a certificate, 2 a sign-in at the provider.
+    #[prost(uint32, tag = "8")]
+    pub(crate) operator_proof: u32,
 }
 
 /// One row and its revision.
@@ -55,6 +59,15 @@ impl Details {
     /// The salts of this transfer's commitments.
     pub(crate) fn salts(&self) -> Option<Salts> {
         self.seed.as_slice().try_into().ok().map(|seed| Salts::from_seed(&seed))
+    }
+
+    /// What the operator id stands on; what nobody knows any more proves nothing.
+    pub(crate) fn operator_proof(&self) -> OperatorProof {
+        match self.operator_proof {
+            1 => OperatorProof::Certificate,
+            2 => OperatorProof::SignIn,
+            _ => OperatorProof::Told,
+        }
     }
 
     /// Opens details and checks them against the leaf; `None` where they were erased.
@@ -86,6 +99,15 @@ impl Details {
             && commit_subject(&salts.subject, subject) == leaf.subject
             && commit_content(&salts.content, &details.content_sha256) == leaf.content;
         if kept { Ok(Some(details)) } else { Err(damaged()) }
+    }
+}
+
+/// What [`Details::operator_proof`] reads.
+pub(super) fn proof_number(proof: OperatorProof) -> u32 {
+    match proof {
+        OperatorProof::Told => 0,
+        OperatorProof::Certificate => 1,
+        OperatorProof::SignIn => 2,
     }
 }
 

@@ -10,7 +10,7 @@ use atena_vault::{PersonKey, SealingKey, Vault, WrappedKey};
 use jiff::Timestamp;
 use prost::Message;
 
-use super::details::{Details, Row, place};
+use super::details::{self, Details, Row, place};
 use crate::transfer::TransferRecord;
 
 /// People whose key has to be fetched before their details can be sealed.
@@ -64,6 +64,7 @@ fn leaf(record: &TransferRecord, seed: &[u8; 32]) -> (Leaf, Vec<u8>) {
     let details = Details {
         seed: seed.to_vec(),
         operator_id: record.operator_id.as_deref().map(str::to_owned),
+        operator_proof: details::proof_number(record.operator_proof),
         local_address_number: record.local_address_number.as_deref().map(str::to_owned),
         unified_address_number: record.unified_address_number.as_ref().map(|person| person.as_str().to_owned()),
         records: record

@@ -47,8 +47,13 @@ impl Accounts {
     ///
     /// As [`Self::by_certificate`].
     pub fn by_subject(&self, subject: &str, today: Date) -> Result<&Account, Refusal> {
-        let named = |account: &&Account| account.oidc_subject.as_deref() == Some(subject);
-        in_force(self.by_id.values().find(named), today)
+        in_force(self.of_subject(subject), today)
+    }
+
+    /// The account of this subject, whether in force or not: for the record of a refusal.
+    #[must_use]
+    pub fn of_subject(&self, subject: &str) -> Option<&Account> {
+        self.by_id.values().find(|account| account.oidc_subject.as_deref() == Some(subject))
     }
 
     /// May this person do what needs `right`?

@@ -444,6 +444,17 @@ mod tests {
         let config = Config::parse(Config::default_text(), Path::new("/x")).unwrap();
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         assert_eq!(config.database_url, "sqlite:/x/atena.db");
+        let people = PeopleConfig { file: PathBuf::from("/x/people.toml"), ..PeopleConfig::default() };
+        assert_eq!(format!("{:?}", config.people), format!("{:?}", Some(people)));
+    }
+
+    #[test]
+    fn the_provider_in_the_sample_file_can_be_used_as_it_stands() {
+        let text = Config::default_text();
+        let section = text.split("\n# [oidc]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        let uncommented: String = section.lines().flat_map(|line| [line.strip_prefix("# ").unwrap(), "\n"]).collect();
+        let config = Config::parse(&format!("{text}\n[oidc]\n{uncommented}"), Path::new("/x")).unwrap();
+        assert_eq!(config.oidc.unwrap().issuer, "https://login.city.example");
     }
 
     #[test]

@@ -79,6 +79,6 @@ pub fn cursor(bytes: &[u8]) {
 
 /// Any certificate has one identity or none.
 pub fn certificate(bytes: &[u8]) {
-    let peer = Peer::from_certificate(&CertificateDer::from(bytes.to_vec()));
-    let _ = peer.system_id("132098");
+    let peer = Peer::from_certificate(&CertificateDer::from(bytes.to_vec()), jiff::Timestamp::UNIX_EPOCH);
+    let _ = peer.named("132098");
 }

@@ -137,7 +137,7 @@ def token_of(provider, subject, client_id="atena"):
     code = urllib.parse.parse_qs(urllib.parse.urlparse(location).query)["code"][0]
     form = urllib.parse.urlencode({
         "grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "client_id": client_id,
-        "code_verifier": verifier,
+        "code_verifier": verifier, "client_secret": "any",
     }).encode()
     import json
 

@@ -268,8 +268,10 @@ impl Config {
         if let Some(people) = &mut config.people {
             people.file = folder.join(&people.file);
         }
-        if let Some(ca_file) = config.oidc.as_mut().and_then(|provider| provider.ca_file.as_mut()) {
-            *ca_file = folder.join(&*ca_file);
+        if let Some(provider) = &mut config.oidc {
+            for file in [&mut provider.ca_file, &mut provider.client_secret_file].into_iter().flatten() {
+                *file = folder.join(&*file);
+            }
         }
         if let Some(token) = &mut config.token {
             token.module = folder.join(&token.module);

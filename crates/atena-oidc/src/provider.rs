@@ -1,6 +1,5 @@
 //! The provider: what it says of itself, its keys, and how old both may be.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,12 +92,6 @@ impl Provider {
         Ok(Self { settings, http, known: ArcSwapOption::empty(), asked: Mutex::new(None) })
     }
 
-    /// The authorities' file, for those who watch it.
-    #[must_use]
-    pub fn ca_file(&self) -> Option<&PathBuf> {
-        self.settings.ca_file.as_ref()
-    }
-
     /// Whether `token` is to be believed at `now`, and what it proves.
     ///
     /// # Errors
@@ -177,7 +170,13 @@ mod tests {
 
     fn settings() -> ProviderSettings {
         let (issuer, client_id) = ("http://127.0.0.1:1".to_owned(), "atena".to_owned());
-        ProviderSettings { issuer, client_id, ca_file: None, algorithms: vec![Algorithm::Rs256] }
+        ProviderSettings {
+            issuer,
+            client_id,
+            client_secret_file: None,
+            ca_file: None,
+            algorithms: vec![Algorithm::Rs256],
+        }
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub struct ProviderSettings {
     pub issuer: String,
     /// What this installation is called there: the audience of its tokens.
     pub client_id: String,
+    /// Its secret there, in a file of mode 0600, where the provider asks for one. Read at consoles, when somebody signs in; a gateway never
+    /// needs it.
+    #[serde(default)]
+    pub client_secret_file: Option<PathBuf>,
     /// The authorities whose certificates it shows (PEM); without it only a provider on this machine can be reached, in the clear.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,

@@ -1,12 +1,17 @@
 //! One sign-in in a browser: the code flow with PKCE.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
 use openidconnect::url::form_urlencoded;
 use openidconnect::{
-    AuthorizationCode, ClientId, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, TokenResponse as _,
+    AuthorizationCode, ClientId, ClientSecret, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    TokenResponse as _,
 };
 use zeroize::Zeroizing;
 
@@ -26,6 +31,7 @@ pub enum SignInFresh {
 pub struct SignIn {
     metadata: CoreProviderMetadata,
     redirect: RedirectUrl,
+    secret: Option<ClientSecret>,
     url: String,
     state: CsrfToken,
     nonce: Nonce,
@@ -38,6 +44,22 @@ pub enum SignInError {
     /// The provider.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The secret of this installation.
+    #[error("cannot read the secret in {path}: {source}")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A secret that others can read.
+    #[error("{path} can be read by others (mode {mode:o}); make it yours alone: chmod 600 {path}")]
+    SecretMode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The provider refused, or the person did.
     #[error("the provider refused the sign-in ({0})")]
     Refused(String),
@@ -63,6 +85,7 @@ impl Provider {
     /// # Errors
     /// [`SignInError`]: the provider does not answer, or not as it should.
     pub async fn begin(&self, redirect: &str, fresh: SignInFresh) -> Result<SignIn, SignInError> {
+        let secret = self.settings.client_secret_file.as_deref().map(secret).transpose()?;
         let metadata = self.ask().await?;
         let settings = |_| ProviderError::Settings { key: "client_id", rule: "can't be used with this address" };
         let redirect = RedirectUrl::new(redirect.to_owned()).map_err(settings)?;
@@ -79,7 +102,7 @@ impl Provider {
             SignInFresh::Now => request.set_max_age(Duration::ZERO).add_prompt(CoreAuthPrompt::Login),
         };
         let (url, state, nonce) = request.url();
-        Ok(SignIn { metadata, redirect, url: url.into(), state, nonce, pkce })
+        Ok(SignIn { metadata, redirect, secret, url: url.into(), state, nonce, pkce })
     }
 }
 
@@ -114,8 +137,8 @@ impl SignIn {
             None => return Err(SignInError::NoToken),
         };
         let client_id = ClientId::new(provider.settings.client_id.clone());
-        let client =
-            CoreClient::from_provider_metadata(self.metadata.clone(), client_id, None).set_redirect_uri(self.redirect);
+        let client = CoreClient::from_provider_metadata(self.metadata.clone(), client_id, self.secret.clone())
+            .set_redirect_uri(self.redirect);
         // What the provider answers may hold a token: nothing of it goes into an error.
         let exchange = client.exchange_code(code).map_err(|_| SignInError::NoToken)?.set_pkce_verifier(self.pkce);
         let answer = exchange.request_async(&provider.http).await.map_err(|_| SignInError::NoToken)?;
@@ -145,4 +168,14 @@ impl SignIn {
             _ => None,
         }
     }
+}
+
+fn secret(path: &Path) -> Result<ClientSecret, SignInError> {
+    let failed = |source| SignInError::Secret { path: path.to_owned(), source };
+    let mode = fs::metadata(path).map_err(failed)?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(SignInError::SecretMode { path: path.to_owned(), mode });
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+    Ok(ClientSecret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -22,7 +22,7 @@ fn key(number: u8) -> SigningKey {
 
 fn settings(algorithms: &[Algorithm]) -> ProviderSettings {
     let (issuer, client_id) = (ISSUER.to_owned(), "atena".to_owned());
-    ProviderSettings { issuer, client_id, ca_file: None, algorithms: algorithms.to_vec() }
+    ProviderSettings { issuer, client_id, client_secret_file: None, ca_file: None, algorithms: algorithms.to_vec() }
 }
 
 /// A provider with key 1 and key 2.

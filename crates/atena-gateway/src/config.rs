@@ -1,5 +1,7 @@
 //! The settings of a gateway, parsed once from `atena.toml`; nothing reads the environment later.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +10,8 @@ use atena_oidc::ProviderSettings;
 use atena_store::StoreOptions;
 use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
+
+pub use people::PeopleConfig;
 
 /// A head of the log is signed at most this long after a commit.
 const CHECKPOINT_INTERVAL_MS_MAX: u64 = 1000;
@@ -109,18 +113,6 @@ pub struct ErasureConfig {
     pub after_death_days: u32,
     /// After moving out of the municipality (転出).
     pub after_moving_out_days: u32,
-}
-
-/// Who may sign in, and how long a sign-in is good.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PeopleConfig {
-    /// The accounts (利用者登録簿).
-    pub file: PathBuf,
-    /// A sign-in at the provider ends after this, whatever its token says.
-    pub sign_in_age_max_s: u64,
-    /// Content is shown again (ReconstructTransfer) only to somebody who signed in no longer ago than this.
-    pub content_sign_in_age_max_s: u64,
 }
 
 /// What the monthly review (月次点検) calls unusual.
@@ -265,14 +257,7 @@ impl Config {
         ] {
             *path = folder.join(&*path);
         }
-        if let Some(people) = &mut config.people {
-            people.file = folder.join(&people.file);
-        }
-        if let Some(provider) = &mut config.oidc {
-            for file in [&mut provider.ca_file, &mut provider.client_secret_file].into_iter().flatten() {
-                *file = folder.join(&*file);
-            }
-        }
+        people::resolve(&mut config, folder);
         if let Some(token) = &mut config.token {
             token.module = folder.join(&token.module);
             token.pin_file = folder.join(&token.pin_file);
@@ -337,14 +322,6 @@ impl Default for LogConfig {
 impl LogConfig {
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
-    }
-}
-
-// === impl PeopleConfig ===
-
-impl Default for PeopleConfig {
-    fn default() -> Self {
-        Self { file: PathBuf::from("people.toml"), sign_in_age_max_s: 36_000, content_sign_in_age_max_s: 600 }
     }
 }
 
@@ -446,17 +423,6 @@ mod tests {
         let config = Config::parse(Config::default_text(), Path::new("/x")).unwrap();
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         assert_eq!(config.database_url, "sqlite:/x/atena.db");
-        let people = PeopleConfig { file: PathBuf::from("/x/people.toml"), ..PeopleConfig::default() };
-        assert_eq!(format!("{:?}", config.people), format!("{:?}", Some(people)));
-    }
-
-    #[test]
-    fn the_provider_in_the_sample_file_can_be_used_as_it_stands() {
-        let text = Config::default_text();
-        let section = text.split("\n# [oidc]\n").nth(1).unwrap().split("\n\n").next().unwrap();
-        let uncommented: String = section.lines().flat_map(|line| [line.strip_prefix("# ").unwrap(), "\n"]).collect();
-        let config = Config::parse(&format!("{text}\n[oidc]\n{uncommented}"), Path::new("/x")).unwrap();
-        assert_eq!(config.oidc.unwrap().issuer, "https://login.city.example");
     }
 
     #[test]

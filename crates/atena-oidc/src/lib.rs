@@ -22,6 +22,8 @@
 //! # }
 //! ```
 
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod http;
 mod provider;
 mod settings;

@@ -8,6 +8,8 @@ import base64
 import contextlib
 import hashlib
 import html
+import io
+import json
 import re
 import threading
 import urllib.error
@@ -46,8 +48,6 @@ class Pkce:
                 start_response("400 Bad Request", [("Content-Type", "application/json")])
                 return [b'{"error": "invalid_grant"}']
             self.exchanged += 1
-            import io
-
             environ["wsgi.input"] = io.BytesIO(body)
         return self.app(environ, start_response)
 
@@ -80,8 +80,6 @@ class Provider:
 
     def claims(self, subject, **claims):
         """What its tokens say of a person from now on, beside what they always say."""
-        import json
-
         request = urllib.request.Request(
             f"{self.url}/users/{subject}", method="PUT", data=json.dumps(claims).encode(),
             headers={"Content-Type": "application/json"},
@@ -139,6 +137,4 @@ def token_of(provider, subject, client_id="atena"):
         "grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "client_id": client_id,
         "code_verifier": verifier, "client_secret": "any",
     }).encode()
-    import json
-
     return json.load(urllib.request.urlopen(f"{provider.url}/oauth2/token", data=form))["id_token"]

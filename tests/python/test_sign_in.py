@@ -13,7 +13,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-import uuid
 
 import grpc
 import pytest
@@ -163,7 +162,6 @@ def test_tokens_that_are_not_of_the_provider_for_this_gateway_are_refused(town, 
     good = token_of(idp, "sub-aud1")
     header, claims, signature = parts(good)
     assert town.with_token(good) == "OK"
-    name = f"sub-{uuid.uuid4()}"
     now = int(time.time())
     for wrong in [
         {"aud": "another"}, {"aud": ["atena", "another"]}, {"iss": "http://localhost:1"}, {"exp": now - 1}, {"azp": "another"},
@@ -179,8 +177,7 @@ def test_tokens_that_are_not_of_the_provider_for_this_gateway_are_refused(town, 
     shared = encode(json.dumps({**json.loads(header), "alg": "HS256"}).encode())
     mac = hmac.HMAC(b"atena", hashes.SHA256())
     mac.update(f"{shared}.{body}".encode())
-    jwk = idp_key(idp)
-    mac_of_key = hmac.HMAC(jwk, hashes.SHA256())
+    mac_of_key = hmac.HMAC(urllib.request.urlopen(f"{idp.url}/jwks").read(), hashes.SHA256())
     mac_of_key.update(f"{shared}.{body}".encode())
     signing = good.rsplit(".", 1)[0]
     forged = [
@@ -200,12 +197,6 @@ def test_tokens_that_are_not_of_the_provider_for_this_gateway_are_refused(town, 
     assert len(refused) >= len(forged)
     assert all(record.system_id == "console" and record.operator_id == "" for record in refused), "nobody was proved"
     assert town.with_token(good, system="auditor") == "INVALID_FIELD", "a token goes through a console and nothing else"
-    assert name not in town.ask("transfers").stdout
-
-
-def idp_key(idp):
-    """The provider's public key as somebody would use it as a shared secret."""
-    return urllib.request.urlopen(f"{idp.url}/jwks").read()
 
 
 def test_content_is_shown_only_to_who_signed_in_just_before(town, idp):

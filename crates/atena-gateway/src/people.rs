@@ -95,7 +95,7 @@ pub(crate) fn may_call(hall: &Hall, caller: &Caller, method: &str, now: Timestam
     if right == Right::Reconstruct && !recent(person.at, now, hall.people.content_sign_in_age_max) {
         return Err(CallError::new(
             Reason::SignInRequired,
-            "content is shown only to somebody who signed in a short while ago; sign in again: atena login",
+            "content is shown only to somebody who signed in a short while ago; sign in again (atena login --again), or connect anew with the card",
         ));
     }
     Ok(())

@@ -20,6 +20,9 @@ const KEYS_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Between two tries to fetch them: tokens of unknown keys must not make a gateway ask the provider over and over.
 const FETCH_PAUSE: Duration = Duration::from_secs(10);
 
+/// Between two tries to replace keys that have grown old.
+const REFRESH_PAUSE: Duration = Duration::from_secs(60);
+
 /// Between two tries while nothing is known: nobody can sign in.
 const FIRST_FETCH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -99,7 +102,7 @@ impl Provider {
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenRefused> {
         let known = self.known().await.ok_or(TokenRefused::KeysUnavailable)?;
         match token::verify(&self.settings, &known.metadata, token, now) {
-            Err(refused) if refused.may_be_a_newer_key() => match self.newer_than(known.at, FETCH_PAUSE).await {
+            Err(refused) if refused.may_be_a_newer_key() => match self.newer_than(known.at).await {
                 Some(newer) => token::verify(&self.settings, &newer.metadata, token, now),
                 None => Err(refused),
             },
@@ -121,9 +124,18 @@ impl Provider {
     async fn known(&self) -> Option<Arc<Known>> {
         match self.known.load_full() {
             Some(known) if known.at.elapsed() < KEYS_AGE_MAX => Some(known),
-            Some(old) => Some(self.newer_than(old.at, FETCH_PAUSE).await.unwrap_or(old)),
+            Some(old) => Some(self.instead_of(&old).await.unwrap_or(old)),
             None => self.newer_than_nothing().await,
         }
+    }
+
+    /// Keys in place of old ones. One caller asks; the others go on with what is known, and so does that one if there is no answer.
+    async fn instead_of(&self, old: &Known) -> Option<Arc<Known>> {
+        let mut asked = self.asked.try_lock().ok()?;
+        if let Some(known) = self.known.load_full().filter(|known| known.at > old.at) {
+            return Some(known);
+        }
+        self.ask_unless_asked(&mut asked, REFRESH_PAUSE).await
     }
 
     async fn newer_than_nothing(&self) -> Option<Arc<Known>> {
@@ -136,12 +148,12 @@ impl Provider {
     }
 
     /// Keys that were fetched after `at`; `None` while the provider has nothing newer, or was asked a moment ago.
-    async fn newer_than(&self, at: Instant, pause: Duration) -> Option<Arc<Known>> {
+    async fn newer_than(&self, at: Instant) -> Option<Arc<Known>> {
         let mut asked = self.asked.lock().await;
         if let Some(known) = self.known.load_full().filter(|known| known.at > at) {
             return Some(known);
         }
-        self.ask_unless_asked(&mut asked, pause).await
+        self.ask_unless_asked(&mut asked, FETCH_PAUSE).await
     }
 
     async fn ask_unless_asked(&self, asked: &mut Option<Instant>, pause: Duration) -> Option<Arc<Known>> {

@@ -1,6 +1,8 @@
 //! Black-box tests: the real program, real mutual TLS, a real database, in folders of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+mod accounts;
+mod cards;
 mod certificates;
 mod door;
 mod erasure;

@@ -1,6 +1,7 @@
 //! The black-box tests on PostgreSQL: the same as in `main.rs`, each in a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+mod accounts;
 mod certificates;
 mod distribution;
 mod door;

@@ -303,7 +303,18 @@ impl Town {
 
     /// A connection as `system`, made at the first call.
     pub(crate) fn channel(&self, system: &str) -> Channel {
-        let tls = TlsConnector::from(Arc::new(self.tls(system)));
+        self.channel_over(self.tls(system))
+    }
+
+    /// A connection as a person with a certificate of their own, made at the first call.
+    #[allow(dead_code, reason = "not every suite that shares this file asks")]
+    pub(crate) fn person_channel(&self, account: &str) -> Channel {
+        let people = self.home().join("pki/people");
+        self.channel_over(self.tls_with(&people.join(format!("{account}.crt")), &people.join(format!("{account}.key"))))
+    }
+
+    fn channel_over(&self, tls: ClientConfig) -> Channel {
+        let tls = TlsConnector::from(Arc::new(tls));
         let address = self.address().to_owned();
         let target = address.clone();
         let connect = tower::service_fn(move |_: Uri| {

@@ -1,8 +1,7 @@
-//! The way to a gateway: HTTP/2 over TLS 1.3 with a client certificate.
+//! The way to a gateway: HTTP/2 over TLS 1.3 with a client certificate, and the sign-in of whoever is at a console.
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -14,8 +13,7 @@ use atena_proto::v1::linkage_service_client::LinkageServiceClient;
 use atena_proto::v1::record_service_client::RecordServiceClient;
 use atena_proto::v1::transfer_log_service_client::TransferLogServiceClient;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore, crypto};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,11 +21,17 @@ use tokio_rustls::TlsConnector;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::credential::{Credential, certificates};
 use crate::error::CliError;
+use crate::holder::Holder;
 use crate::home::Home;
+use crate::session;
 
 /// Metadata key of the operator id (操作者ID).
 const OPERATOR_ID: &str = "x-atena-operator-id";
+
+/// Metadata key of a sign-in.
+const AUTHORIZATION: &str = "authorization";
 
 /// Time for TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +43,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Caller<'a> {
     /// Where certificates and settings lie.
     pub(crate) home: &'a Home,
-    /// The calling system.
+    /// The calling system, or `person/ID`.
     pub(crate) system: &'a str,
     /// HOST:PORT of the gateway; the `listen` of the settings where absent.
     pub(crate) server: Option<&'a str>,
@@ -49,11 +53,13 @@ pub(crate) struct Caller<'a> {
     pub(crate) tape: Option<Tape>,
 }
 
-/// A connection to a gateway as one system.
+/// A connection to a gateway as one system or person.
 #[derive(Clone)]
 pub(crate) struct Client {
     channel: Channel,
     operator: Option<MetadataValue<Ascii>>,
+    /// `Bearer TOKEN` of whoever is signed in at this console.
+    sign_in: Option<MetadataValue<Ascii>>,
 }
 
 /// Every byte that came out of the TLS connection, in order.
@@ -78,7 +84,14 @@ impl Client {
             Some(server) => server.to_owned(),
             None => Config::load(&caller.home.config())?.listen.to_string(),
         };
-        let tls = TlsConnector::from(tls_config(caller.home, caller.system)?);
+        let holder = Holder::parse(caller.system);
+        let sign_in = match &holder {
+            Holder::System(console) => {
+                session::read(caller.home, console)?.as_ref().map(session::bearer).transpose()?
+            }
+            Holder::Person(_) => None,
+        };
+        let tls = TlsConnector::from(tls_config(caller.home, &holder)?);
         let name = server_name(&server)?;
         let target = server.clone();
         let tape = caller.tape.clone();
@@ -101,7 +114,7 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| connect_error(&error))?;
-        Ok(Self { channel, operator })
+        Ok(Self { channel, operator, sign_in })
     }
 
     /// 宛名.
@@ -124,11 +137,14 @@ impl Client {
         TransferLogServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    /// A request with the operator id in its metadata.
+    /// A request with the operator id, and the sign-in of whoever is at this console, in its metadata.
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         if let Some(operator) = &self.operator {
             request.metadata_mut().insert(OPERATOR_ID, operator.clone());
+        }
+        if let Some(sign_in) = &self.sign_in {
+            request.metadata_mut().insert(AUTHORIZATION, sign_in.clone());
         }
         request
     }
@@ -189,24 +205,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taped<S> {
     }
 }
 
-fn tls_config(home: &Home, system: &str) -> Result<Arc<ClientConfig>, CliError> {
-    let (certificate, key) = home.client_certificate(system)?;
+fn tls_config(home: &Home, holder: &Holder) -> Result<Arc<ClientConfig>, CliError> {
+    let shown = Credential::of(home, holder)?.resolver()?;
     let mut roots = RootCertStore::empty();
     for authority in certificates(&home.authority())? {
         roots.add(authority)?;
     }
-    let private_key = PrivateKeyDer::from_pem_file(&key).map_err(|source| CliError::Pem { path: key, source })?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
-        .with_client_auth_cert(certificates(&certificate)?, private_key)?;
+        .with_client_cert_resolver(shown);
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let pem = |source| CliError::Pem { path: path.to_owned(), source };
-    CertificateDer::pem_file_iter(path).map_err(pem)?.collect::<Result<_, _>>().map_err(pem)
 }
 
 /// The name that the server's certificate must carry: the host of HOST:PORT, or `localhost` where the host is an address.
@@ -229,6 +239,8 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject as _;
     use rustls::server::WebPkiClientVerifier;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
@@ -255,7 +267,7 @@ mod tests {
         std::fs::create_dir_all(home.systems()).unwrap();
         let authority = Authority::create(&home, "132098", japanese_day()).unwrap();
         authority.issue_server(["localhost"]).unwrap();
-        authority.issue_system("132098", "pension", 30, &home.systems()).unwrap();
+        authority.issue_client("132098", &Holder::parse("pension"), 30, &home.systems()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap().to_string();
 
@@ -298,7 +310,7 @@ mod tests {
         let home = Home::at(folder.path());
         std::fs::create_dir_all(home.systems()).unwrap();
         let authority = Authority::create(&home, "132098", japanese_day()).unwrap();
-        authority.issue_system("132098", "pension", 30, &home.systems()).unwrap();
+        authority.issue_client("132098", &Holder::parse("pension"), 30, &home.systems()).unwrap();
         let caller = Caller { home: &home, system: "pension", server: Some("127.0.0.1:1"), operator: None, tape: None };
         let Err(error) = Client::connect(&caller).await else { panic!("connected") };
         let text = error.to_string();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
 use atena_gateway::{BackupError, ConfigError, EraseError, GatewayError, MigrateError, RotateError};
-use atena_policy::PolicyError;
+use atena_oidc::{ProviderError, SignInError};
+use atena_policy::{AccountsError, PolicyError};
 use atena_vault::VaultError;
 
 use crate::sample::SampleError;
@@ -58,15 +59,55 @@ pub(crate) enum CliError {
         /// The directory.
         home: PathBuf,
     },
-    /// The system has no client certificate here.
-    #[error("no client certificate for system `{system}` in {}; there is one for: {known}", folder.display())]
+    /// Nobody of this name has a client certificate here.
+    #[error("no client certificate for `{holder}` in {}; there is one for: {known}", folder.display())]
     NoCertificate {
         /// As given to `--as`.
-        system: String,
+        holder: String,
         /// Where certificates lie.
         folder: PathBuf,
-        /// The systems that have one.
+        /// Those that have one.
         known: String,
+    },
+    /// `ID.card.toml`.
+    #[error("{}: {reason}", path.display())]
+    CardSettings {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        reason: String,
+    },
+    /// A card without a certificate, and no file with one.
+    #[error("the card has no certificate beside the key `{key}`; name a file with it: certificate = \"…\"")]
+    NoCardCertificate {
+        /// Label of the key.
+        key: String,
+    },
+    /// The settings name no provider.
+    #[error("{} names no provider of sign-ins ([oidc])", settings.display())]
+    NoProvider {
+        /// The settings.
+        settings: PathBuf,
+    },
+    /// The provider can't be used.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// Nobody signed in.
+    #[error("nobody is signed in: {0}")]
+    SignIn(#[from] SignInError),
+    /// The browser did not come back.
+    #[error("nobody signed in within {minutes} minutes")]
+    SignInTimeout {
+        /// How long it was waited for.
+        minutes: u64,
+    },
+    /// A session that others can read.
+    #[error("{} can be read by others (mode {mode:o}): whoever read it can be you until it ends; sign out and in again: atena logout, atena login", path.display())]
+    SessionMode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// An identifier on the command line is malformed.
     #[error("{what} is malformed: {reason}")]
@@ -119,11 +160,29 @@ pub(crate) enum CliError {
         /// Those that it has.
         known: String,
     },
+    /// No account that signs in with a certificate.
+    #[error("people.toml has no account `{account}` with certificate = true that has not ended; it has: {known}")]
+    NoAccount {
+        /// As given to `--person`.
+        account: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// A file of accounts that is refused.
+    #[error("{} is refused:\n{source}", path.display())]
+    Accounts {
+        /// The file.
+        path: PathBuf,
+        /// Every problem, with its line.
+        source: AccountsError,
+    },
     /// It has a certificate already.
-    #[error("{} is there already; `atena pki renew --system {system}` issues the next one", path.display())]
+    #[error("{} is there already; `atena pki renew --{kind} {id}` issues the next one", path.display())]
     HasCertificate {
-        /// The system.
-        system: String,
+        /// "system" or "person".
+        kind: &'static str,
+        /// Its id.
+        id: String,
         /// Its certificate.
         path: PathBuf,
     },

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::CliError;
+use crate::holder::Holder;
 
 /// The directory that `atena init` makes.
 #[derive(Debug, Clone)]
@@ -108,30 +109,41 @@ impl Home {
         self.pki().join("ca.crt")
     }
 
-    /// Client certificate and private key of one system.
-    ///
-    /// # Errors
-    /// [`CliError::NoCertificate`] when it has none; the text names those that have.
-    pub(crate) fn client_certificate(&self, system: &str) -> Result<(PathBuf, PathBuf), CliError> {
-        let folder = self.systems();
-        let certificates = self.systems_with_certificate()?;
-        if !certificates.iter().any(|known| known == system) {
-            return Err(CliError::NoCertificate { system: system.to_owned(), folder, known: certificates.join(", ") });
-        }
-        Ok((folder.join(format!("{system}.crt")), folder.join(format!("{system}.key"))))
+    /// Certificates of people.
+    pub(crate) fn people_certificates(&self) -> PathBuf {
+        self.pki().join("people")
     }
 
-    pub(crate) fn systems_with_certificate(&self) -> Result<Vec<String>, CliError> {
-        let folder = self.systems();
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(CliError::file("read", &folder))? {
-            let name = entry.map_err(CliError::file("read", &folder))?.file_name();
-            if let Some(system) = name.to_str().and_then(|name| name.strip_suffix(".crt")) {
-                found.push(system.to_owned());
+    /// Accounts of people.
+    pub(crate) fn people(&self) -> PathBuf {
+        self.root.join("people.toml")
+    }
+
+    /// Where the sign-in of whoever is at a console is kept, mode 0600.
+    pub(crate) fn session(&self, console: &str) -> PathBuf {
+        self.root.join("sessions").join(console)
+    }
+
+    /// Everybody who has a client certificate here.
+    pub(crate) fn holders(&self) -> Result<Vec<Holder>, CliError> {
+        let mut holders = Vec::new();
+        for (folder, holder) in [
+            (self.systems(), Holder::System as fn(String) -> Holder),
+            (self.people_certificates(), Holder::Person as fn(String) -> Holder),
+        ] {
+            let entries = match fs::read_dir(&folder) {
+                // Homes that were made before people could have certificates.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(CliError::file("read", &folder))?,
+            };
+            for entry in entries {
+                let name = entry.map_err(CliError::file("read", &folder))?.file_name();
+                holders
+                    .extend(name.to_str().and_then(|name| name.strip_suffix(".crt")).map(|id| holder(id.to_owned())));
             }
         }
-        found.sort();
-        Ok(found)
+        holders.sort();
+        Ok(holders)
     }
 }
 
@@ -144,18 +156,5 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = Home::existing(folder.path()).unwrap_err().to_string();
         assert!(error.contains("atena init --home"), "{error}");
-    }
-
-    #[test]
-    fn a_system_without_certificate_is_told_which_systems_have_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path());
-        fs::create_dir_all(home.systems()).unwrap();
-        for file in ["pension.crt", "pension.key", "auditor.crt"] {
-            fs::write(home.systems().join(file), "").unwrap();
-        }
-        let error = home.client_certificate("pensions").unwrap_err().to_string();
-        assert!(error.contains("auditor, pension"), "{error}");
-        assert!(home.client_certificate("pension").unwrap().1.ends_with("pension.key"));
     }
 }

@@ -12,11 +12,15 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz};
 
 use crate::error::CliError;
+use crate::holder::Holder;
 use crate::home::Home;
 use crate::pki::{Authority, CERTIFICATE_DAYS, LOCAL_NAMES, write_public};
 
 /// The default release rules and registry of systems.
 const DEFAULT_POLICY: &str = include_str!("../../../deploy/policy.toml");
+
+/// The accounts of people that a new home has: none, and how to write one.
+const DEFAULT_PEOPLE: &str = include_str!("../../../deploy/people.toml");
 
 /// The municipality that the default rules are written for: 東京都町田市.
 pub(crate) const DEFAULT_MUNICIPALITY: &str = "132098";
@@ -53,16 +57,18 @@ pub(crate) fn create_with(
 
     empty_directory(root)?;
     let home = Home::at(root);
-    for folder in [home.pki(), home.systems()] {
+    for folder in [home.pki(), home.systems(), home.people_certificates()] {
         private_directory(&folder)?;
     }
     KeyFile::generate(&municipality)?.write_new(&home.keys())?;
     let authority = Authority::create(&home, municipality.as_str(), today)?;
     authority.issue_server(LOCAL_NAMES.into_iter().chain(server_names.iter().map(String::as_str)))?;
     for system in &systems {
-        authority.issue_system(municipality.as_str(), system, CERTIFICATE_DAYS, &home.systems())?;
+        let holder = Holder::System(system.clone());
+        authority.issue_client(municipality.as_str(), &holder, CERTIFICATE_DAYS, &home.systems())?;
     }
     write_public(&home.policy(), &rules)?;
+    write_public(&home.people(), DEFAULT_PEOPLE)?;
     // Last: a home that has settings is whole.
     write_public(&home.config(), settings)?;
     Ok((home, systems))
@@ -97,7 +103,10 @@ pub(crate) fn private_directory(path: &Path) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use atena_policy::{Accounts, PersonRole};
 
     use super::*;
 
@@ -110,6 +119,19 @@ mod tests {
         assert_eq!(fs::metadata(home.keys()).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(systems.iter().any(|system| system == "pension"));
         Config::load(&home.config()).unwrap();
+    }
+
+    #[test]
+    fn a_new_home_lets_nobody_sign_in_and_shows_how_to_write_an_account() {
+        assert_eq!(Accounts::read(DEFAULT_PEOPLE).unwrap().iter().count(), 0);
+        let examples: String = DEFAULT_PEOPLE
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let accounts = Accounts::read(&examples).unwrap();
+        let roles: BTreeSet<_> = accounts.iter().flat_map(|account| account.roles()).collect();
+        assert_eq!(roles.len(), PersonRole::ALL.len(), "an example of each role");
     }
 
     #[test]

@@ -7,15 +7,18 @@
 //! Deliberately absent: decisions. What may be released is decided in the gateway by the rules; this program only calls it, over TLS
 //! 1.3 with a client certificate, like any other system of the town hall. Results go to stdout, progress and errors to stderr.
 
+mod card;
 mod cli;
 mod client;
 mod command;
 mod confine;
 mod contract;
+mod credential;
 mod csv_io;
 mod demo;
 mod error;
 mod hexadecimal;
+mod holder;
 mod home;
 mod init;
 mod output;
@@ -26,6 +29,7 @@ mod received;
 mod report;
 mod rows;
 mod sample;
+mod session;
 mod status;
 mod table;
 mod terms;

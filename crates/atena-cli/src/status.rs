@@ -48,8 +48,11 @@ impl fmt::Display for CallFailure {
 /// What to do about a reason, where the gateway's own message does not say it for the user of this program.
 fn advice(reason: &str) -> Option<&'static str> {
     Some(match reason {
-        "CALLER_UNKNOWN" => "the certificate names no system of policy.toml; is this the home of that gateway?",
-        "CALLER_REVOKED" => "policy.toml says revoked = true for this system",
+        "CALLER_UNKNOWN" => {
+            "the certificate or sign-in names no system of policy.toml and no account of people.toml; is this the home of that gateway?"
+        }
+        "CALLER_REVOKED" => "see policy.toml (revoked) for a system, people.toml (valid_from, expires) for a person",
+        "SIGN_IN_REQUIRED" => "sign in: atena login --home DIR --as CONSOLE (again for content: --again)",
         "NOT_DATASET_OWNER" => "push as the owner: policy.toml, [[dataset]] owner",
         "RELEASE_NOT_PERMITTED" | "UNKNOWN_AFFAIR" => {
             "see what this system may have: atena entitlements --home DIR --as SYSTEM"
@@ -57,9 +60,11 @@ fn advice(reason: &str) -> Option<&'static str> {
         "PERSONAL_NUMBER_NOT_PERMITTED" => {
             "leave the personal number out, or have a legal basis entered in policy.toml (personal_number_basis)"
         }
-        "ROLE_REQUIRED" => "use a system with that role, e.g. --as auditor for the transfer log",
+        "ROLE_REQUIRED" => "use a system or account with that role, e.g. --as auditor for the transfer log",
         "RULE_CHANGED" => "the rules changed since the cursor was made: remove the cursor file and pull in full",
-        "LOG_UNAVAILABLE" | "STORE_UNAVAILABLE" | "UNAVAILABLE" => "nothing was half done; try again",
+        "LOG_UNAVAILABLE" | "STORE_UNAVAILABLE" | "SIGN_IN_UNAVAILABLE" | "UNAVAILABLE" => {
+            "nothing was half done; try again"
+        }
         "MESSAGE_TOO_LARGE" => "send smaller chunks: --request-size 100",
         _ => return None,
     })

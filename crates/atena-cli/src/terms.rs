@@ -1,6 +1,8 @@
 //! What the enums of the contract are called: the name that filters and JSON use, and the Japanese term for tables.
 
-use atena_proto::v1::{Dataset, PushOutcome, RegistrationOutcome, Transfer, TransferDirection, TransferOutcome};
+use atena_proto::v1::{
+    Dataset, OperatorProof, PushOutcome, RegistrationOutcome, Transfer, TransferDirection, TransferOutcome,
+};
 use jiff::{Timestamp, tz};
 
 use crate::cli::DatasetArg;
@@ -62,6 +64,14 @@ pub(crate) fn transfer_outcome(outcome: TransferOutcome) -> &'static str {
 /// `OUTBOUND`.
 pub(crate) fn direction(direction: TransferDirection) -> &'static str {
     suffix(direction.as_str_name(), "TRANSFER_DIRECTION_")
+}
+
+/// `CERTIFICATE`; empty where there is no operator.
+pub(crate) fn operator_proof(proof: OperatorProof) -> &'static str {
+    match proof {
+        OperatorProof::Unspecified => "",
+        proof => suffix(proof.as_str_name(), "OPERATOR_PROOF_"),
+    }
 }
 
 /// The Japanese term of an outcome.

@@ -18,12 +18,12 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::caller::{self, Caller};
+use crate::caller::{self, Caller, Known, Shown, Unidentified};
 use crate::clock;
-use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 use crate::log;
+use crate::people;
 use crate::transfer::{self, TransferRecord};
 
 /// What a method is called in the transfer log, and which way data goes in it.
@@ -134,49 +134,67 @@ async fn begin<Q>(
 ) -> Result<(Arc<Call>, Q), Status> {
     let requested_at = clock::now();
     let deadline = Instant::now() + timeout.min(callers_timeout(request.metadata()).unwrap_or(timeout));
-    let peer = request.extensions().get::<Peer>().cloned();
-    let known = caller::identify(&hall.policy(), peer.as_ref())
-        .and_then(|caller| Ok((caller, caller::operator(request.metadata())?)));
-    match known {
-        Ok((caller, operator)) => {
-            let call = Call {
-                hall: Arc::clone(hall),
-                method,
-                caller,
-                operator,
-                requested_at,
-                request_id: OnceLock::new(),
-                gone: CancellationToken::new(),
-                deadline,
-            };
-            Ok((Arc::new(call), request.into_inner()))
-        }
-        Err(error) => Err(refuse_unheard(hall, method, peer, requested_at, error).await),
-    }
+    let shown = Shown::by(request.extensions(), request.metadata().as_ref());
+    let (known, error) = match caller::identify(hall, &shown).await {
+        Ok(caller) => match beginning(hall, method, &caller, request.metadata()) {
+            Ok(operator) => {
+                let call = Call {
+                    hall: Arc::clone(hall),
+                    method,
+                    caller,
+                    operator,
+                    requested_at,
+                    request_id: OnceLock::new(),
+                    gone: CancellationToken::new(),
+                    deadline,
+                };
+                return Ok((Arc::new(call), request.into_inner()));
+            }
+            Err(error) => (caller.known(), error),
+        },
+        Err(Unidentified { known, error }) => (*known, error),
+    };
+    Err(refuse(hall, method, known, requested_at, error).await)
 }
 
-/// Refuses a call that no handler has heard: its caller is in no registry, or its message can't be read. The record is that of the
-/// caller as far as it is known.
+/// What is decided before a handler hears of a call: may this person call it at all, and who is its operator.
+fn beginning(
+    hall: &Hall,
+    method: Method,
+    caller: &Caller,
+    metadata: &MetadataMap,
+) -> Result<Option<OperatorId>, CallError> {
+    let operator = caller.operator(metadata)?;
+    people::may_call(hall, caller, method.name, clock::now())?;
+    Ok(operator)
+}
+
+/// Refuses a call whose message can't be read, so that no handler has heard it.
 pub(crate) async fn refuse_unheard(
     hall: &Arc<Hall>,
     method: Method,
-    peer: Option<Peer>,
+    shown: &Shown,
     requested_at: Timestamp,
     error: CallError,
 ) -> Status {
+    // Who is not known is told that, and nothing of what else is wrong.
+    let (known, error) = match caller::identify(hall, shown).await {
+        Ok(caller) => (caller.known(), error),
+        Err(Unidentified { known, error }) => (*known, error),
+    };
+    refuse(hall, method, known, requested_at, error).await
+}
+
+/// Refuses a call that no handler has heard. The record is that of the caller as far as it is known.
+async fn refuse(hall: &Arc<Hall>, method: Method, known: Known, requested_at: Timestamp, error: CallError) -> Status {
     let hall = Arc::clone(hall);
     // In a task of its own for the same reason as any other call.
     let task = tokio::spawn(async move {
-        // Who is not known is told that, and nothing of what else is wrong.
-        let (caller, error) = match caller::identify(&hall.policy(), peer.as_ref()) {
-            Ok(caller) => (Some(caller), error),
-            Err(unknown) => (None, unknown),
-        };
-        let name = caller.as_ref().map_or("unknown", |caller| caller.system_id.as_str());
+        let name = known.division.as_ref().map_or("unknown", |_| known.system.as_str()).to_owned();
         hall.metrics.call(method.name, error.reason.as_str());
-        hall.metrics.refusal(name, method.name, error.reason.as_str());
+        hall.metrics.refusal(&name, method.name, error.reason.as_str());
         tracing::info!(method = method.name, reason = error.reason.as_str(), "call refused");
-        let record = transfer::refused_unheard(&hall, method, caller.as_ref(), peer.as_ref(), requested_at, &error);
+        let record = transfer::refused_unheard(&hall, method, known, requested_at, &error);
         match log::append(&hall, &[record]).await {
             Ok(()) => error,
             Err(unlogged) => unlogged,

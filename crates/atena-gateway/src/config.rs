@@ -1,12 +1,17 @@
 //! The settings of a gateway, parsed once from `atena.toml`; nothing reads the environment later.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atena_oidc::ProviderSettings;
 use atena_store::StoreOptions;
 use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
+
+pub use people::PeopleConfig;
 
 /// A head of the log is signed at most this long after a commit.
 const CHECKPOINT_INTERVAL_MS_MAX: u64 = 1000;
@@ -46,6 +51,12 @@ pub struct Config {
     /// When people may be erased.
     #[serde(default)]
     pub erasure: ErasureConfig,
+    /// The people who may sign in; without it nobody may.
+    #[serde(default)]
+    pub people: Option<PeopleConfig>,
+    /// The provider at which people sign in (OpenID Connect).
+    #[serde(default)]
+    pub oidc: Option<ProviderSettings>,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -246,6 +257,7 @@ impl Config {
         ] {
             *path = folder.join(&*path);
         }
+        people::resolve(&mut config, folder);
         if let Some(token) = &mut config.token {
             token.module = folder.join(&token.module);
             token.pin_file = folder.join(&token.pin_file);

@@ -11,6 +11,8 @@ use atena_vault::VaultError;
 pub(crate) enum Reason {
     CallerUnknown,
     CallerRevoked,
+    SignInRequired,
+    SignInUnavailable,
     NotDatasetOwner,
     ReleaseNotPermitted,
     PersonalNumberNotPermitted,
@@ -61,6 +63,8 @@ impl Reason {
         match self {
             Self::CallerUnknown => "CALLER_UNKNOWN",
             Self::CallerRevoked => "CALLER_REVOKED",
+            Self::SignInRequired => "SIGN_IN_REQUIRED",
+            Self::SignInUnavailable => "SIGN_IN_UNAVAILABLE",
             Self::NotDatasetOwner => "NOT_DATASET_OWNER",
             Self::ReleaseNotPermitted => "RELEASE_NOT_PERMITTED",
             Self::PersonalNumberNotPermitted => "PERSONAL_NUMBER_NOT_PERMITTED",
@@ -162,13 +166,19 @@ impl From<Refusal> for CallError {
                 Self::new(Reason::PersonalNumberNotPermitted, "your system has no legal basis to use personal numbers")
             }
             Refusal::RoleRequired => {
-                Self::new(Reason::RoleRequired, "your system does not have the role for this call")
+                Self::new(Reason::RoleRequired, "your system or account does not have the role for this call")
             }
             Refusal::UnknownAffair => {
                 Self::new(Reason::UnknownAffair, "no such affair (事務); ListEntitlements names those of your system")
             }
-            Refusal::CallerRevoked => Self::new(Reason::CallerRevoked, "this system's registration is revoked"),
-            Refusal::CallerUnknown => Self::new(Reason::CallerUnknown, "this certificate names no registered system"),
+            Refusal::CallerRevoked => Self::new(
+                Reason::CallerRevoked,
+                "this system's registration is revoked, or this person's account has ended or not begun",
+            ),
+            Refusal::CallerUnknown => Self::new(
+                Reason::CallerUnknown,
+                "who calls is no registered system and has no account for this way of signing in",
+            ),
         }
     }
 }

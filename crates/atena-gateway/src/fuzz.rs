@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use atena_domain::{Affair, Dataset, SystemId};
-use atena_policy::{Policy, RegistrationPermit, ReleasePermit};
+use atena_policy::{Accounts, Policy, RegistrationPermit, ReleasePermit};
 use atena_proto::v1;
 use jiff::civil::{Date, date};
 use prost::Message as _;
@@ -79,6 +79,16 @@ pub fn cursor(bytes: &[u8]) {
 
 /// Any certificate has one identity or none.
 pub fn certificate(bytes: &[u8]) {
-    let peer = Peer::from_certificate(&CertificateDer::from(bytes.to_vec()));
-    let _ = peer.system_id("132098");
+    let peer = Peer::from_certificate(&CertificateDer::from(bytes.to_vec()), jiff::Timestamp::UNIX_EPOCH);
+    let _ = peer.named("132098");
+}
+
+/// Accounts of any kind are taken or refused.
+pub fn accounts(text: &str) {
+    let _ = Accounts::read(text);
+}
+
+/// No token is believed that the provider's key did not sign.
+pub fn id_token(text: &str) {
+    atena_oidc::fuzz::id_token(text);
 }

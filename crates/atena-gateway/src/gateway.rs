@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
-use atena_policy::{Policy, PolicyError};
+use atena_oidc::{Provider, ProviderError};
+use atena_policy::{Accounts, AccountsError, Policy, PolicyError};
 use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
@@ -30,6 +31,7 @@ use crate::health::Health;
 use crate::log::fsck::{Depth, Finding, fsck};
 use crate::log::retention;
 use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
+use crate::people::People;
 use crate::reload::Reload;
 use crate::service::address::Address;
 use crate::service::linkage::Linkage;
@@ -70,6 +72,25 @@ pub enum GatewayError {
         /// Every problem.
         source: PolicyError,
     },
+    /// The accounts can't be read.
+    #[error("cannot read the accounts {path}: {source}")]
+    AccountsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The accounts were refused; every problem with its line.
+    #[error("{path} is refused:\n{source}")]
+    AccountsRefused {
+        /// The file.
+        path: PathBuf,
+        /// Every problem.
+        source: AccountsError,
+    },
+    /// The provider in the settings.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// Rules that were read anew are of another municipality.
     #[error("they are rules of another municipality, {}", .0.as_str())]
     OtherMunicipality(MunicipalityCode),
@@ -114,6 +135,7 @@ impl Gateway {
     pub async fn open(config: Config, databases: &mut Databases) -> Result<Self, GatewayError> {
         let reload = Reload::of(&config);
         let policy = policy_of(&config)?;
+        let people = people_of(&config)?;
         let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
         let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
         let database = databases.open(&config.store_options()).await?;
@@ -125,7 +147,7 @@ impl Gateway {
         }
         store.ensure_key_state(&first_keys(&vault)).await?;
         let log = Log::start(&store, &vault, key, &config.log)?;
-        let hall = Arc::new(Hall::of(policy, store, vault, log, config.limits));
+        let hall = Arc::new(Hall::of(policy, people, store, vault, log, config.limits));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         Ok(Self { hall, door, reload })
     }
@@ -202,6 +224,27 @@ pub fn registered_systems(config: &Config) -> Result<Vec<String>, GatewayError> 
 /// The release rules that the settings name, proved.
 pub(crate) fn policy_of(config: &Config) -> Result<Policy, GatewayError> {
     read_policy(&config.policy_file)
+}
+
+/// Who may sign in, as the settings say.
+fn people_of(config: &Config) -> Result<People, GatewayError> {
+    let provider = config.oidc.clone().map(Provider::of).transpose()?;
+    Ok(People::of(accounts_of(config)?, provider, &config.people.clone().unwrap_or_default()))
+}
+
+/// The accounts that the settings name; none without settings for people.
+///
+/// # Errors
+/// [`GatewayError`] where they can't be read or are refused.
+pub fn accounts_of(config: &Config) -> Result<Accounts, GatewayError> {
+    config.people.as_ref().map_or_else(|| Ok(Accounts::default()), |people| read_accounts(&people.file))
+}
+
+/// The accounts in a file.
+pub(crate) fn read_accounts(path: &Path) -> Result<Accounts, GatewayError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| GatewayError::AccountsUnreadable { path: path.to_owned(), source })?;
+    Accounts::read(&text).map_err(|source| GatewayError::AccountsRefused { path: path.to_owned(), source })
 }
 
 /// The release rules in a file, proved.

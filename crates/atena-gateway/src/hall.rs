@@ -19,6 +19,7 @@ use crate::gateway::GatewayError;
 use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::service::linkage::Together;
 
 /// Rules, database, keys, limits and counters of one municipality.
@@ -31,6 +32,7 @@ pub(crate) struct Hall {
     pub(crate) together: Together,
     pub(crate) vault: Arc<Vault>,
     pub(crate) log: Log,
+    pub(crate) people: People,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -56,7 +58,14 @@ impl Rules {
 
 impl Hall {
     /// The hall of the municipality whose rules these are.
-    pub(crate) fn of(policy: Policy, store: Store, vault: Arc<Vault>, log: Log, limits: Limits) -> Self {
+    pub(crate) fn of(
+        policy: Policy,
+        people: People,
+        store: Store,
+        vault: Arc<Vault>,
+        log: Log,
+        limits: Limits,
+    ) -> Self {
         Self {
             municipality: policy.municipality_code().clone(),
             metrics: Metrics::of(policy.municipality_code()),
@@ -66,6 +75,7 @@ impl Hall {
             together: Together::default(),
             vault,
             log,
+            people,
             limits,
             health: Health::new(),
         }

@@ -35,6 +35,7 @@ mod keeper;
 mod leak;
 mod log;
 mod metrics;
+mod people;
 mod reload;
 mod service;
 mod status;
@@ -45,15 +46,16 @@ mod unreadable;
 
 pub use catalog::field_catalog;
 pub use config::{
-    Config, ConfigError, ErasureConfig, Limits, LogConfig, RetentionConfig, ReviewConfig, TelemetryConfig, TlsConfig,
-    WitnessConfig,
+    Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
+    TelemetryConfig, TlsConfig, WitnessConfig,
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
-pub use gateway::{BoundGateway, Gateway, GatewayError, municipality_of, registered_systems};
+pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, municipality_of, registered_systems};
 pub use keeper::{
     Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError, Moved,
     Restored, RotateError, Rotated, migrate,
 };
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, WitnessRefused, log_key};
+pub use people::people_matrix;

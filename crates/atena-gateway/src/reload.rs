@@ -1,4 +1,4 @@
-//! Certificates, revocation lists and rules are read again when their files change: nothing has to be restarted, and no call is dropped
+//! Certificates, revocation lists, rules and accounts are read again when their files change: nothing has to be restarted, and no call is dropped
 //! for it.
 
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::config::Config;
 use crate::door::Door;
-use crate::gateway::read_policy;
+use crate::gateway::{read_accounts, read_policy};
 use crate::hall::Hall;
 
 /// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
@@ -44,6 +44,7 @@ pub(crate) struct Reload {
     policy_file: PathBuf,
     certificates: Watched,
     rules: Watched,
+    accounts: Option<(PathBuf, Watched)>,
 }
 
 // === impl Reload ===
@@ -58,6 +59,10 @@ impl Reload {
             policy_file: config.policy_file.clone(),
             certificates: Watched::now(certificates),
             rules: Watched::now(vec![config.policy_file.clone()]),
+            accounts: config
+                .people
+                .as_ref()
+                .map(|people| (people.file.clone(), Watched::now(vec![people.file.clone()]))),
         }
     }
 
@@ -106,6 +111,14 @@ impl Reload {
         }
         let policy_file = &self.policy_file;
         self.rules.read("rules", || hall.change_policy(read_policy(policy_file)?));
+        let accounts = self.accounts.as_mut().is_some_and(|(file, watched)| {
+            watched.read("accounts", || read_accounts(file).map(|accounts| hall.people.change(accounts)))
+        });
+        // An account also ends by itself.
+        if accounts || again {
+            let (code, today) = (hall.municipality_code().as_str(), hall.today());
+            door.cut(|peer| hall.people.gone(peer, code, today));
+        }
         read
     }
 }

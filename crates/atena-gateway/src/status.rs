@@ -75,7 +75,7 @@ impl CallError {
 /// Every reason has exactly one code.
 fn code(reason: Reason) -> Code {
     match reason {
-        Reason::CallerUnknown | Reason::CallerRevoked => Code::Unauthenticated,
+        Reason::CallerUnknown | Reason::CallerRevoked | Reason::SignInRequired => Code::Unauthenticated,
         Reason::NotDatasetOwner
         | Reason::ReleaseNotPermitted
         | Reason::PersonalNumberNotPermitted
@@ -88,7 +88,7 @@ fn code(reason: Reason) -> Code {
         Reason::LocalNumberNotLinked | Reason::TransferNotFound => Code::NotFound,
         Reason::LocalNumberConflict | Reason::PersonalNumberConflict | Reason::RevisionConflict => Code::AlreadyExists,
         Reason::StaleRevision | Reason::RuleChanged => Code::FailedPrecondition,
-        Reason::LogUnavailable | Reason::StoreUnavailable => Code::Unavailable,
+        Reason::LogUnavailable | Reason::StoreUnavailable | Reason::SignInUnavailable => Code::Unavailable,
         Reason::MessageTooLarge => Code::ResourceExhausted,
         Reason::CallCancelled => Code::Cancelled,
         Reason::CallTimedOut => Code::DeadlineExceeded,

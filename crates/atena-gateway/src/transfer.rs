@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::call::{Call, Method};
-use crate::caller::Caller;
+use crate::caller::Known;
 use crate::clock;
-use crate::door::Peer;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 
@@ -34,6 +33,8 @@ pub(crate) struct Heading {
     pub(crate) division: Option<Text>,
     /// 操作者ID.
     pub(crate) operator_id: Option<Text>,
+    /// What the operator id stands on.
+    pub(crate) operator_proof: OperatorProof,
     /// 事務.
     pub(crate) affair: Option<Text>,
     /// The rule that allowed it.
@@ -79,6 +80,18 @@ pub(crate) struct TransferRecord {
     pub(crate) content_sha256: Option<[u8; 32]>,
 }
 
+/// What an operator id stands on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OperatorProof {
+    /// A system told it; nothing proves it.
+    #[default]
+    Told,
+    /// The person's own certificate.
+    Certificate,
+    /// A sign-in at the provider.
+    SignIn,
+}
+
 /// Whom a transfer is about, as far as the gateway knows.
 #[derive(Clone, Default)]
 pub(crate) struct Subject {
@@ -108,23 +121,18 @@ pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
     record.reason = Some(reason.as_str());
 }
 
-/// The record of a call that no handler has heard. A caller that is in no registry, or revoked, is named by its URI, and that only
-/// where the municipality's own authority vouched for it.
+/// The record of a call that no handler has heard, of its caller as far as they are known.
 pub(crate) fn refused_unheard(
     hall: &Hall,
     method: Method,
-    caller: Option<&Caller>,
-    peer: Option<&Peer>,
+    known: Known,
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
     let mut heading = Heading::blank(hall.policy_hash(), method, requested_at);
-    match caller {
-        Some(caller) => {
-            heading.system_id = caller.system_id.as_str().into();
-            heading.division = Some(caller.division.as_str().into());
-        }
-        None => heading.system_id = peer.and_then(Peer::uri).unwrap_or("unknown").into(),
+    (heading.system_id, heading.division) = (known.system, known.division);
+    if let Some((operator, proof)) = known.operator {
+        (heading.operator_id, heading.operator_proof) = (Some(operator.as_str().into()), proof);
     }
     let mut record = TransferRecord::under(&Arc::new(heading), Subject::default());
     refuse(&mut record, error.reason);
@@ -148,6 +156,7 @@ impl Heading {
             system_id: Text::default(),
             division: None,
             operator_id: None,
+            operator_proof: OperatorProof::Told,
             affair: None,
             rule_id: None,
             rule_version: 0,
@@ -195,6 +204,7 @@ impl Call {
             system_id: self.caller.system_id.as_str().into(),
             division: Some(self.caller.division.as_str().into()),
             operator_id: self.operator.as_ref().map(|operator| operator.as_str().into()),
+            operator_proof: self.caller.person.as_ref().map(|person| person.proof).unwrap_or_default(),
             dataset,
             request_id: self.request_id().map(Text::from),
             ..Heading::blank(self.hall.policy_hash(), self.method, self.requested_at)

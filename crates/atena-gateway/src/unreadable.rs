@@ -12,8 +12,8 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::call::refuse_unheard;
+use crate::caller::Shown;
 use crate::clock;
-use crate::door::Peer;
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::service;
@@ -61,7 +61,7 @@ where
             return Box::pin(self.services.call(request));
         };
         let requested_at = clock::now();
-        let peer = request.extensions().get::<Peer>().cloned();
+        let shown = Shown::by(request.extensions(), request.headers());
         let hall = Arc::clone(&self.hall);
         let answer = self.services.call(request);
         Box::pin(async move {
@@ -69,7 +69,7 @@ where
             match Status::from_header_map(response.headers()).filter(nobody_of_ours_said) {
                 Some(status) => {
                     let error = CallError::from_inbound(&status);
-                    Ok(refuse_unheard(&hall, method, peer, requested_at, error).await.into_http())
+                    Ok(refuse_unheard(&hall, method, &shown, requested_at, error).await.into_http())
                 }
                 None => Ok(response),
             }

@@ -8,7 +8,8 @@ use jiff::civil::Date;
 
 use crate::legal_basis::citations_in_force;
 use crate::permit::{
-    AddressAdminPermit, AuditPermit, PushPermit, ReconstructPermit, RegistrationPermit, ReleasePermit, ResolvePermit,
+    AddressAdminPermit, AuditPermit, Auditor, PushPermit, ReconstructPermit, RegistrationPermit, ReleasePermit,
+    ResolvePermit,
 };
 use crate::policy::Policy;
 use crate::refusal::Refusal;
@@ -86,16 +87,16 @@ impl Policy {
         })
     }
 
-    /// May `caller` register people? Every registered system may, except auditors. Whether its registrations may carry personal
+    /// May `caller` register people? Every registered system may, except auditors and consoles. Whether its registrations may carry personal
     /// numbers is in the permit.
     ///
     /// # Errors
     ///
-    /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`]; [`Refusal::RoleRequired`] for an auditor, and for everybody while
+    /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`]; [`Refusal::RoleRequired`] for an auditor or console, and for everybody while
     /// registrations have no legal basis in force.
     pub fn authorize_registration(&self, caller: &SystemId, today: Date) -> Result<RegistrationPermit, Refusal> {
         let system = self.caller(caller)?;
-        if system.has_role(Role::Auditor) {
+        if system.has_role(Role::Auditor) || system.has_role(Role::Console) {
             return Err(Refusal::RoleRequired);
         }
         Ok(RegistrationPermit {
@@ -128,7 +129,7 @@ impl Policy {
     ///
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
     pub fn authorize_audit(&self, caller: &SystemId, _today: Date) -> Result<AuditPermit, Refusal> {
-        self.caller_with(caller, Role::Auditor).map(|_| AuditPermit { caller: caller.clone() })
+        self.caller_with(caller, Role::Auditor).map(|_| AuditPermit { auditor: Auditor::System(caller.clone()) })
     }
 
     /// May `caller` be shown the exact content of a transfer again? Auditors with that extra right may.
@@ -138,7 +139,7 @@ impl Policy {
     /// [`Refusal::CallerUnknown`], [`Refusal::CallerRevoked`], [`Refusal::RoleRequired`].
     pub fn authorize_reconstruction(&self, caller: &SystemId, _today: Date) -> Result<ReconstructPermit, Refusal> {
         match self.caller_with(caller, Role::Auditor)?.reconstruct_transfers {
-            true => Ok(ReconstructPermit { caller: caller.clone() }),
+            true => Ok(ReconstructPermit { auditor: Auditor::System(caller.clone()) }),
             false => Err(Refusal::RoleRequired),
         }
     }

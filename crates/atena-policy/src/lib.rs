@@ -10,7 +10,9 @@
 //! message type (fields are numbers and paths in a [`FieldCatalog`]), and any way to make a permit except asking a [`Policy`]:
 //!
 //! ```compile_fail,E0451
-//! let forged = atena_policy::AuditPermit { caller: atena_domain::SystemId::parse("auditor").unwrap() };
+//! # fn forge(auditor: atena_policy::Auditor) {
+//! let forged = atena_policy::AuditPermit { auditor };
+//! # }
 //! ```
 //!
 //! ```compile_fail,E0451
@@ -82,6 +84,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accounts;
 mod authorize;
 mod canonical;
 mod catalog;
@@ -102,18 +105,19 @@ mod system;
 mod test_policy;
 mod wire;
 
+pub use accounts::{Account, Accounts, AccountsError, AccountsProblem, PersonRole, Right};
 pub use catalog::{CatalogField, DatasetFields, FieldCatalog, Sensitivity};
 pub use filter::FieldFilter;
 pub use legal_basis::LegalBasis;
 pub use matrix::{Matrix, MatrixRow, Verdict};
 pub use permit::{
-    AddressAdminPermit, AuditPermit, PersonalNumberPermit, PushPermit, ReconstructPermit, RegistrationPermit,
-    ReleasePermit, ResolvePermit,
+    AddressAdminPermit, AuditPermit, Auditor, PersonalNumberPermit, PushPermit, ReconstructPermit, RegistrationPermit,
+    ReleasePermit, ResolvePermit, RulesPermit,
 };
 pub use policy::{Entitlement, Policy};
 pub use problem::{PolicyError, Problem, Reason};
 pub use proof::{Counterexample, Invariant, Proof};
 pub use refusal::Refusal;
 pub use rule::{ReleasedDataset, Rule};
-pub use system::{Role, System};
+pub use system::{PERSON_CALLER, Role, System};
 pub use wire::WireError;

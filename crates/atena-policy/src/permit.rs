@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atena_domain::{Affair, Dataset, SystemId};
+use atena_domain::{Affair, Dataset, OperatorId, SystemId};
 
 use crate::catalog::FieldCatalog;
 use crate::filter::FieldFilter;
@@ -65,13 +65,28 @@ pub struct ResolvePermit {
 /// Permission to read the transfer log (監査). It opens no pension data and no personal number.
 #[derive(Debug)]
 pub struct AuditPermit {
-    pub(crate) caller: SystemId,
+    pub(crate) auditor: Auditor,
 }
 
 /// Permission to be shown the exact content of a transfer again (監査; 復元). Each use is itself recorded.
 #[derive(Debug)]
 pub struct ReconstructPermit {
-    pub(crate) caller: SystemId,
+    pub(crate) auditor: Auditor,
+}
+
+/// Who audits: a system that was registered for it, or a person who signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auditor {
+    /// A system with role `auditor`.
+    System(SystemId),
+    /// A person whose account has such a role.
+    Person(OperatorId),
+}
+
+/// Permission to read the release rules of every system (情報管理者). It opens no data of anybody.
+#[derive(Debug)]
+pub struct RulesPermit {
+    pub(crate) reader: OperatorId,
 }
 
 /// Permission to merge people and to decide review cases (名寄せ; 宛名管理者).
@@ -280,20 +295,20 @@ impl ResolvePermit {
 // === impl AuditPermit ===
 
 impl AuditPermit {
-    /// The auditor.
+    /// Who audits.
     #[must_use]
-    pub fn caller(&self) -> &SystemId {
-        &self.caller
+    pub fn auditor(&self) -> &Auditor {
+        &self.auditor
     }
 }
 
 // === impl ReconstructPermit ===
 
 impl ReconstructPermit {
-    /// The auditor.
+    /// Who audits.
     #[must_use]
-    pub fn caller(&self) -> &SystemId {
-        &self.caller
+    pub fn auditor(&self) -> &Auditor {
+        &self.auditor
     }
 
     /// What a transfer of `dataset` with these fields let through; `None` where the contract no longer knows one of them.
@@ -305,6 +320,16 @@ impl ReconstructPermit {
             .map(|path| known.iter().find(|field| field.path == *path).map(|field| field.numbers.as_slice()))
             .collect::<Option<Vec<_>>>()?;
         Some(FieldFilter::allowing(numbers))
+    }
+}
+
+// === impl RulesPermit ===
+
+impl RulesPermit {
+    /// Who reads them.
+    #[must_use]
+    pub fn reader(&self) -> &OperatorId {
+        &self.reader
     }
 }
 

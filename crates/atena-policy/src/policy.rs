@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use crate::declaration::Declaration;
 use crate::legal_basis::LegalBasis;
+use crate::permit::RulesPermit;
 use crate::rule::{ReleasedDataset, Rule};
 use crate::system::System;
 
@@ -165,5 +166,12 @@ impl Policy {
                 valid_to: grant.rule.validity.to,
             })
             .collect()
+    }
+    /// What every system may have today, by system: for those who answer for the rules.
+    #[must_use]
+    pub fn rules_in_force(&self, _permit: &RulesPermit, today: Date) -> Vec<(SystemId, Entitlement)> {
+        let of =
+            |system: &SystemId| self.entitlements(system, today).into_iter().map(|it| (system.clone(), it)).collect();
+        self.systems.keys().flat_map(|system| -> Vec<_> { of(system) }).collect()
     }
 }

@@ -46,7 +46,7 @@ pub enum Reason {
     UnknownSystem { place: String, system: String },
     /// No such role.
     #[error(
-        "{place} has role {role:?} which does not exist; there are dataset_owner, consumer, auditor and address_administrator"
+        "{place} has role {role:?} which does not exist; there are dataset_owner, consumer, auditor, address_administrator and console"
     )]
     UnknownRole { place: String, role: String },
     /// A system lacks the role that the place needs.
@@ -92,6 +92,14 @@ pub enum Reason {
     /// An auditor that could audit itself, or that could see what auditors must not see (separation of duties, 職務分離).
     #[error("system {system:?} is an auditor and may have no other role, personal number or unified number")]
     AuditorWithOtherDuties { system: String },
+    /// A console that could do something by itself.
+    #[error(
+        "system {system:?} is a console and may have no other role, personal number, unified number or protected address"
+    )]
+    ConsoleWithOtherDuties { system: String },
+    /// The name under which the log keeps people who sign in with their own certificate.
+    #[error("system {system:?} has an id that is kept for people who sign in with their own certificate")]
+    ReservedId { system: String },
     /// Only auditors reconstruct transfers.
     #[error("system {system:?} has reconstruct_transfers, which is for auditors only")]
     ReconstructionWithoutAudit { system: String },

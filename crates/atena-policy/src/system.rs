@@ -7,6 +7,9 @@ use jiff::civil::Date;
 
 use crate::legal_basis::{LegalBasis, citations_in_force};
 
+/// What the log calls the caller where a person called with their own certificate: no registered system has this id.
+pub const PERSON_CALLER: &str = "person";
+
 /// A registered system.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -32,6 +35,8 @@ pub enum Role {
     Auditor,
     /// Decides who is who and converts numbers (宛名管理者).
     AddressAdministrator,
+    /// A place where people sign in (端末). Does nothing by itself: only whoever signed in there does.
+    Console,
 }
 
 // === impl System ===
@@ -106,7 +111,8 @@ impl System {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::DatasetOwner, Self::Consumer, Self::Auditor, Self::AddressAdministrator];
+    pub const ALL: [Self; 5] =
+        [Self::DatasetOwner, Self::Consumer, Self::Auditor, Self::AddressAdministrator, Self::Console];
 
     /// The name as in `policy.toml`, e.g. `dataset_owner`.
     #[must_use]
@@ -116,6 +122,7 @@ impl Role {
             Self::Consumer => "consumer",
             Self::Auditor => "auditor",
             Self::AddressAdministrator => "address_administrator",
+            Self::Console => "console",
         }
     }
 

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod client_key;
 mod error;
 mod key_file;
 mod key_service;
@@ -40,6 +41,7 @@ mod test_permit;
 mod token;
 mod vault;
 
+pub use client_key::{ClientKey, ClientKeyKind};
 pub use error::VaultError;
 pub use key_file::KeyFile;
 pub use key_service::KeyKind;

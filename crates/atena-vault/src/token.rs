@@ -64,7 +64,7 @@ pub struct TokenKeys {
 }
 
 /// A token that somebody has signed in to.
-struct Token {
+pub(crate) struct Token {
     label: String,
     library: Pkcs11,
     slot: Slot,
@@ -260,7 +260,7 @@ impl KeyService for TokenKeys {
 // === impl Token ===
 
 impl Token {
-    fn open(place: &TokenPlace) -> Result<Self, VaultError> {
+    pub(crate) fn open(place: &TokenPlace) -> Result<Self, VaultError> {
         let trouble =
             |what, cause: Option<Error>| VaultError::Token { token: place.label.clone(), what, cause: cause.map(told) };
         let library = library(place).map_err(|error| trouble("its library can't be loaded", Some(error)))?;
@@ -280,7 +280,7 @@ impl Token {
     }
 
     /// Runs `work` on a session of its own.
-    fn with_session<T>(&self, work: impl Fn(&Session) -> Result<T, Error>) -> Result<T, VaultError> {
+    pub(crate) fn with_session<T>(&self, work: impl Fn(&Session) -> Result<T, Error>) -> Result<T, VaultError> {
         let trouble = |error| self.trouble("it did not do what was asked of it", Some(error));
         let free = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let session = match free {
@@ -326,7 +326,15 @@ impl Token {
         <[u8; 32]>::try_from(bare).map_err(|_| self.trouble("it does not tell the public key of the log", None))
     }
 
-    fn trouble(&self, what: &'static str, cause: Option<Error>) -> VaultError {
+    /// The first object of a class with this label.
+    pub(crate) fn find(&self, label: &str, class: ObjectClass) -> Result<Option<ObjectHandle>, VaultError> {
+        self.with_session(|session| {
+            let template = [Attribute::Class(class), Attribute::Label(label.into())];
+            Ok(session.find_objects(&template)?.first().copied())
+        })
+    }
+
+    pub(crate) fn trouble(&self, what: &'static str, cause: Option<Error>) -> VaultError {
         VaultError::Token { token: self.label.clone(), what, cause: cause.map(told) }
     }
 }

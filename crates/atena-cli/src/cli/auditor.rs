@@ -13,7 +13,7 @@ pub(crate) struct AuditorArgs {
     /// The directory that `init` made (certificates and settings).
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
-    /// The auditing system.
+    /// Who audits: a system, the console where an auditor signed in, or person/ID, who has a certificate or card here.
     #[arg(long = "as", value_name = "SYSTEM", default_value = "auditor")]
     pub(crate) system: String,
     /// How to reach the gateway.
@@ -42,7 +42,7 @@ pub(crate) struct TransfersArgs {
     /// One transfer, whole.
     #[arg(long, value_name = "UUID", conflicts_with = "filter")]
     pub(crate) id: Option<String>,
-    /// With --id: write the exact bytes that were sent or stored to this file (needs `reconstruct_transfers`; 復元).
+    /// With --id: write the exact bytes that were sent or stored to this file (needs `reconstruct_transfers`, or role auditor-with-content; 復元).
     #[arg(long, value_name = "FILE", requires = "id")]
     pub(crate) reconstruct: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 mod auditor;
 mod keys;
 mod operator;
+mod people;
 mod pki;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub(crate) use auditor::{
 
 pub(crate) use keys::{KeyArg, KeysCommand, KeysRotateArgs};
 pub(crate) use operator::{BackupArgs, EraseArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
+pub(crate) use people::{CardCommand, ConsoleArgs, LoginArgs, PeopleCommand};
 pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 
 use crate::init::DEFAULT_MUNICIPALITY;
@@ -169,6 +171,27 @@ pub(crate) enum Command {
     /// Issue, revoke, renew and look at certificates (証明書).
     #[command(subcommand)]
     Pki(PkiCommand),
+    /// Look at the accounts of people without a gateway (利用者登録簿の確認).
+    #[command(subcommand)]
+    People(PeopleCommand),
+    /// Sign in at a console, in a browser at the provider of the municipality (サインイン).
+    ///
+    /// Prints the address to open and waits for the browser to come back. From then on commands with `--as CONSOLE` are yours, until the
+    /// sign-in ends or you sign out. It is kept in DIR/sessions, for the owner of DIR alone.
+    #[command(
+        after_help = "Examples:\n  atena login --home ./audit\n  atena transfers --home ./audit --as console\n  atena login --home ./audit --again"
+    )]
+    Login(LoginArgs),
+    /// Sign out at a console (サインアウト). The provider's own session is in the browser: end that there.
+    #[command(after_help = "Example:\n  atena logout --home ./audit")]
+    Logout(ConsoleArgs),
+    /// Prepare an IC card, or another token, for signing in with it (ICカード).
+    ///
+    /// Where the card is says a file, best DIR/pki/people/ID.card.toml: `module` (the library of its maker), `token` (its label), `pin_file`
+    /// (mode 0600), `key` (the label of its private key), and `certificate` (PEM) where that is not on the card. Commands with `--as
+    /// person/ID` then use it.
+    #[command(subcommand)]
+    Card(CardCommand),
     /// Look at release rules without a gateway (移転のルールの確認).
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -228,7 +251,7 @@ pub(crate) struct CallArgs {
     /// The directory that `init` made (certificates and settings).
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
-    /// The calling system, e.g. pension, resident-tax.
+    /// The calling system, e.g. pension, resident-tax; or person/ID, who has a certificate or card here.
     #[arg(long = "as", value_name = "SYSTEM")]
     pub(crate) system: String,
     /// How to reach the gateway.
@@ -242,7 +265,7 @@ pub(crate) struct ReachArgs {
     /// HOST:PORT of the gateway (default: the `listen` of atena.toml).
     #[arg(long, value_name = "ADDR")]
     pub(crate) server: Option<String>,
-    /// The person at the keyboard (操作者ID); recorded in the transfer log.
+    /// The person at the keyboard (操作者ID), as a system tells it; recorded in the transfer log. Whoever signed in is known.
     #[arg(long, value_name = "ID")]
     pub(crate) operator: Option<String>,
 }

@@ -15,6 +15,7 @@ pub(super) async fn run(args: &CallArgs, output: &mut Output) -> Result<Finished
     let client = super::connect(args).await?;
     let answer = client.linkage().list_entitlements(client.request(ListEntitlementsRequest {})).await?.into_inner();
     let mut table = Table::new(&[
+        ("system", "システム"),
         ("rule_id", "rule"),
         ("rule_name", "ルール"),
         ("affair", "affair (事務)"),
@@ -37,7 +38,7 @@ pub(super) async fn run(args: &CallArgs, output: &mut Output) -> Result<Finished
     Ok(Finished::Clean)
 }
 
-fn row(entitlement: Entitlement) -> [Value; 9] {
+fn row(entitlement: Entitlement) -> [Value; 10] {
     let dataset = entitlement.dataset();
     let bases: Vec<String> = entitlement
         .bases
@@ -45,6 +46,7 @@ fn row(entitlement: Entitlement) -> [Value; 9] {
         .map(|basis| format!("{} ({}–{})", basis.citation, basis.valid_from, basis.valid_to))
         .collect();
     [
+        entitlement.system_id.into(),
         format!("{} v{}", entitlement.rule_id, entitlement.rule_version).into(),
         entitlement.rule_name.into(),
         entitlement.affair.into(),

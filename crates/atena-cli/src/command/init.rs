@@ -21,6 +21,7 @@ pub(super) fn run(args: &InitArgs, output: &mut Output) -> Result<Finished, CliE
         "Made {root} for municipality {code}:\n\
          \x20 atena.toml    settings (設定)\n\
          \x20 policy.toml   release rules and registry of systems (移転のルールと接続システム台帳): have it checked by the municipality\n\
+         \x20 people.toml   accounts of people (利用者登録簿): nobody yet\n\
          \x20 keys.toml     keys; keep a copy apart from the database's backups (暗号鍵)\n\
          \x20 pki/          development certificates for: {systems}\n\
          \n\

@@ -2,14 +2,18 @@
 
 mod audit;
 mod backup;
+mod card;
 mod disclose;
 mod entitlements;
 mod erase;
 mod init;
 mod keys;
 mod log;
+mod login;
+mod logout;
 mod migrate;
 mod municipality;
+mod people;
 mod pki;
 pub(crate) mod policy;
 pub(crate) mod pull;
@@ -62,6 +66,10 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Log(command) => log::run(&command, output).await,
         Command::Keys(command) => keys::run(&command, output).await,
         Command::Pki(command) => pki::run(&command, output),
+        Command::People(command) => people::run(&command, output),
+        Command::Login(args) => login::run(&args, output).await,
+        Command::Logout(args) => logout::run(&args, output),
+        Command::Card(command) => card::run(&command, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Prove(args) => crate::prove::run(&args, output).await,
         Command::Sample(args) => sample::run(&args, output),

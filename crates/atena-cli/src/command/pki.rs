@@ -2,16 +2,20 @@
 
 use std::fs;
 
-use atena_gateway::{CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, municipality_of, registered_systems};
+use atena_gateway::{
+    CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, accounts_of, municipality_of, registered_systems,
+};
 use jiff::Timestamp;
 use rcgen::RevocationReason;
 use serde_json::{Value, json};
 
 use crate::Finished;
 use crate::cli::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
+use crate::credential::Credential;
 use crate::error::CliError;
+use crate::holder::Holder;
 use crate::home::Home;
-use crate::init::japanese_day;
+use crate::init::{japanese_day, private_directory};
 use crate::output::Output;
 use crate::pki::{Authority, CERTIFICATE_DAYS, Certificate, RevocationList, Revoked};
 use crate::table::Table;
@@ -32,41 +36,69 @@ pub(super) fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished,
 fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
-    let systems = registered_systems(&config)?;
-    if !systems.contains(&args.system) {
-        return Err(CliError::NotRegistered { system: args.system.clone(), known: systems.join(", ") });
-    }
-    let folder = args.out.clone().unwrap_or_else(|| home.systems());
-    let path = folder.join(format!("{}.crt", args.system));
+    let holder = match (&args.holder.system, &args.holder.person) {
+        (_, Some(account)) => Holder::Person(account.clone()),
+        (system, None) => Holder::System(system.clone().unwrap_or_default()),
+    };
+    let days = args.days.min(days_of(&holder, &config)?);
+    let folder = args.out.clone().unwrap_or_else(|| holder.folder(&home));
+    let path = folder.join(format!("{}.crt", holder.id()));
     if path.exists() {
-        return Err(CliError::HasCertificate { system: args.system.clone(), path });
+        return Err(CliError::HasCertificate { kind: holder.kind(), id: holder.id().to_owned(), path });
     }
+    private_directory(&folder)?;
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
     let certificate = match &args.csr {
         Some(csr) => {
             let request = fs::read_to_string(csr).map_err(CliError::file("read", csr))?;
-            authority.issue_requested(municipality.as_str(), &args.system, args.days, &request, &folder)?
+            authority.issue_requested(municipality.as_str(), &holder, days, &request, &folder)?
         }
-        None => authority.issue_system(municipality.as_str(), &args.system, args.days, &folder)?,
+        None => authority.issue_client(municipality.as_str(), &holder, days, &folder)?,
     };
-    tell(output, "issued", &args.system, &certificate)?;
+    tell(output, "issued", &holder.to_string(), &certificate)?;
     Ok(Finished::Clean)
+}
+
+/// Days that a certificate of this holder may be valid, if there is such a holder at all.
+fn days_of(holder: &Holder, config: &Config) -> Result<u16, CliError> {
+    match holder {
+        Holder::System(system) => {
+            let systems = registered_systems(config)?;
+            match systems.contains(system) {
+                true => Ok(u16::MAX),
+                false => Err(CliError::NotRegistered { system: system.clone(), known: systems.join(", ") }),
+            }
+        }
+        Holder::Person(id) => {
+            let (accounts, today) = (accounts_of(config)?, japanese_day());
+            let with_certificate =
+                || accounts.iter().filter(|it| it.signs_in_with_certificate() && it.expires() >= today);
+            let account = with_certificate().find(|account| account.id().as_str() == id).ok_or_else(|| {
+                let known: Vec<_> = with_certificate().map(|account| account.id().as_str()).collect();
+                CliError::NoAccount { account: id.clone(), known: known.join(", ") }
+            })?;
+            // To the end of the account's last day.
+            Ok(u16::try_from((account.expires() - today).get_days() + 1).unwrap_or(u16::MAX))
+        }
+    }
 }
 
 fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let authority = Authority::open(&home, japanese_day())?;
     let (now, gone) = (Timestamp::now(), revoked_serials(&[home.revocation_list()])?);
-    let asked_for = |certificate: &Certificate| match (&args.system, &args.serial) {
-        (Some(system), _) => certificate.system_id() == Some(system),
+    let system = args.system.clone().map(Holder::System);
+    let holder = system.or_else(|| args.person.clone().map(Holder::Person));
+    let asked_for = |certificate: &Certificate| match (&holder, &args.serial) {
+        (Some(holder), _) => certificate.holder().as_ref() == Some(holder),
         (None, Some(serial)) => certificate.serial.eq_ignore_ascii_case(serial.trim()),
         (None, None) => false,
     };
     let mut found = issued(&home)?;
     found.retain(|it| asked_for(it) && it.not_after > now && !gone.contains(&it.serial));
     if found.is_empty() {
-        let what = args.system.as_ref().or(args.serial.as_ref()).cloned().unwrap_or_default();
+        let what = holder.map(|holder| holder.to_string()).or_else(|| args.serial.clone()).unwrap_or_default();
         return Err(CliError::NothingToRevoke { what });
     }
     let reason = match args.reason {
@@ -78,7 +110,8 @@ fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliErro
     let revoked: Vec<_> = found.iter().map(|it| Revoked { serial: it.serial_bytes.clone(), reason }).collect();
     authority.revoke(&revoked)?;
     for certificate in &found {
-        tell(output, "revoked", certificate.system_id().unwrap_or(&certificate.subject), certificate)?;
+        let whose = certificate.holder().map_or_else(|| certificate.subject.clone(), |holder| holder.to_string());
+        tell(output, "revoked", &whose, certificate)?;
     }
     Ok(Finished::Clean)
 }
@@ -88,10 +121,12 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
     let config = Config::load(&home.config())?;
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
-    let (now, known) = (Timestamp::now(), home.systems_with_certificate()?);
-    for system in &args.system {
+    let (now, known) = (Timestamp::now(), home.holders()?);
+    let people = args.person.iter().cloned().map(Holder::Person);
+    let named: Vec<_> = args.system.iter().cloned().map(Holder::System).chain(people).collect();
+    for holder in &named {
         // Names those that have one, if it has none.
-        home.client_certificate(system)?;
+        Credential::of(&home, holder)?;
     }
     authority.revoke(&[])?;
     let gone = revoked_serials(&[home.revocation_list()])?;
@@ -103,20 +138,23 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
             tell(output, "renewed", "server", &renewed)?;
         }
     }
-    for system in &known {
-        let path = home.systems().join(format!("{system}.crt"));
+    for holder in &known {
+        let folder = holder.folder(&home);
+        let path = folder.join(format!("{}.crt", holder.id()));
         let certificate = Certificate::read(&path)?;
-        let wanted = args.system.contains(system);
-        // One that was revoked comes back only if somebody says so.
-        if !wanted && (!due(&certificate) || gone.contains(&certificate.serial)) {
+        let wanted = named.contains(holder);
+        // One that was revoked comes back only if somebody says so; whether a person goes on is never decided here.
+        let by_itself = matches!(holder, Holder::System(_)) && due(&certificate) && !gone.contains(&certificate.serial);
+        if !wanted && !by_itself {
             continue;
         }
         if !path.with_extension("key").exists() {
-            output.note(&format!("{system}: its key is not here; issue the next one with --csr"))?;
+            output.note(&format!("{holder}: its key is not here; issue the next one with --csr"))?;
             continue;
         }
-        let renewed = authority.issue_system(municipality.as_str(), system, CERTIFICATE_DAYS, &home.systems())?;
-        tell(output, "renewed", system, &renewed)?;
+        let days = CERTIFICATE_DAYS.min(days_of(holder, &config)?);
+        let renewed = authority.issue_client(municipality.as_str(), holder, days, &folder)?;
+        tell(output, "renewed", &holder.to_string(), &renewed)?;
     }
     let lists = RevocationList::read(&home.revocation_list())?;
     for list in &lists {
@@ -170,17 +208,17 @@ fn status(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
         }
     }
     let mut certificates = issued(home)?;
-    certificates.retain(|it| it.system_id().is_some());
+    certificates.retain(|it| it.holder().is_some());
     certificates.sort_by(|one, other| {
-        (one.system_id(), other.not_after, &one.serial).cmp(&(other.system_id(), one.not_after, &other.serial))
+        (one.holder(), other.not_after, &one.serial).cmp(&(other.holder(), one.not_after, &other.serial))
     });
     let mut newest = None;
     for it in &certificates {
-        let system = it.system_id();
-        // What was replaced may end.
-        let matters = newest != system && !gone.contains(&it.serial);
-        newest = if gone.contains(&it.serial) { newest } else { system };
-        row("system", system.unwrap_or_default(), &it.serial, it.not_after, certificate_state(it), matters);
+        let Some(holder) = it.holder() else { continue };
+        // What was replaced may end, and so may the certificate of a person, with the account.
+        let matters = newest.as_ref() != Some(&holder) && !gone.contains(&it.serial) && holder.kind() == "system";
+        row(holder.kind(), holder.id(), &it.serial, it.not_after, certificate_state(it), matters);
+        newest = if gone.contains(&it.serial) { newest } else { Some(holder) };
     }
     output.table(&table)?;
     Ok(if well { Finished::Clean } else { Finished::SomeItemsFailed })
@@ -189,7 +227,7 @@ fn status(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
 /// What the built-in authority ever issued. Homes from before it kept copies have those that are in use.
 fn issued(home: &Home) -> Result<Vec<Certificate>, CliError> {
     let mut found: Vec<Certificate> = Vec::new();
-    for folder in [home.issued(), home.systems()] {
+    for folder in [home.issued(), home.systems(), home.people_certificates()] {
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             entries => entries.map_err(CliError::file("read", &folder))?,

@@ -197,6 +197,7 @@ fn whole(transfer: &Transfer) -> Value {
         "system_id": transfer.system_id,
         "division": transfer.division,
         "operator_id": transfer.operator_id,
+        "operator_proof": terms::operator_proof(transfer.operator_proof()),
         "affair": transfer.affair,
         "rule_id": transfer.rule_id,
         "rule_version": transfer.rule_version,

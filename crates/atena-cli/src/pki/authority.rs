@@ -18,6 +18,7 @@ use super::date_time;
 use super::files::{replace_public, replace_secret, write_public, write_secret};
 use super::revocation::{self, Revoked};
 use crate::error::CliError;
+use crate::holder::Holder;
 use crate::home::Home;
 use crate::init::private_directory;
 
@@ -90,39 +91,39 @@ impl Authority {
         self.issue(params, &self.home.pki(), "server")
     }
 
-    /// Issues `<id>.crt` and `<id>.key` in `folder`, in place of those that are there. The only identity in it is the URI
-    /// `spiffe://<municipality code>.atena/system/<id>`.
+    /// Issues `<id>.crt` and `<id>.key` in `folder`, in place of those that are there. The only identity in it is the holder's URI,
+    /// `spiffe://<municipality code>.atena/system/<id>` or `…/person/<id>`.
     ///
     /// # Errors
     /// As [`Authority::create`].
-    pub(crate) fn issue_system(
+    pub(crate) fn issue_client(
         &self,
         municipality_code: &str,
-        system_id: &str,
+        holder: &Holder,
         days: u16,
         folder: &Path,
     ) -> Result<Certificate, CliError> {
-        self.issue(self.system_params(municipality_code, system_id, days)?, folder, system_id)
+        self.issue(self.client_params(municipality_code, holder, days)?, folder, holder.id())
     }
 
     /// Issues `<id>.crt` in `folder` for the key of a certificate signing request (PKCS #10, PEM). Nothing else is taken from the
-    /// request: who the system is, is said here.
+    /// request: who the holder is, is said here.
     ///
     /// # Errors
     /// As [`Authority::create`]; a request that its key did not sign.
     pub(crate) fn issue_requested(
         &self,
         municipality_code: &str,
-        system_id: &str,
+        holder: &Holder,
         days: u16,
         request: &str,
         folder: &Path,
     ) -> Result<Certificate, CliError> {
         let mut request = CertificateSigningRequestParams::from_pem(request)?;
-        request.params = self.system_params(municipality_code, system_id, days)?;
+        request.params = self.client_params(municipality_code, holder, days)?;
         let pem = request.signed_by(&self.issuer)?.pem();
         let certificate = self.keep(&pem)?;
-        replace_public(&folder.join(format!("{system_id}.crt")), &pem)?;
+        replace_public(&folder.join(format!("{}.crt", holder.id())), &pem)?;
         Ok(certificate)
     }
 
@@ -135,14 +136,14 @@ impl Authority {
         replace_public(&path, &revocation::renewed(&path, revoked, &self.issuer, self.today)?)
     }
 
-    fn system_params(
+    fn client_params(
         &self,
         municipality_code: &str,
-        system_id: &str,
+        holder: &Holder,
         days: u16,
     ) -> Result<CertificateParams, CliError> {
-        let mut params = params(system_id, self.today, self.until(days))?;
-        let uri = format!("spiffe://{municipality_code}.atena/system/{system_id}");
+        let mut params = params(holder.id(), self.today, self.until(days))?;
+        let uri = holder.uri(municipality_code);
         params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -209,7 +210,7 @@ mod tests {
         fs::create_dir_all(home.systems()).unwrap();
         let authority = Authority::create(&home, "132098", today).unwrap();
         authority.issue_server(["localhost", "atena.example"]).unwrap();
-        authority.issue_system("132098", "pension", CERTIFICATE_DAYS, &home.systems()).unwrap();
+        authority.issue_client("132098", &Holder::parse("pension"), CERTIFICATE_DAYS, &home.systems()).unwrap();
         (folder, home)
     }
 
@@ -270,7 +271,8 @@ mod tests {
         wished.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let request = wished.serialize_request(&key).unwrap().pem().unwrap();
         let authority = Authority::open(&home, date(2026, 11, 1)).unwrap();
-        let issued = authority.issue_requested("132098", "welfare", 30, &request, &home.systems()).unwrap();
+        let issued =
+            authority.issue_requested("132098", &Holder::parse("welfare"), 30, &request, &home.systems()).unwrap();
         assert_eq!(issued.uris, ["spiffe://132098.atena/system/welfare"]);
         verify(&home, "systems/welfare.crt", date(2026, 11, 30)).unwrap();
         assert!(!home.systems().join("welfare.key").exists());

@@ -14,6 +14,7 @@ use x509_parser::time::ASN1Time;
 
 use crate::error::CliError;
 use crate::hexadecimal::hexadecimal;
+use crate::holder::Holder;
 
 /// A certificate, read.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ pub(crate) struct Certificate {
     pub(crate) serial: String,
     pub(crate) serial_bytes: Vec<u8>,
     pub(crate) subject: String,
-    /// URIs that it names: the identity of a system.
+    /// URIs that it names: the identity of a system or person.
     pub(crate) uris: Vec<String>,
     /// DNS names and addresses that it names: where a server is.
     pub(crate) names: Vec<String>,
@@ -64,10 +65,10 @@ impl Certificate {
         })
     }
 
-    /// The system id in its URI, if it names exactly one.
-    pub(crate) fn system_id(&self) -> Option<&str> {
+    /// Whom it names, if that is exactly one system or person.
+    pub(crate) fn holder(&self) -> Option<Holder> {
         match self.uris.as_slice() {
-            [uri] => uri.split_once("/system/").map(|(_, id)| id),
+            [uri] => Holder::of_uri(uri),
             _ => None,
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn replace_public(path: &Path, text: &str) -> Result<(), CliError> {
     replace(path, text, 0o644)
 }
 
-pub(super) fn replace_secret(path: &Path, text: &str) -> Result<(), CliError> {
+pub(crate) fn replace_secret(path: &Path, text: &str) -> Result<(), CliError> {
     replace(path, text, 0o600)
 }
 

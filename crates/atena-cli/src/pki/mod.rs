@@ -10,7 +10,7 @@ use rcgen::date_time_ymd;
 
 pub(crate) use authority::{Authority, CERTIFICATE_DAYS};
 pub(crate) use certificate::{Certificate, RevocationList};
-pub(crate) use files::write_public;
+pub(crate) use files::{replace_secret, write_public};
 pub(crate) use revocation::Revoked;
 
 /// Names of the server that are always in its certificate.

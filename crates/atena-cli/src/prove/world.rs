@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use crate::client::{Caller, Client};
 use crate::demo::server::GatewayProcess;
 use crate::error::CliError;
+use crate::holder::Holder;
 use crate::home::Home;
 use crate::init;
 use crate::pki::{Authority, CERTIFICATE_DAYS};
@@ -71,7 +72,8 @@ impl World {
         }
         let authority = Authority::open(&home, today)?;
         for system in policy.systems().filter(|system| !known.iter().any(|known| known == system.id().as_str())) {
-            authority.issue_system(municipality, system.id().as_str(), CERTIFICATE_DAYS, &home.systems())?;
+            let holder = Holder::System(system.id().as_str().to_owned());
+            authority.issue_client(municipality, &holder, CERTIFICATE_DAYS, &home.systems())?;
         }
         let gateway = GatewayProcess::start(&home, &root.join("gateway.log"), "warn").await?;
         let world = Self { home, gateway };

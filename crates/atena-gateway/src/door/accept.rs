@@ -52,6 +52,11 @@ impl Door {
         self.open.cut_disbelieved(&self.tls.load());
     }
 
+    /// Ends connections of those whom `gone` names.
+    pub(crate) fn cut(&self, gone: impl Fn(&Peer) -> bool) {
+        self.open.cut(gone);
+    }
+
     /// When its files run out.
     pub(crate) fn expiries(&self) -> Vec<Expiry> {
         self.tls.load().expiries().to_vec()
@@ -123,7 +128,7 @@ impl Door {
         };
         let chain = stream.get_ref().1.peer_certificates()?;
         let certificate = chain.first()?;
-        let peer = Peer::from_certificate(certificate);
+        let peer = Peer::from_certificate(certificate, clock::now());
         let Some(open) = self.open.take(&peer, chain, &self.limits) else {
             tracing::warn!("a system has too many connections open; the new one is closed");
             return None;

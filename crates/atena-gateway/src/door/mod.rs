@@ -16,6 +16,6 @@ pub(crate) use accept::Door;
 pub(crate) use connection::serve;
 pub(crate) use expiry::Expiry;
 pub use expiry::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS};
-pub(crate) use identity::Peer;
+pub(crate) use identity::{Named, Peer};
 pub(crate) use tls::TlsError;
 pub use tls::revocation_lists;

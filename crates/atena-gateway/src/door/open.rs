@@ -22,6 +22,7 @@ struct Open {
 }
 
 struct Connection {
+    peer: Peer,
     identity: Arc<str>,
     chain: Arc<[CertificateDer<'static>]>,
     cut: CancellationToken,
@@ -56,7 +57,8 @@ impl OpenConnections {
         let (number, cut) = (open.next, CancellationToken::new());
         open.next += 1;
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let connection = Connection { identity, chain, cut: cut.clone(), arriving: Arc::clone(&arriving) };
+        let connection =
+            Connection { peer: peer.clone(), identity, chain, cut: cut.clone(), arriving: Arc::clone(&arriving) };
         open.by_number.insert(number, connection);
         drop(open);
         Some(OpenPlace { open: self.clone(), number, cut, arriving })
@@ -74,6 +76,18 @@ impl OpenConnections {
                 tracing::warn!(%identity, %error, "a connection is cut off: its certificate is believed no more");
                 end.cancel();
             }
+        }
+    }
+
+    /// Ends every connection of somebody whom `gone` names: a person whose account was taken away or has ended.
+    pub(crate) fn cut(&self, gone: impl Fn(&Peer) -> bool) {
+        let all: Vec<_> = {
+            let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            open.by_number.values().map(|it| (it.peer.clone(), it.cut.clone())).collect()
+        };
+        for (_, end) in all.iter().filter(|(peer, end)| !end.is_cancelled() && gone(peer)) {
+            tracing::warn!("a connection is cut off: the account of its person was taken away or has ended");
+            end.cancel();
         }
     }
 }

@@ -10,7 +10,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use crate::error::{CallError, Reason};
-use crate::transfer::TransferRecord;
+use crate::transfer::{OperatorProof, TransferRecord};
 
 /// The details of one transfer, in the form that is sealed and committed to.
 #[derive(Clone, PartialEq, Message)]
@@ -37,6 +37,9 @@ pub(crate) struct Details {
     /// The caller's request id.
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
+    /// What the operator id stands on: 0 it was told, 1 a certificate, 2 a sign-in at the provider.
+    #[prost(uint32, tag = "8")]
+    pub(crate) operator_proof: u32,
 }
 
 /// One row and its revision.
@@ -57,6 +60,15 @@ impl Details {
     /// The salts of this transfer's commitments.
     pub(crate) fn salts(&self) -> Option<Salts> {
         self.seed.as_slice().try_into().ok().map(|seed| Salts::from_seed(&seed))
+    }
+
+    /// What the operator id stands on; what nobody knows any more proves nothing.
+    pub(crate) fn operator_proof(&self) -> OperatorProof {
+        match self.operator_proof {
+            1 => OperatorProof::Certificate,
+            2 => OperatorProof::SignIn,
+            _ => OperatorProof::Told,
+        }
     }
 
     /// Opens details and checks them against the leaf; `None` where they were erased.
@@ -119,6 +131,20 @@ pub(super) fn encode_details(record: &TransferRecord, seed: &[u8; 32], out: &mut
     if let Some(request_id) = &record.heading.request_id {
         put_bytes(7, request_id.as_bytes(), out);
     }
+    let proof = proof_number(record.heading.operator_proof);
+    if proof != 0 {
+        encode_key(8, WireType::Varint, out);
+        encode_varint(proof.into(), out);
+    }
+}
+
+/// What [`Details::operator_proof`] reads.
+fn proof_number(proof: OperatorProof) -> u32 {
+    match proof {
+        OperatorProof::Told => 0,
+        OperatorProof::Certificate => 1,
+        OperatorProof::SignIn => 2,
+    }
 }
 
 fn put_bytes(tag: u32, value: &[u8], out: &mut Vec<u8>) {
@@ -169,6 +195,7 @@ mod tests {
         };
         record = TransferRecord::under(&Arc::clone(&record.heading), subject);
         record.heading_mut().operator_id = Some("op-1".into());
+        record.heading_mut().operator_proof = OperatorProof::SignIn;
         record.heading_mut().request_id = Some("r".into());
         record.content_sha256 = Some([7; 32]);
         record.records = [("A", 1), ("B", 1 << 40)].map(|(key, at)| (RecordKey::parse(key).unwrap(), at)).to_vec();
@@ -182,6 +209,7 @@ mod tests {
                 .to_vec(),
             content_sha256: vec![7; 32],
             request_id: Some("r".into()),
+            operator_proof: 2,
         };
         assert!(read(&record) == expected);
     }

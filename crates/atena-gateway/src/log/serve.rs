@@ -12,8 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::export;
-use crate::caller;
-use crate::door::Peer;
+use crate::caller::{self, Shown};
 use crate::hall::Hall;
 
 /// The routes.
@@ -21,16 +20,15 @@ pub(crate) fn router(hall: Arc<Hall>) -> Router {
     Router::new().route("/log/checkpoint", get(checkpoint)).route("/log/tile/{*path}", get(tile)).with_state(hall)
 }
 
-/// Auditors only: the same registry, the same decision as for every call.
-fn may_they(hall: &Hall, request: &Request) -> Result<(), StatusCode> {
-    let caller = caller::identify(&hall.policy(), request.extensions().get::<Peer>());
-    let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let permit = hall.policy().authorize_audit(&caller.system_id, hall.today());
-    permit.map(|_| ()).map_err(|_| StatusCode::FORBIDDEN)
+/// Auditors only: the same registries, the same decision as for every call.
+async fn may_they(hall: &Hall, shown: &Shown) -> Result<(), StatusCode> {
+    let caller = caller::identify(hall, shown).await.map_err(|_| StatusCode::UNAUTHORIZED)?;
+    caller.authorize_audit(hall).map(|_| ()).map_err(|_| StatusCode::FORBIDDEN)
 }
 
 async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response {
-    if let Err(status) = may_they(&hall, &request) {
+    let shown = Shown::by(request.extensions(), request.headers());
+    if let Err(status) = may_they(&hall, &shown).await {
         return status.into_response();
     }
     match hall.log.newest_checkpoint() {
@@ -43,7 +41,8 @@ async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response
 }
 
 async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
-    if let Err(status) = may_they(&hall, &request) {
+    let shown = Shown::by(request.extensions(), request.headers());
+    if let Err(status) = may_they(&hall, &shown).await {
         return status.into_response();
     }
     let Some(tile) = TilePath::parse(&format!("tile/{path}")) else {

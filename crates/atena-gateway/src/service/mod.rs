@@ -16,6 +16,11 @@ pub(crate) fn method(path: &str) -> Option<Method> {
     METHODS.into_iter().flatten().find(|method| method.name == name).copied()
 }
 
+/// Every method, in the order of the contract's services.
+pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
+    METHODS.into_iter().flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use prost::Message as _;

@@ -1,6 +1,8 @@
+use atena_domain::OperatorId;
 use jiff::civil::date;
 
 use super::*;
+use crate::permit::RulesPermit;
 use crate::test_policy::{TODAY, affair, edited, policy, system};
 
 const TAX: &str = "市都民税賦課業務";
@@ -156,9 +158,38 @@ fn separation_of_duties_each_role_opens_its_own_door_only() {
     assert_eq!(opens("auditor"), [false, true, false]);
     assert_eq!(opens("administrator"), [true, false, true]);
     assert_eq!(opens("retired"), [false, false, false]);
-    assert_eq!(policy.authorize_audit(&system("auditor"), TODAY).unwrap().caller(), &system("auditor"));
+    assert_eq!(
+        policy.authorize_audit(&system("auditor"), TODAY).unwrap().auditor(),
+        &Auditor::System(system("auditor"))
+    );
     assert_eq!(policy.authorize_audit(&system("school"), TODAY).err(), Some(Refusal::RoleRequired));
     assert_eq!(policy.authorize_resolve(&system("retired"), TODAY).err(), Some(Refusal::CallerRevoked));
+}
+
+#[test]
+fn a_console_may_do_nothing_by_itself() {
+    let policy = edited(&[("roles = [\"auditor\"]", "roles = [\"console\"]")]).unwrap();
+    let console = system("auditor");
+    assert_eq!(policy.authorize_registration(&console, TODAY).err(), Some(Refusal::RoleRequired));
+    assert_eq!(policy.authorize_audit(&console, TODAY).err(), Some(Refusal::RoleRequired));
+    assert_eq!(policy.authorize_resolve(&console, TODAY).err(), Some(Refusal::RoleRequired));
+    assert_eq!(policy.authorize_address_administration(&console, TODAY).err(), Some(Refusal::RoleRequired));
+    for dataset in Dataset::ALL {
+        assert!(policy.authorize_push(&console, dataset, TODAY).is_err());
+        assert!(policy.authorize_release(&console, &affair(TAX), dataset, TODAY).is_err());
+    }
+}
+
+#[test]
+fn who_answers_for_the_rules_reads_those_of_every_system() {
+    let policy = policy();
+    let permit = RulesPermit { reader: OperatorId::parse("m2001").unwrap() };
+    let rules = policy.rules_in_force(&permit, TODAY);
+    let of = |id: &str| rules.iter().filter(|(system, _)| system.as_str() == id).count();
+    for consumer in ["resident-tax", "school", "pension", "retired"] {
+        assert_eq!(of(consumer), policy.entitlements(&system(consumer), TODAY).len(), "{consumer}");
+    }
+    assert_eq!(of("resident-tax") + of("school"), rules.len());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::Compiler;
 use crate::declaration::{DeclaredDataset, DeclaredRegistration, DeclaredSystem};
 use crate::policy::{OwnedDataset, Registration};
 use crate::problem::Reason;
-use crate::system::{Role, System};
+use crate::system::{PERSON_CALLER, Role, System};
 
 pub(super) type Systems = BTreeMap<SystemId, System>;
 pub(super) type Datasets = BTreeMap<Dataset, OwnedDataset>;
@@ -29,6 +29,19 @@ impl Compiler<'_> {
             {
                 let system_id = system.id.get_ref().clone();
                 self.report(system.id.span().start, Reason::AuditorWithOtherDuties { system: system_id });
+            }
+            if roles.contains(&Role::Console)
+                && (roles.len() > 1
+                    || !system.personal_number_basis.is_empty()
+                    || system.unified_address_number
+                    || system.protected_address)
+            {
+                let system_id = system.id.get_ref().clone();
+                self.report(system.id.span().start, Reason::ConsoleWithOtherDuties { system: system_id });
+            }
+            if system.id.get_ref() == PERSON_CALLER {
+                let system_id = system.id.get_ref().clone();
+                self.report(system.id.span().start, Reason::ReservedId { system: system_id });
             }
             if system.reconstruct_transfers && !roles.contains(&Role::Auditor) {
                 let system_id = system.id.get_ref().clone();

@@ -79,7 +79,7 @@ fn each_problem_is_reported_with_its_line_and_reason() {
             "roles = [\"auditor\"]",
             "roles = [\"clerk\"]",
             ("", "roles = [\"auditor\"]"),
-            "system \"auditor\" has role \"clerk\" which does not exist; there are dataset_owner, consumer, auditor and address_administrator",
+            "system \"auditor\" has role \"clerk\" which does not exist; there are dataset_owner, consumer, auditor, address_administrator and console",
         ),
         Case(
             "roles = [\"auditor\"]",
@@ -92,6 +92,18 @@ fn each_problem_is_reported_with_its_line_and_reason() {
             "roles = [\"auditor\"]\nunified_address_number = true",
             ("", "id = \"auditor\""),
             "system \"auditor\" is an auditor and may have no other role, personal number or unified number",
+        ),
+        Case(
+            "roles = [\"auditor\"]",
+            "roles = [\"console\"]\nprotected_address = true",
+            ("", "id = \"auditor\""),
+            "system \"auditor\" is a console and may have no other role, personal number, unified number or protected address",
+        ),
+        Case(
+            "id = \"auditor\"",
+            "id = \"person\"",
+            ("", "id = \"auditor\""),
+            "system \"person\" has an id that is kept for people who sign in with their own certificate",
         ),
         Case(
             "division = \"学務課\"\nroles = [\"consumer\"]",

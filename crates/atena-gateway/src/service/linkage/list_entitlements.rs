@@ -1,7 +1,9 @@
-//! ListEntitlements: what the caller may have, for which affair, and on which legal basis.
+//! ListEntitlements: what the caller may have, for which affair, and on which legal basis. Who answers for the rules is told those of every
+//! system.
 
 use std::sync::Arc;
 
+use atena_domain::SystemId;
 use atena_proto::v1;
 
 use crate::call::Call;
@@ -14,11 +16,19 @@ pub(crate) async fn run(
     _: v1::ListEntitlementsRequest,
 ) -> Result<v1::ListEntitlementsResponse, CallError> {
     let policy = call.hall.policy();
-    let entitlements = policy.entitlements(&call.caller.system_id, call.hall.today());
+    let today = call.hall.today();
+    let of_caller = |system: &SystemId| -> Vec<_> {
+        policy.entitlements(system, today).into_iter().map(|entitlement| (system.clone(), entitlement)).collect()
+    };
+    let entitlements = match call.caller.authorize_rules(&call.hall) {
+        None => of_caller(&call.caller.system_id),
+        Some(permit) => policy.rules_in_force(&permit?, today),
+    };
     Ok(v1::ListEntitlementsResponse {
         entitlements: entitlements
             .into_iter()
-            .map(|entitlement| v1::Entitlement {
+            .map(|(system, entitlement)| v1::Entitlement {
+                system_id: system.as_str().to_owned(),
                 rule_id: entitlement.rule_id,
                 rule_name: entitlement.rule_name,
                 rule_version: entitlement.rule_version,

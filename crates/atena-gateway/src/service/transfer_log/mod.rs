@@ -64,7 +64,7 @@ const PAGE_MAX: u32 = 1000;
 
 /// Step 2, may they: auditors only.
 fn may_they(call: &Call) -> Result<AuditPermit, CallError> {
-    Ok(call.hall.policy().authorize_audit(&call.caller.system_id, call.hall.today())?)
+    Ok(call.caller.authorize_audit(&call.hall)?)
 }
 
 /// One page of what a query finds, and the token of the next.

@@ -26,7 +26,7 @@ pub(crate) async fn run(
     call: Arc<Call>,
     request: v1::ReconstructTransferRequest,
 ) -> Result<v1::ReconstructTransferResponse, CallError> {
-    let permit = call.hall.policy().authorize_reconstruction(&call.caller.system_id, call.hall.today())?;
+    let permit = call.caller.authorize_reconstruction(&call.hall)?;
     let id = Uuid::parse_str(&request.transfer_id).map_err(|_| CallError::field("transfer_id", "must be a UUID"))?;
     let located = search::by_id(&call.hall, id)
         .await?

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::convert::dataset::wire_dataset;
 use crate::convert::{hexadecimal, wire_time};
+use crate::log::Details;
 use crate::log::search::Found;
+use crate::transfer::OperatorProof;
 
 /// One transfer. The unified number stays inside: an auditor names people by the caller's local number.
 pub(super) fn transfer(found: Found) -> v1::Transfer {
@@ -24,6 +26,7 @@ pub(super) fn transfer(found: Found) -> v1::Transfer {
         reason: leaf.reason.unwrap_or_default(),
         system_id: shape.system.clone(),
         division: shape.division.clone().unwrap_or_default(),
+        operator_proof: operator_proof(&details).into(),
         operator_id: details.operator_id.unwrap_or_default(),
         affair: shape.affair.clone().unwrap_or_default(),
         rule_id,
@@ -61,6 +64,15 @@ pub(super) fn outcome(outcome: Outcome) -> v1::TransferOutcome {
         Outcome::TimedOut => v1::TransferOutcome::TimedOut,
         Outcome::Failed => v1::TransferOutcome::Failed,
         Outcome::Erased => v1::TransferOutcome::Erased,
+    }
+}
+
+fn operator_proof(details: &Details) -> v1::OperatorProof {
+    match (&details.operator_id, details.operator_proof()) {
+        (None, _) => v1::OperatorProof::Unspecified,
+        (Some(_), OperatorProof::Told) => v1::OperatorProof::Told,
+        (Some(_), OperatorProof::Certificate) => v1::OperatorProof::Certificate,
+        (Some(_), OperatorProof::SignIn) => v1::OperatorProof::SignIn,
     }
 }
 

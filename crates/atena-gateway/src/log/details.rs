@@ -37,7 +37,7 @@ pub(crate) struct Details {
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
     /// What the operator id stands on: 0 it was told, 1 a certificate, 2 a sign-in at the provider.
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "9")]
     pub(crate) operator_proof: u32,
 }
 

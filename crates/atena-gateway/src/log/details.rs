@@ -38,7 +38,7 @@ pub(crate) struct Details {
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
     /// What the operator id stands on: 0 it was told, 1 a certificate, 2 a sign-in at the provider.
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "9")]
     pub(crate) operator_proof: u32,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn encode_details(record: &TransferRecord, seed: &[u8; 32], out: &mut
     }
     let proof = proof_number(record.heading.operator_proof);
     if proof != 0 {
-        encode_key(8, WireType::Varint, out);
+        encode_key(9, WireType::Varint, out);
         encode_varint(proof.into(), out);
     }
 }

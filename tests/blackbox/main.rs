@@ -1,11 +1,13 @@
 //! Black-box tests: the real program, real mutual TLS, a real database, in folders of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+mod administration;
 mod certificates;
 mod door;
 mod erasure;
 mod hostile;
 mod log;
+mod log_key;
 mod moving;
 mod municipalities;
 mod numbers;

@@ -1,6 +1,7 @@
 //! The black-box tests on PostgreSQL: the same as in `main.rs`, each in a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+mod administration;
 mod certificates;
 mod distribution;
 mod door;
@@ -8,12 +9,14 @@ mod erasure;
 mod fleet;
 mod hostile;
 mod log;
+mod log_key;
 mod moving;
 mod municipalities;
 mod numbers;
 mod people;
 mod program;
 mod release;
+mod residue;
 mod resume;
 mod rotation;
 mod telemetry;

@@ -10,6 +10,7 @@ use atena_store::{KeyState, Store, WriteTransaction};
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
 use tonic::metadata::AsciiMetadataValue;
 
+use crate::admin::AdminLog;
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Limits;
@@ -31,6 +32,7 @@ pub(crate) struct Hall {
     pub(crate) together: Together,
     pub(crate) vault: Arc<Vault>,
     pub(crate) log: Log,
+    pub(crate) admin: AdminLog,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -56,7 +58,14 @@ impl Rules {
 
 impl Hall {
     /// The hall of the municipality whose rules these are.
-    pub(crate) fn of(policy: Policy, store: Store, vault: Arc<Vault>, log: Log, limits: Limits) -> Self {
+    pub(crate) fn of(
+        policy: Policy,
+        store: Store,
+        vault: Arc<Vault>,
+        log: Log,
+        admin: AdminLog,
+        limits: Limits,
+    ) -> Self {
         Self {
             municipality: policy.municipality_code().clone(),
             metrics: Metrics::of(policy.municipality_code()),
@@ -66,6 +75,7 @@ impl Hall {
             together: Together::default(),
             vault,
             log,
+            admin,
             limits,
             health: Health::new(),
         }
@@ -91,6 +101,7 @@ impl Hall {
         if *policy.municipality_code() != self.municipality {
             return Err(GatewayError::OtherMunicipality(policy.municipality_code().clone()));
         }
+        self.admin.set_policy_hash(policy.hash());
         self.rules.store(Arc::new(Rules::of(policy)));
         Ok(())
     }

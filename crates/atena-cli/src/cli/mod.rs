@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use auditor::{
-    AuditCommand, AuditorArgs, DiscloseArgs, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
+    AuditCommand, AuditorArgs, DiscloseArgs, LogArg, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
     WitnessArgs,
 };
 
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     /// Stop the gateways first. Every municipality of the one database is copied into the other, which must have nothing of it; each is
     /// there only if as many rows arrived as were sent and the log has the same root. Nothing is changed in the first one.
     #[command(
-        after_help = "Example:\n  atena migrate --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
+        after_help = "Example:\n  atena migrate --home /srv/atena --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
     )]
     Migrate(MigrateArgs),
     /// Erase people whose retention period has ended, or whom an order names (個人の消去). This can't be undone.

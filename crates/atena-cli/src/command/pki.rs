@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use atena_gateway::{CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, municipality_of, registered_systems};
+use atena_gateway::{Action, CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, municipality_of, registered_systems};
 use jiff::Timestamp;
 use rcgen::RevocationReason;
 use serde_json::{Value, json};
@@ -20,16 +20,16 @@ use crate::table::Table;
 const DAY_S: i64 = 86_400;
 
 /// Issues, revokes, renews or shows.
-pub(super) fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished, CliError> {
+pub(super) async fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        PkiCommand::Issue(args) => issue(args, output),
-        PkiCommand::Revoke(args) => revoke(args, output),
-        PkiCommand::Renew(args) => renew(args, output),
+        PkiCommand::Issue(args) => issue(args, output).await,
+        PkiCommand::Revoke(args) => revoke(args, output).await,
+        PkiCommand::Renew(args) => renew(args, output).await,
         PkiCommand::Status { home } => status(&Home::existing(home)?, output),
     }
 }
 
-fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
     let systems = registered_systems(&config)?;
@@ -43,18 +43,19 @@ fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError>
     }
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
-    let certificate = match &args.csr {
-        Some(csr) => {
-            let request = fs::read_to_string(csr).map_err(CliError::file("read", csr))?;
-            authority.issue_requested(municipality.as_str(), &args.system, args.days, &request, &folder)?
-        }
-        None => authority.issue_system(municipality.as_str(), &args.system, args.days, &folder)?,
+    let request =
+        args.csr.as_ref().map(|csr| fs::read_to_string(csr).map_err(CliError::file("read", csr))).transpose()?;
+    let issue = || match &request {
+        Some(request) => authority.issue_requested(municipality.as_str(), &args.system, args.days, request, &folder),
+        None => authority.issue_system(municipality.as_str(), &args.system, args.days, &folder),
     };
+    let action = Action::IssueCertificate { system: args.system.clone() };
+    let certificate = super::recorded(&home, action, issue, |_| 1).await?;
     tell(output, "issued", &args.system, &certificate)?;
     Ok(Finished::Clean)
 }
 
-fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let authority = Authority::open(&home, japanese_day())?;
     let (now, gone) = (Timestamp::now(), revoked_serials(&[home.revocation_list()])?);
@@ -76,23 +77,32 @@ fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliErro
         ReasonArg::CessationOfOperation => RevocationReason::CessationOfOperation,
     };
     let revoked: Vec<_> = found.iter().map(|it| Revoked { serial: it.serial_bytes.clone(), reason }).collect();
-    authority.revoke(&revoked)?;
+    let action = Action::RevokeCertificates { serials: found.iter().map(|it| it.serial.clone()).collect() };
+    let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    super::recorded(&home, action, || authority.revoke(&revoked), |_| count).await?;
     for certificate in &found {
         tell(output, "revoked", certificate.system_id().unwrap_or(&certificate.subject), certificate)?;
     }
     Ok(Finished::Clean)
 }
 
-fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
+    super::recorded(&home, Action::RenewCertificates, || renew_due(&home, args, output), |renewed| *renewed).await?;
+    Ok(Finished::Clean)
+}
+
+/// Renews the list and what is due, and tells how many certificates were.
+fn renew_due(home: &Home, args: &PkiRenewArgs, output: &mut Output) -> Result<u64, CliError> {
     let config = Config::load(&home.config())?;
     let municipality = municipality_of(&config)?;
-    let authority = Authority::open(&home, japanese_day())?;
+    let authority = Authority::open(home, japanese_day())?;
     let (now, known) = (Timestamp::now(), home.systems_with_certificate()?);
     for system in &args.system {
         // Names those that have one, if it has none.
         home.client_certificate(system)?;
     }
+    let mut renewed_count = 0;
     authority.revoke(&[])?;
     let gone = revoked_serials(&[home.revocation_list()])?;
     let due = |certificate: &Certificate| days_left(certificate.not_after, now) < CERTIFICATE_NOTICE_DAYS;
@@ -100,6 +110,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
         let server = Certificate::read(&home.server())?;
         if args.server || due(&server) {
             let renewed = authority.issue_server(server.names.iter().map(String::as_str))?;
+            renewed_count += 1;
             tell(output, "renewed", "server", &renewed)?;
         }
     }
@@ -116,6 +127,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
             continue;
         }
         let renewed = authority.issue_system(municipality.as_str(), system, CERTIFICATE_DAYS, &home.systems())?;
+        renewed_count += 1;
         tell(output, "renewed", system, &renewed)?;
     }
     let lists = RevocationList::read(&home.revocation_list())?;
@@ -127,7 +139,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
             output.line(&format!("renewed  revocation list  until {until}"))?;
         }
     }
-    Ok(Finished::Clean)
+    Ok(renewed_count)
 }
 
 fn status(home: &Home, output: &mut Output) -> Result<Finished, CliError> {

@@ -18,7 +18,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 
 use super::serve::stop_signal;
-use super::verify::read_key;
+use super::verify::read_keys;
 use crate::Finished;
 use crate::cli::WitnessArgs;
 use crate::error::CliError;
@@ -29,10 +29,19 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// A witness of one log.
 struct Witness {
-    log: VerifierKey,
     cosigner: Cosigner,
-    /// Holds the last head that was cosigned. Deciding and keeping happen under one lock.
-    file: Mutex<PathBuf>,
+    /// Deciding and keeping happen under one lock.
+    known: Mutex<Known>,
+}
+
+/// What the witness knows of the log.
+struct Known {
+    /// Holds the last head that was cosigned.
+    file: PathBuf,
+    /// The keys of the log: those that it was told, and those that it learned from heads which a known key signed as well.
+    keys: Vec<VerifierKey>,
+    /// Holds the keys.
+    keys_file: PathBuf,
 }
 
 /// Why no cosignature could be given.
@@ -43,13 +52,14 @@ enum Failure {
 
 /// Watches until asked to stop.
 pub(super) async fn run(args: &WitnessArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let log = read_key(&args.log_key)?;
+    let told = read_keys(&args.log_key)?;
     fs::create_dir_all(&args.dir).map_err(failed("make", &args.dir))?;
     let malformed = |error: atena_ledger::KeyError| CliError::Malformed { what: "--name", reason: error.to_string() };
     let cosigner = Cosigner::new(&args.name, &seed(&args.dir.join("witness.key"))?).map_err(malformed)?;
     let key = cosigner.verifier_key();
-    let witness = Witness { log, cosigner, file: Mutex::new(args.dir.join("last.checkpoint")) };
-    witness.seen(&args.dir.join("last.checkpoint"))?;
+    let known = Known::read(&args.dir, told)?;
+    known.seen()?;
+    let witness = Witness { cosigner, known: Mutex::new(known) };
     let routes = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -91,23 +101,54 @@ impl Witness {
     /// Decides on a request at `time` (POSIX seconds), and keeps the head before it is cosigned.
     fn add(&self, body: &str, time: u64) -> Result<String, Failure> {
         let request = AddCheckpoint::parse(body).map_err(Failure::Refused)?;
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = self.seen(&file).map_err(|error| Failure::NotKept(std::io::Error::other(error.to_string())))?;
-        let accepted = decide(&request, seen, &self.log).map_err(Failure::Refused)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = known.seen().map_err(|error| Failure::NotKept(std::io::Error::other(error.to_string())))?;
+        let accepted = decide(&request, seen, &known.keys).map_err(Failure::Refused)?;
+        if let Some(next) = accepted.next_key {
+            known.learn(next).map_err(Failure::NotKept)?;
+        }
         if seen != Some(accepted.seen) {
-            keep(&file, &request.checkpoint).map_err(Failure::NotKept)?;
+            keep(&known.file, &request.checkpoint).map_err(Failure::NotKept)?;
         }
         Ok(format!("{}\n", self.cosigner.cosign(&accepted.text, time)))
     }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// What is kept in the directory, and the keys that the witness is told now.
+    fn read(folder: &Path, told: Vec<VerifierKey>) -> Result<Self, CliError> {
+        let (file, keys_file) = (folder.join("last.checkpoint"), folder.join("log.vkey"));
+        let mut keys = told;
+        if keys_file.exists() {
+            let learned = read_keys(&keys_file.to_string_lossy())?;
+            let same_log = |key: &VerifierKey| keys.iter().all(|told| told.name() == key.name());
+            if !learned.iter().all(same_log) {
+                return Err(CliError::Rows(format!("{} holds keys of another log", keys_file.display())));
+            }
+            keys.extend(learned.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
+        }
+        Ok(Self { file, keys, keys_file })
+    }
+
+    /// Keeps a key that takes the place of a known one.
+    fn learn(&mut self, key: VerifierKey) -> std::io::Result<()> {
+        let text: String = self.keys.iter().chain([&key]).map(|key| format!("{key}\n")).collect();
+        keep(&self.keys_file, &text)?;
+        self.keys.push(key);
+        Ok(())
+    }
 
     /// The last head that was cosigned.
-    fn seen(&self, file: &Path) -> Result<Option<Seen>, CliError> {
+    fn seen(&self) -> Result<Option<Seen>, CliError> {
+        let file = &self.file;
         let note = match fs::read_to_string(file) {
             Ok(note) => note,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("read", file)(source)),
         };
-        let head = open_checkpoint(&note, &self.log).map_err(|error| {
+        let head = open_checkpoint(&note, &self.keys).map_err(|error| {
             CliError::Rows(format!("{}: {error}; it is of another log, or damaged", file.display()))
         })?;
         Ok(Some(Seen { size: head.size, root: head.root }))

@@ -35,6 +35,9 @@ pub(crate) struct Details {
     /// The caller's request id.
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
+    /// In the admin log: places, and why something failed.
+    #[prost(string, optional, tag = "8")]
+    pub(crate) note: Option<String>,
 }
 
 /// One row and its revision.
@@ -90,7 +93,7 @@ impl Details {
 }
 
 /// Where the details of a transfer are sealed for.
-pub(super) fn place(id: &[u8; 16]) -> SealContext<'_> {
+pub(crate) fn place(id: &[u8; 16]) -> SealContext<'_> {
     SealContext { table: "log_details", column: "sealed", row: id }
 }
 

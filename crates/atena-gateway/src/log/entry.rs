@@ -73,6 +73,7 @@ fn leaf(record: &TransferRecord, seed: &[u8; 32]) -> (Leaf, Vec<u8>) {
             .collect(),
         content_sha256: record.content_sha256.map(Vec::from).unwrap_or_default(),
         request_id: record.request_id.as_deref().map(str::to_owned),
+        note: None,
     };
     let encoded = details.encode_to_vec();
     let salts = atena_ledger::Salts::from_seed(seed);

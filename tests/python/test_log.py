@@ -170,7 +170,7 @@ def test_tamper_evident_gos_note_knows_each_head_while_the_key_is_changed_and_ol
         folder.mkdir()
 
     def keep(name, wanted):
-        """The newest head once it is as wanted, and a receipt under it."""
+        """The newest head once it is as wanted; tells the newest key."""
         while True:
             note = town.transfers().GetCheckpoint(c.GetCheckpointRequest()).checkpoint
             if note and wanted(note.count("\n\u2014 ")):

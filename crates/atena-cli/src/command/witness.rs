@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use atena_ledger::witness::{AddCheckpoint, Refusal, Seen, decide};
-use atena_ledger::{Cosigner, VerifierKey, open_checkpoint};
+use atena_ledger::{Cosigner, Note, VerifierKey, open_checkpoint};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -38,10 +38,14 @@ struct Witness {
 struct Known {
     /// Holds the last head that was cosigned.
     file: PathBuf,
-    /// The keys of the log: those that it was told, and those that it learned from heads which a known key signed as well.
+    /// The keys of the log, the newest last: those that it was told, and those that it learned from heads which a known key signed as well.
     keys: Vec<VerifierKey>,
     /// Holds the keys.
     keys_file: PathBuf,
+    /// Older keys with which the log signs no more: whoever has a copy of one gets no cosignature.
+    ended: Vec<VerifierKey>,
+    /// Holds them.
+    ended_file: PathBuf,
 }
 
 /// Why no cosignature could be given.
@@ -110,6 +114,7 @@ impl Witness {
         if seen != Some(accepted.seen) {
             keep(&known.file, &request.checkpoint).map_err(Failure::NotKept)?;
         }
+        known.end_older(&request.checkpoint).map_err(Failure::NotKept)?;
         Ok(format!("{}\n", self.cosigner.cosign(&accepted.text, time)))
     }
 }
@@ -119,17 +124,23 @@ impl Witness {
 impl Known {
     /// What is kept in the directory, and the keys that the witness is told now.
     fn read(folder: &Path, told: Vec<VerifierKey>) -> Result<Self, CliError> {
-        let (file, keys_file) = (folder.join("last.checkpoint"), folder.join("log.vkey"));
-        let mut keys = told;
-        if keys_file.exists() {
-            let learned = read_keys(&keys_file.to_string_lossy())?;
-            let same_log = |key: &VerifierKey| keys.iter().all(|told| told.name() == key.name());
-            if !learned.iter().all(same_log) {
-                return Err(CliError::Rows(format!("{} holds keys of another log", keys_file.display())));
-            }
-            keys.extend(learned.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
+        let (keys_file, ended_file) = (folder.join("log.vkey"), folder.join("ended.vkey"));
+        let kept = |file: &Path| if file.exists() { read_keys(&file.to_string_lossy()) } else { Ok(Vec::new()) };
+        let (mut keys, ended) = (kept(&keys_file)?, kept(&ended_file)?);
+        if keys.iter().any(|kept| told.iter().any(|told| told.name() != kept.name())) {
+            return Err(CliError::Rows(format!("{} holds keys of another log", keys_file.display())));
         }
-        Ok(Self { file, keys, keys_file })
+        for key in told {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.retain(|key| !ended.contains(key));
+        if keys.is_empty() {
+            let reason = "the log signs with a newer key; give that one (atena log key)".to_owned();
+            return Err(CliError::Malformed { what: "--log-key", reason });
+        }
+        Ok(Self { file: folder.join("last.checkpoint"), keys, keys_file, ended, ended_file })
     }
 
     /// Keeps a key that takes the place of a known one.
@@ -137,6 +148,21 @@ impl Known {
         let text: String = self.keys.iter().chain([&key]).map(|key| format!("{key}\n")).collect();
         keep(&self.keys_file, &text)?;
         self.keys.push(key);
+        Ok(())
+    }
+
+    /// Once the newest key signs without an older one, that one has ended.
+    fn end_older(&mut self, checkpoint: &str) -> std::io::Result<()> {
+        let Ok(note) = Note::parse(checkpoint) else { return Ok(()) };
+        let by: Vec<_> = note.verify(&self.keys).unwrap_or_default().into_iter().cloned().collect();
+        if by.len() == self.keys.len() || !self.keys.last().is_some_and(|newest| by.contains(newest)) {
+            return Ok(());
+        }
+        let ended: Vec<_> = self.keys.iter().filter(|key| !by.contains(key)).cloned().collect();
+        let text: String = self.ended.iter().chain(&ended).map(|key| format!("{key}\n")).collect();
+        keep(&self.ended_file, &text)?;
+        self.ended.extend(ended);
+        self.keys.retain(|key| by.contains(key));
         Ok(())
     }
 
@@ -188,4 +214,51 @@ fn seed(path: &Path) -> Result<[u8; 32], CliError> {
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
     let path = path.to_owned();
     move |source| CliError::File { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use atena_ledger::{Checkpoint, Hash, Signer};
+
+    use super::*;
+
+    fn head(size: u64, next: Option<&Signer>, by: &[&Signer]) -> String {
+        let mut checkpoint = Checkpoint::new("log.example", size, Hash([size.try_into().unwrap(); 32]));
+        if let Some(next) = next {
+            checkpoint = checkpoint.naming(&next.verifier_key());
+        }
+        let mut note = checkpoint.sign(by[0]);
+        note.signatures.extend(by[1..].iter().flat_map(|signer| checkpoint.sign(signer).signatures));
+        note.to_string()
+    }
+
+    /// The same head again needs no proof, so the size stays what it was.
+    fn request(old_size: u64, checkpoint: String) -> String {
+        AddCheckpoint { old_size, proof: Vec::new(), checkpoint }.to_string()
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_gets_no_cosignature_any_more_and_the_newer_one_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (Signer::new("log.example", &[1; 32]).unwrap(), Signer::new("log.example", &[2; 32]).unwrap());
+        let witness = |told: &Signer| {
+            let known = Known::read(folder.path(), vec![told.verifier_key()])?;
+            Ok::<_, CliError>(Witness { cosigner: Cosigner::new("w", &[3; 32]).unwrap(), known: Mutex::new(known) })
+        };
+        let first = witness(&old).unwrap();
+        let refused = |witness: &Witness, body: &str| match witness.add(body, 1) {
+            Err(Failure::Refused(refusal)) => refusal.http_status(),
+            other => panic!("{}", other.is_ok()),
+        };
+        assert_eq!(refused(&first, &request(0, head(1, None, &[&new]))), 403, "unknown as yet");
+        assert!(first.add(&request(0, head(1, Some(&new), &[&old, &new])), 1).is_ok());
+        assert!(first.add(&request(1, head(1, None, &[&old])), 1).is_ok(), "both are in use");
+        // Told the older key again after a restart, it knows the newer one; then the newer one signs alone.
+        let again = witness(&old).unwrap();
+        assert!(again.add(&request(1, head(1, None, &[&new])), 1).is_ok());
+        assert_eq!(refused(&again, &request(1, head(1, None, &[&old]))), 403, "somebody has a copy of it");
+        let last = witness(&old).unwrap();
+        assert_eq!(refused(&last, &request(1, head(1, None, &[&old]))), 403, "also after a restart");
+        assert!(last.add(&request(1, head(1, None, &[&new])), 1).is_ok());
+    }
 }

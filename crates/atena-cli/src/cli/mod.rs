@@ -175,8 +175,8 @@ pub(crate) enum Command {
     /// Prove that nobody can notice what the rules do not give them (非干渉の証明).
     ///
     /// Proves the rules by enumeration, then makes temporary towns with them whose secrets differ in one thing (personal numbers, or a
-    /// field of records), lets every system ask both everything, and compares the answers byte for byte. Nothing of the home but policy.toml
-    /// is used. Fails, and says who could tell what by which question, if anything differs for somebody who may not have it.
+    /// field of records), lets every system ask both everything, and compares the answers byte for byte, and what a collector is told of it
+    /// (traces, counters). Nothing of the home but policy.toml is used. Fails, and says who could tell what by which question, if anything differs for somebody who may not have it.
     #[command(after_help = "Examples:\n  atena prove --home /srv/atena\n  atena prove --policy policy.toml")]
     Prove(ProveArgs),
     /// Make sample files of made-up people and pension records (サンプルデータ).

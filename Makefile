@@ -74,7 +74,7 @@ sbom: ## Write a bill of materials (CycloneDX, target/sbom/); needs cargo-cyclon
 
 fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }
-	@for crate in atena-ledger atena-gateway; do cd $(CURDIR)/crates/$$crate/fuzz && for target in seeds/*/; do \
+	@for crate in atena-ledger atena-gateway atena-cli; do cd $(CURDIR)/crates/$$crate/fuzz && for target in seeds/*/; do \
 		target=$$(basename $$target); mkdir -p corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target corpus/$$target seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 > corpus/$$target.log 2>&1 || { cat corpus/$$target.log >&2; exit 1; }; \

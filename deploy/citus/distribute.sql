@@ -34,5 +34,11 @@ SELECT create_distributed_table('log_head', 'municipality_code', colocate_with =
 SELECT create_distributed_table('log_checkpoint', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_person', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_index_head', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('log_key', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('admin_log_chunk', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('admin_log_details', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('admin_log_tile', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('admin_log_head', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('admin_log_checkpoint', 'municipality_code', colocate_with => 'person');
 
 COMMIT;

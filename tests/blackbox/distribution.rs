@@ -12,6 +12,8 @@ use atena_test_cluster::{Cluster, URL_VARIABLE};
 const SCHEMA: &str = concat!(
     include_str!("../../crates/atena-store/migrations/postgres/0001_schema.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0002_key_state.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0005_log_key.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0006_admin_log.sql"),
 );
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");

@@ -9,16 +9,21 @@ use sqlx::{Connection as _, SqliteConnection};
 use crate::people::{personal_number, qualification, record, registration};
 use crate::town::{Engine, Town, atena, printed};
 
-const PEOPLE: u64 = 300;
+pub(crate) const PEOPLE: u64 = 300;
 /// Those that are erased; the others are the control.
-const ERASED: u64 = 200;
+pub(crate) const ERASED: u64 = 200;
 
-fn number(person: u64) -> String {
+pub(crate) fn number(person: u64) -> String {
     personal_number(7_000_000_000 + 13 * person)
 }
 
 async fn filled() -> Town {
     let town = Town::start();
+    fill(&town).await;
+    town
+}
+
+pub(crate) async fn fill(town: &Town) {
     for (system, prefix) in [("pension", "P"), ("resident-tax", "T")] {
         let persons = |person| registration(&format!("{prefix}{person}"), Some(&number(person)));
         let chunk =
@@ -32,10 +37,9 @@ async fn filled() -> Town {
         let of = |person| record(&format!("P{person}"), &format!("Q-{person}"), revision, body());
         town.push((0..PEOPLE).map(of).collect()).await;
     }
-    town
 }
 
-fn list(town: &Town) -> String {
+pub(crate) fn list(town: &Town) -> String {
     let path = town.home().join("erase.txt");
     let people: Vec<_> = (0..ERASED).map(|person| format!("pension/P{person}")).collect();
     std::fs::write(&path, people.join("\n")).unwrap();
@@ -96,7 +100,7 @@ async fn an_erased_person_is_gone_everywhere_and_the_log_stays_whole() {
 }
 
 /// The blind index of a number, computed from the key file as a thief of it would.
-fn index(keys: &toml::Table, number: &str) -> [u8; 32] {
+pub(crate) fn index(keys: &toml::Table, number: &str) -> [u8; 32] {
     let key = keys["blind_index"][0]["key"].as_str().unwrap();
     let key: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap()).collect();
     let mut message = Vec::new();
@@ -113,7 +117,7 @@ fn index(keys: &toml::Table, number: &str) -> [u8; 32] {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_keys_and_a_list_of_all_numbers_link_nobody() {
     if crate::ENGINE == Engine::Postgres {
-        // PostgreSQL's files are not in the home; that its rows are gone is seen above.
+        // PostgreSQL's files are looked through in residue.rs.
         return;
     }
     let mut town = filled().await;

@@ -15,7 +15,7 @@ use crate::people::{personal_number, registration};
 use crate::town::{Town, atena, printed};
 
 /// One GET over the connection of `system`.
-async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
+pub(crate) async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
     let mut channel = town.channel(system);
     let request = Request::get(format!("https://localhost{path}")).body(Body::empty()).unwrap();
     let answer = channel.ready().await.unwrap().call(request).await.unwrap();
@@ -24,7 +24,7 @@ async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
     (status, body.to_vec())
 }
 
-async fn register_some(town: &Town, from: u64, count: u64) {
+pub(crate) async fn register_some(town: &Town, from: u64, count: u64) {
     let registrations =
         (from..from + count).map(|one| registration(&format!("P{one}"), Some(&personal_number(one)))).collect();
     let chunk = v1::RegisterPersonsRequest { request_id: String::new(), registrations };
@@ -34,12 +34,12 @@ async fn register_some(town: &Town, from: u64, count: u64) {
     assert!(answer.results.iter().all(|result| result.error.is_none()));
 }
 
-async fn head(town: &Town) -> v1::GetCheckpointResponse {
+pub(crate) async fn head(town: &Town) -> v1::GetCheckpointResponse {
     town.transfer_log("auditor").get_checkpoint(v1::GetCheckpointRequest {}).await.unwrap().into_inner()
 }
 
 /// Asks for the newest head until it is as wanted: heads are signed, and cosigned, soon after the log has grown.
-async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
+pub(crate) async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
     loop {
         if let Ok(note) = Note::parse(&head(town).await.checkpoint)
             && wanted(&note)
@@ -49,7 +49,7 @@ async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
     }
 }
 
-fn size(note: &Note) -> u64 {
+pub(crate) fn size(note: &Note) -> u64 {
     atena_ledger::Checkpoint::parse(&note.text).unwrap().size
 }
 
@@ -84,19 +84,24 @@ async fn auditors_fetch_the_log_over_https_and_nobody_else_does() {
 }
 
 /// A witness in a process of its own.
-struct Witness {
+pub(crate) struct Witness {
     process: Child,
-    key: VerifierKey,
-    address: String,
+    pub(crate) key: VerifierKey,
+    pub(crate) address: String,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Witness {
-    fn start(town: &Town) -> Self {
+    pub(crate) fn start(town: &Town) -> Self {
         let key = printed(&atena(&["log", "key", "--home", town.home_text()]));
+        Self::start_with(town, key.trim(), "127.0.0.1:0")
+    }
+
+    /// One that is told this key of the log, and goes on with what it kept.
+    pub(crate) fn start_with(town: &Town, log_key: &str, listen: &str) -> Self {
         let folder = town.home().join("witness");
         let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
-            .args(["witness", "--dir", folder.to_str().unwrap(), "--log-key", key.trim(), "--listen", "127.0.0.1:0"])
+            .args(["witness", "--dir", folder.to_str().unwrap(), "--log-key", log_key, "--listen", listen])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

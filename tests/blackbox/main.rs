@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod accounts;
+mod administration;
 mod cards;
 mod certificates;
 mod door;
 mod erasure;
 mod hostile;
 mod log;
+mod log_key;
 mod moving;
 mod municipalities;
 mod numbers;

@@ -173,13 +173,16 @@ async fn everything_moves_to_the_other_engine_and_the_log_goes_on() {
         Engine::Sqlite => Server::shared().new_database(),
         Engine::Postgres => format!("sqlite://{home}/moved.db"),
     };
-    let told = printed(&atena(&["migrate", "--from", &from, "--to", &to]));
+    let told = printed(&atena(&["migrate", "--home", &home, "--from", &from, "--to", &to]));
     assert!(told.contains("132098") && told.contains("131016") && told.contains("are the same in both"), "{told}");
-    let told = refused(&atena(&["migrate", "--from", &from, "--to", &to]));
+    let told = refused(&atena(&["migrate", "--home", &home, "--from", &from, "--to", &to]));
     assert!(told.contains("131016 was not moved: the target is not empty"), "{told}");
-    assert!(refused(&atena(&["migrate", "--from", &from, "--to", &from])).contains("both databases are the same"));
+    assert!(
+        refused(&atena(&["migrate", "--home", &home, "--from", &from, "--to", &from]))
+            .contains("both databases are the same")
+    );
     let nothing = format!("sqlite://{home}/nothing.db");
-    let told = refused(&atena(&["migrate", "--from", &nothing, "--to", &to]));
+    let told = refused(&atena(&["migrate", "--home", &home, "--from", &nothing, "--to", &to]));
     assert!(told.contains("there is no municipality"), "{told}");
 
     for file in ["atena.toml", "municipalities/131016/atena.toml"] {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod accounts;
+mod administration;
 mod certificates;
 mod distribution;
 mod door;
@@ -9,12 +10,14 @@ mod erasure;
 mod fleet;
 mod hostile;
 mod log;
+mod log_key;
 mod moving;
 mod municipalities;
 mod numbers;
 mod people;
 mod program;
 mod release;
+mod residue;
 mod resume;
 mod rotation;
 mod telemetry;

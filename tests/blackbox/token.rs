@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use atena_ledger::VerifierKey;
+
+use crate::log::head_when;
 use crate::people::{personal_number, registration};
 use crate::town::{Town, atena_with, printed};
 
@@ -57,6 +60,24 @@ async fn a_token_keeps_the_keys_and_everything_works_as_with_a_file() {
     assert_eq!(again.outcome, i32::from(atena_proto::v1::RegistrationOutcome::Linked), "found under the new key");
     let status = printed(&atena_with(&environment, &["keys", "status", "--home", town.home_text()]));
     assert!(status.contains("wrapping-2") && !status.contains("wrapping-1"), "{status}");
+    // The key of the log changes in the token as well; of the older one only the public half stays.
+    let rotate = |more: &[&str]| {
+        let arguments = ["keys", "rotate", "--home", town.home_text(), "--key", "log"];
+        printed(&atena_with(&environment, &[&arguments[..], more].concat()))
+    };
+    let keys = || printed(&atena_with(&environment, &["log", "key", "--home", town.home_text(), "--json"]));
+    let before = keys();
+    rotate(&[]);
+    head_when(&town, |note| note.signatures.len() == 2).await;
+    rotate(&["--end-old"]);
+    town.register("welfare", registration("W2", None)).await.unwrap();
+    let after = keys();
+    assert_eq!((before.lines().count(), after.lines().count()), (1, 2));
+    let vkey =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["key"].as_str().unwrap().to_owned();
+    assert_eq!(vkey(after.lines().next().unwrap()), vkey(before.trim()));
+    let newest = VerifierKey::parse(&vkey(after.lines().last().unwrap())).unwrap();
+    head_when(&town, |note| note.signatures.len() == 1 && note.verify(std::slice::from_ref(&newest)).is_ok()).await;
     town.stop();
     let checked = atena_with(&environment, &["log", "fsck", "--home", town.home_text()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));

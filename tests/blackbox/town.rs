@@ -196,7 +196,7 @@ impl Town {
 
     /// A copy of what is kept now, the signed head beside it included; the gateway must not run.
     pub(crate) fn copy(&self) -> Kept {
-        let mut files = vec!["log.checkpoint"];
+        let mut files = vec!["log.checkpoint", "admin.checkpoint"];
         let mut database = None;
         if crate::ENGINE == Engine::Postgres {
             database = Some(atena_test_cluster::Server::shared().copy_of(&self.database_url()));

@@ -3,7 +3,8 @@
 //	go run verify.go KEY FOLDER
 //
 // FOLDER holds receipts (NAME.leaf, NAME.tlog-proof) and consistency proofs (NAME.old, NAME.new, NAME.consistency). Each has to verify,
-// and none may verify any more once a single bit of it is flipped.
+// and none may verify any more once a single bit of it is flipped. Signed heads by themselves (NAME.head) have to verify; they may be signed
+// by others as well, of whom KEY knows nothing.
 package main
 
 import (
@@ -151,6 +152,13 @@ func main() {
 			fail("%s: %v", path, err)
 		}
 		flip(path, text, func(changed []byte) error { return consistency(old, new, changed, verifiers) })
+		checked++
+	}
+	heads, _ := filepath.Glob(filepath.Join(os.Args[2], "*.head"))
+	for _, path := range heads {
+		if _, _, err := head(read(path), verifiers); err != nil {
+			fail("%s: %v", path, err)
+		}
 		checked++
 	}
 	fmt.Println(checked)

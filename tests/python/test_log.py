@@ -134,16 +134,72 @@ def write_proofs(town, folder):
     ConsistencyProof(old.size, new.size, list(answer.hashes)).check(old.root_hash, new.root_hash)
 
 
-def test_tamper_evident_gos_note_and_tlog_accept_every_proof_and_refuse_every_flipped_bit(logged, tmp_path):
+@pytest.fixture(scope="module")
+def go_verify(tmp_path_factory):
+    """Runs tests/go/verify.go with a key on a folder; tells how many proofs it checked."""
     modules = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog")
     if not (shutil.which("go") and modules.is_dir()):
         assert "ATENA_CI" not in os.environ, "install golang-go and golang-golang-x-mod-dev"
         pytest.skip("Go and golang.org/x/mod are not installed (Debian: golang-go golang-golang-x-mod-dev)")
+    cache = str(tmp_path_factory.mktemp("go"))
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "", "GOCACHE": cache}
+
+    def verify(key, folder, code=0):
+        (folder / "key").write_text(key + "\n")
+        run = subprocess.run(["go", "run", str(ROOT / "tests/go/verify.go"), str(folder / "key"), str(folder)],
+                             env=environment, capture_output=True, text=True)
+        assert run.returncode == code, run.stderr
+        return run.stdout.strip()
+
+    return verify
+
+
+def test_tamper_evident_gos_note_and_tlog_accept_every_proof_and_refuse_every_flipped_bit(logged, go_verify, tmp_path):
     write_proofs(logged, tmp_path)
-    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "", "GOCACHE": str(tmp_path / "cache")}
-    run = subprocess.run(["go", "run", str(ROOT / "tests/go/verify.go"), str(tmp_path / "log.vkey"), str(tmp_path)],
-                         env=environment, capture_output=True, text=True)
-    assert (run.returncode, run.stdout.strip()) == (0, "13"), run.stderr
+    assert go_verify(key_of(logged), tmp_path) == "13"
+
+
+def test_tamper_evident_gos_note_knows_each_head_while_the_key_is_changed_and_old_proofs_for_ever(go_verify, tmp_path, contract):
+    home = tmp_path / "home"
+    town = Town(home, contract)
+    c = contract
+    [registered] = [town.register("pension", f"P{one}", personal_number(one)) for one in range(1)]
+    old = key_of(town)
+    folders = {name: tmp_path / name for name in ["old", "both", "new"]}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def keep(name, wanted):
+        """The newest head once it is as wanted; tells the newest key."""
+        while True:
+            note = town.transfers().GetCheckpoint(c.GetCheckpointRequest()).checkpoint
+            if note and wanted(note.count("\n\u2014 ")):
+                break
+        (folders[name] / "newest.head").write_text(note)
+        return key_of(town)
+
+    proof = town.transfers("pension").GetInclusionProof(c.GetInclusionProofRequest(transfer_id=registered.transfer_id))
+    (folders["old"] / "one.leaf").write_bytes(proof.leaf)
+    (folders["old"] / "one.tlog-proof").write_text(proof.receipt)
+    keep("old", lambda signatures: signatures == 1)
+    atena("keys", "rotate", "--home", home, "--key", "log")
+    new = keep("both", lambda signatures: signatures == 2)
+    assert new != old and new.split("+")[0] == old.split("+")[0]
+    atena("keys", "rotate", "--home", home, "--key", "log", "--end-old")
+    town.register("pension", "P77", personal_number(77))
+    keep("new", lambda signatures: signatures == 1)
+    assert town.stop() == 0
+    assert go_verify(old, folders["old"]) == "2", "also after the key is ended"
+    assert go_verify(old, folders["both"]) == go_verify(new, folders["both"]) == "1"
+    assert go_verify(new, folders["new"]) == "1"
+    go_verify(old, folders["new"], code=1)
+    # The copy is of one log for standard tools, from before the change to after it.
+    atena("log", "export", "--home", home, "--out", tmp_path / "copy")
+    reader = TilesReader(LocalBackend(tmp_path / "copy"))
+    head = reader.get_checkpoint()
+    head.verify(Vkey.from_string(new))
+    reader.set_size(head.size)
+    assert reader.calculate_root_hash() == head.root_hash
 
 
 def test_atena_verify_accepts_receipts_and_refuses_changed_ones(logged, tmp_path):

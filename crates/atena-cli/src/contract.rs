@@ -2,6 +2,7 @@
 //! is no second list of them to keep in step.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use atena_proto::v1::Dataset;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
@@ -18,10 +19,14 @@ const MESSAGE_FIELDS: i32 = 2;
 const ENUM_VALUES: i32 = 2;
 
 /// The contract with its comments.
+#[derive(Clone)]
 pub(crate) struct Contract {
     pool: DescriptorPool,
-    comments: HashMap<String, String>,
+    comments: Arc<HashMap<String, String>>,
 }
+
+/// It is part of the program, so it is read once.
+static LOADED: OnceLock<Contract> = OnceLock::new();
 
 /// One field that is present in a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +47,16 @@ impl Contract {
     /// # Errors
     /// [`CliError::Answer`] when it is damaged.
     pub(crate) fn load() -> Result<Self, CliError> {
+        if let Some(loaded) = LOADED.get() {
+            return Ok(loaded.clone());
+        }
         let pool = DescriptorPool::decode(atena_proto::FILE_DESCRIPTOR_SET)
             .map_err(|_| CliError::Answer("the contract in this program is damaged"))?;
         let mut comments = HashMap::new();
         for file in pool.files().filter(|file| file.package_name() == "atena.v1") {
             read_comments(file.file_descriptor_proto(), &mut comments);
         }
-        Ok(Self { pool, comments })
+        Ok(LOADED.get_or_init(|| Self { pool, comments: Arc::new(comments) }).clone())
     }
 
     /// The fields present in a record of `dataset`, in the order of the contract.

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
-use atena_gateway::{BackupError, ConfigError, EraseError, GatewayError, MigrateError, RotateError};
+use atena_gateway::{
+    AdminError, AdminLogError, BackupError, ConfigError, EraseError, ExportError, GatewayError, MigrateError,
+    RotateError,
+};
 use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};
 use atena_vault::VaultError;
@@ -31,6 +34,15 @@ pub(crate) enum CliError {
     /// Of several municipalities none could be served; each reason stands above.
     #[error("no municipality can be served")]
     NoneServed,
+    /// The admin log can't be written, or can't be believed.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The admin log can't be read.
+    #[error(transparent)]
+    AdminLog(#[from] AdminLogError),
+    /// A log was not copied out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// A backup was not made or not restored.
     #[error(transparent)]
     Backup(#[from] BackupError),

@@ -92,6 +92,7 @@ pub(crate) fn outcome_japanese(name: &str) -> &'static str {
         "TIMED_OUT" => "時間切れ",
         "FAILED" => "失敗",
         "ERASED" => "消去",
+        "DONE" => "実施",
         _ => "",
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use atena_oidc::ProviderSettings;
-use atena_store::StoreOptions;
+use atena_store::{Log, StoreOptions};
 use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
 
@@ -85,6 +85,8 @@ pub struct LogConfig {
     /// Where the newest signed head is kept beside the database: a database from an old backup does not reach it, and is refused. Keep
     /// it apart from the database's backups.
     pub checkpoint_file: PathBuf,
+    /// The same for the admin log.
+    pub admin_checkpoint_file: PathBuf,
     /// Time between signed heads while the log grows; at most 1000.
     pub checkpoint_interval_ms: u64,
     /// How long details are kept.
@@ -254,6 +256,7 @@ impl Config {
             &mut config.tls.key,
             &mut config.tls.client_ca,
             &mut config.log.checkpoint_file,
+            &mut config.log.admin_checkpoint_file,
         ] {
             *path = folder.join(&*path);
         }
@@ -312,6 +315,7 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             checkpoint_file: PathBuf::from("log.checkpoint"),
+            admin_checkpoint_file: PathBuf::from("admin.checkpoint"),
             checkpoint_interval_ms: 500,
             retention: RetentionConfig::default(),
             witness: Vec::new(),
@@ -320,6 +324,14 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
+    /// Where the newest signed head of a log is kept beside the database.
+    pub(crate) fn checkpoint_file_of(&self, log: Log) -> &Path {
+        match log {
+            Log::Transfers => &self.checkpoint_file,
+            Log::Administration => &self.admin_checkpoint_file,
+        }
+    }
+
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
     }

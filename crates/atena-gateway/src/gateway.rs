@@ -14,13 +14,15 @@ use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
-use atena_store::StoreError;
+use atena_store::{Log as WhichLog, StoreError};
 use atena_vault::{Vault, VaultError};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tower::Layer as _;
 
+use crate::admin::{Action, Actor, AdminError, AdminLog};
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Config;
@@ -30,7 +32,7 @@ use crate::hall::{Hall, first_keys};
 use crate::health::Health;
 use crate::log::fsck::{Depth, Finding, fsck};
 use crate::log::retention;
-use crate::log::{Log, LogKeyError, WitnessRefused, log_key};
+use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused};
 use crate::people::People;
 use crate::reload::Reload;
 use crate::service::address::Address;
@@ -100,12 +102,21 @@ pub enum GatewayError {
     /// The key of the transfer log can't be used.
     #[error("the key of the transfer log can't be used: {0}")]
     LogKey(#[from] LogKeyError),
+    /// The log can't be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A witness in the settings.
     #[error(transparent)]
     Witness(#[from] WitnessRefused),
     /// The transfer log is not what was signed.
     #[error("the transfer log is damaged: {0}. Nothing is served. Run `atena log fsck` to see everything that differs")]
     LogDamaged(Finding),
+    /// The admin log is not what was signed.
+    #[error("the admin log is damaged: {0}. Nothing is served. Run `atena log fsck` to see everything that differs")]
+    AdminLogDamaged(Finding),
+    /// The admin log can't be written.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The database can't be used.
     #[error("the database can't be used: {0}")]
     Store(#[from] StoreError),
@@ -140,14 +151,26 @@ impl Gateway {
         let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
         let database = databases.open(&config.store_options()).await?;
         let store = database.of(policy.municipality_code().clone()).await?;
-        let key = log_key(policy.municipality_code(), &vault)?;
-        let checked = fsck(&store, &key, &config.log.checkpoint_file, Depth::Start, |_, _| {}).await?;
-        if let Some(finding) = checked.findings.into_iter().next() {
-            return Err(GatewayError::LogDamaged(finding));
+        let municipality = policy.municipality_code();
+        let keys = LogKeys::of(WhichLog::Transfers, municipality, &vault)?;
+        for log in WhichLog::ALL {
+            let keys = LogKeys::of(log, municipality, &vault)?;
+            let file = config.log.checkpoint_file_of(log);
+            let checked = fsck(&store.about_log(log), &keys, file, Depth::Start, |_, _| {}).await?;
+            if let Some(finding) = checked.findings.into_iter().next() {
+                return Err(match log {
+                    WhichLog::Transfers => GatewayError::LogDamaged(finding),
+                    WhichLog::Administration => GatewayError::AdminLogDamaged(finding),
+                });
+            }
         }
         store.ensure_key_state(&first_keys(&vault)).await?;
-        let log = Log::start(&store, &vault, key, &config.log)?;
-        let hall = Arc::new(Hall::of(policy, people, store, vault, log, config.limits));
+        let in_use = keys.in_use(&store.log_keys().await?);
+        let (_, key) = in_use.and_then(|keys| keys.last().copied()).ok_or(SignError::KeyMissing)?;
+        let log = Log::start(&store, &vault, municipality, key.clone(), &config.log)?;
+        let file = config.log.admin_checkpoint_file.clone();
+        let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process(None));
+        let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, config.limits));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         Ok(Self { hall, door, reload })
     }
@@ -155,10 +178,11 @@ impl Gateway {
     /// Opens the port; port 0 lets the kernel choose one.
     ///
     /// # Errors
-    /// [`GatewayError::Listen`].
+    /// [`GatewayError::Listen`], [`GatewayError::Admin`].
     pub async fn bind(self, listen: SocketAddr) -> Result<BoundGateway, GatewayError> {
         let failed = |source| GatewayError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let open = async { TcpListener::bind(listen).await.map_err(failed) };
+        let listener = self.hall.admin.during(Action::StartGateway, open, |_| 0).await?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(BoundGateway { gateway: self, listener, address })
     }
@@ -191,8 +215,14 @@ impl BoundGateway {
         hall.log.spawn(|stop| reload.run(Arc::clone(&hall), door, stop));
         let services = UnreadableLayer { hall: Arc::clone(&hall) }.layer(routes(&hall)?);
         let serving = door::serve(streams, services, &hall.limits, &stop);
+        let stopping = Mutex::new(None);
         let drained = async {
             shutdown.await;
+            // A gateway that can't record it has to stop all the same: it serves nobody, because nothing else can be recorded either.
+            match hall.admin.begin(Action::StopGateway).await {
+                Ok(begun) => *stopping.lock().await = Some(begun),
+                Err(error) => tracing::error!(%error, "that the gateway stops is not in the admin log"),
+            }
             stop.cancel();
             tokio::time::sleep(Duration::from_secs(hall.limits.drain_timeout_s)).await;
         };
@@ -201,6 +231,11 @@ impl BoundGateway {
             () = drained => tracing::warn!("calls under way did not finish in time and were cut off"),
         }
         hall.log.stop().await;
+        if let Some(begun) = stopping.into_inner()
+            && let Err(error) = hall.admin.end(begun, 0).await
+        {
+            tracing::error!(%error, "that the gateway has stopped is not in the admin log");
+        }
         Ok(())
     }
 }

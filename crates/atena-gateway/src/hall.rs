@@ -10,6 +10,7 @@ use atena_store::{KeyState, Store, WriteTransaction};
 use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
 use tonic::metadata::AsciiMetadataValue;
 
+use crate::admin::AdminLog;
 use crate::catalog::field_catalog;
 use crate::clock;
 use crate::config::Limits;
@@ -33,6 +34,7 @@ pub(crate) struct Hall {
     pub(crate) vault: Arc<Vault>,
     pub(crate) log: Log,
     pub(crate) people: People,
+    pub(crate) admin: AdminLog,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -64,6 +66,7 @@ impl Hall {
         store: Store,
         vault: Arc<Vault>,
         log: Log,
+        admin: AdminLog,
         limits: Limits,
     ) -> Self {
         Self {
@@ -76,6 +79,7 @@ impl Hall {
             vault,
             log,
             people,
+            admin,
             limits,
             health: Health::new(),
         }
@@ -101,6 +105,7 @@ impl Hall {
         if *policy.municipality_code() != self.municipality {
             return Err(GatewayError::OtherMunicipality(policy.municipality_code().clone()));
         }
+        self.admin.set_policy_hash(policy.hash());
         self.rules.store(Arc::new(Rules::of(policy)));
         Ok(())
     }

@@ -14,6 +14,7 @@
 //! assert_eq!(config.listen.port(), 50051);
 //! ```
 
+mod admin;
 mod ahead;
 mod call;
 mod caller;
@@ -44,6 +45,9 @@ mod transfer;
 mod transfer_filter;
 mod unreadable;
 
+pub use atena_store::Log;
+
+pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord};
 pub use catalog::field_catalog;
 pub use config::{
     Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
@@ -53,9 +57,9 @@ pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
 pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, municipality_of, registered_systems};
 pub use keeper::{
-    Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError, Moved,
-    Restored, RotateError, Rotated, migrate,
+    AdminLogError, Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError,
+    Moved, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,
 };
 pub use log::fsck::{Finding, Fsck};
-pub use log::{LogKeyError, WitnessRefused, log_key};
+pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused};
 pub use people::people_matrix;

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Action;
 use crate::clock;
 use crate::config::Config;
 use crate::door::Door;
-use crate::gateway::{read_accounts, read_policy};
+use crate::gateway::{GatewayError, read_accounts, read_policy};
 use crate::hall::Hall;
 
 /// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
@@ -105,12 +107,25 @@ impl Reload {
 
     /// Whether certificates were read anew.
     fn look(&mut self, hall: &Hall, door: &Door, again: bool) -> bool {
-        let read = self.certificates.read("certificates", || door.reload());
+        let read = self.certificates.read("certificates", || {
+            let tls = door.read()?;
+            recorded(hall, Action::ReloadCertificates, || {
+                door.change(tls);
+                Ok(())
+            })
+        });
         if !read && again {
             door.look_again();
         }
         let policy_file = &self.policy_file;
-        self.rules.read("rules", || hall.change_policy(read_policy(policy_file)?));
+        self.rules.read("rules", || {
+            let policy = read_policy(policy_file)?;
+            let (from, to) = (hall.policy_hash(), policy.hash());
+            if from == to {
+                return hall.change_policy(policy);
+            }
+            recorded(hall, Action::ChangeRules { from, to }, || hall.change_policy(policy))
+        });
         let accounts = self.accounts.as_mut().is_some_and(|(file, watched)| {
             watched.read("accounts", || read_accounts(file).map(|accounts| hall.people.change(accounts)))
         });
@@ -121,6 +136,15 @@ impl Reload {
         }
         read
     }
+}
+
+/// Changes something between the records of its beginning and its end. Called on a thread that may wait.
+fn recorded(
+    hall: &Hall,
+    action: Action,
+    change: impl FnOnce() -> Result<(), GatewayError>,
+) -> Result<(), GatewayError> {
+    Handle::current().block_on(hall.admin.during(action, async { change() }, |()| 0))
 }
 
 // === impl Watched ===

@@ -122,10 +122,11 @@ fn comparison(
                 "TIMED_OUT" => Outcome::TimedOut,
                 "FAILED" => Outcome::Failed,
                 "ERASED" => Outcome::Erased,
+                "DONE" => Outcome::Done,
                 _ => {
                     return Err(wrong(
                         position,
-                        "outcome is RELEASED, RECEIVED, REFUSED, CANCELLED, TIMED_OUT, FAILED or ERASED",
+                        "outcome is RELEASED, RECEIVED, REFUSED, CANCELLED, TIMED_OUT, FAILED, ERASED or DONE",
                     ));
                 }
             },

@@ -31,15 +31,23 @@ pub enum CheckpointError {
     Note(#[from] NoteError),
 }
 
-/// The checkpoint in a signed note, verified with the log's public key, whose name is the log's origin.
+/// What the line begins with in which a head names the log's next key. The heads that do are signed by both, so whoever knows the older
+/// key learns the newer one from it.
+const NEXT_KEY: &str = "atena-next-key ";
+
+/// The checkpoint in a signed note, verified with the log's public key, whose name is the log's origin. A log whose key was replaced has
+/// had several, of which one is enough; a signature of another one of them that does not verify is refused all the same.
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn open_checkpoint(note: &str, log: &VerifierKey) -> Result<Checkpoint, CheckpointError> {
+pub fn open_checkpoint<K>(note: &str, log: &K) -> Result<Checkpoint, CheckpointError>
+where
+    K: AsRef<[VerifierKey]> + ?Sized,
+{
     let note = Note::parse(note)?;
-    note.verify(std::slice::from_ref(log))?;
+    let by = note.verify(log.as_ref())?;
     let checkpoint = Checkpoint::parse(&note.text)?;
-    if checkpoint.origin == log.name() { Ok(checkpoint) } else { Err(CheckpointError::OtherLog) }
+    if by.iter().all(|key| key.name() == checkpoint.origin) { Ok(checkpoint) } else { Err(CheckpointError::OtherLog) }
 }
 
 // === impl Checkpoint ===
@@ -49,6 +57,22 @@ impl Checkpoint {
     #[must_use]
     pub fn new(origin: &str, size: u64, root: Hash) -> Self {
         Self { origin: origin.to_owned(), size, root, extensions: Vec::new() }
+    }
+
+    /// The same head, naming the key that is about to take the place of the older one.
+    #[must_use]
+    pub fn naming(mut self, next: &VerifierKey) -> Self {
+        self.extensions.push(format!("{NEXT_KEY}{next}"));
+        self
+    }
+
+    /// The key that is about to take the place of the one that `note`, of which this is the text, is verified with: it is named here, is of
+    /// the same log, and signed the note as well.
+    #[must_use]
+    pub fn next_key(&self, note: &Note) -> Option<VerifierKey> {
+        let named = self.extensions.iter().find_map(|line| line.strip_prefix(NEXT_KEY))?;
+        let key = VerifierKey::parse(named).ok().filter(|key| key.name() == self.origin)?;
+        note.verify(key.as_ref()).is_ok().then_some(key)
     }
 
     /// The note text: origin, size, root, extension lines.
@@ -110,6 +134,28 @@ mod tests {
         ] {
             assert_eq!(Checkpoint::parse(&wrong), Err(CheckpointError::Malformed), "{wrong}");
         }
+    }
+
+    /// A head under two keys is good for those who know either; the older key vouches for the newer one.
+    #[test]
+    fn a_log_that_changes_its_key_is_verified_with_either_and_names_the_next() {
+        let (old, new) =
+            (Signer::new("log.example/a", &[1; 32]).unwrap(), Signer::new("log.example/a", &[2; 32]).unwrap());
+        let checkpoint = Checkpoint::new("log.example/a", 0, Hash::EMPTY_ROOT).naming(&new.verifier_key());
+        let mut note = checkpoint.sign(&old);
+        assert_eq!(checkpoint.next_key(&note), None, "named, and not signed by it");
+        note.signatures.extend(checkpoint.sign(&new).signatures);
+        let both = [old.verifier_key(), new.verifier_key()];
+        for keys in [&both[..1], &both[1..], &both[..]] {
+            assert_eq!(open_checkpoint(&note.to_string(), keys).unwrap(), checkpoint);
+        }
+        assert_eq!(checkpoint.next_key(&Note::parse(&note.to_string()).unwrap()), Some(new.verifier_key()));
+        let other = Signer::new("log.example/b", &[3; 32]).unwrap();
+        let elsewhere = Checkpoint::new("log.example/a", 0, Hash::EMPTY_ROOT).naming(&other.verifier_key());
+        assert_eq!(elsewhere.next_key(&elsewhere.sign(&other)), None, "a key of another log");
+        // A signature of a known key that does not verify spoils the head, whatever the other says.
+        note.signatures[1].signature[0] ^= 1;
+        assert!(open_checkpoint(&note.to_string(), &both[..]).is_err());
     }
 
     #[test]

@@ -111,6 +111,8 @@ fn outcome_code(outcome: Outcome) -> u8 {
         Outcome::TimedOut => 4,
         Outcome::Failed => 5,
         Outcome::Erased => 6,
+        Outcome::Begun => 7,
+        Outcome::Done => 8,
     }
 }
 
@@ -196,7 +198,7 @@ mod tests {
         };
         let mut chunk = Chunk::default();
         for number in 0..300_u64 {
-            let outcome = Outcome::ALL[usize::try_from(number).unwrap() % 7];
+            let outcome = Outcome::ALL[usize::try_from(number).unwrap() % 9];
             let reason = (number % 3 == 0).then(|| "REASON".to_owned());
             let leaf = Leaf {
                 id: [7; 16],

@@ -194,6 +194,12 @@ impl VerifierKey {
         if known_kind && crate::text::parse_hex(id) == Some(key.key_id()) { Ok(key) } else { Err(KeyError::Malformed) }
     }
 
+    /// The Ed25519 public key itself (RFC 8032), 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
     /// The Ed25519 key of a log whose private half is kept elsewhere.
     ///
     /// # Errors
@@ -242,6 +248,13 @@ impl VerifierKey {
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), NoteError> {
         let signature = Signature::from_slice(signature).map_err(|_| NoteError::BadSignature)?;
         self.key.verify_strict(message, &signature).map_err(|_| NoteError::BadSignature)
+    }
+}
+
+/// One key is a list of one, for whatever takes all the keys that a log has had.
+impl AsRef<[VerifierKey]> for VerifierKey {
+    fn as_ref(&self) -> &[VerifierKey] {
+        std::slice::from_ref(self)
     }
 }
 

@@ -74,11 +74,14 @@ impl Receipt {
         Ok(Self { extra, index, proof, checkpoint: checkpoint.to_owned() })
     }
 
-    /// The checkpoint that proves `leaf` to be in the log.
+    /// The checkpoint that proves `leaf` to be in the log, whose key, or one of whose keys, signed it.
     ///
     /// # Errors
     /// [`ReceiptError`]: the leaf is not proved.
-    pub fn verify(&self, leaf: &[u8], log: &VerifierKey) -> Result<Checkpoint, ReceiptError> {
+    pub fn verify<K>(&self, leaf: &[u8], log: &K) -> Result<Checkpoint, ReceiptError>
+    where
+        K: AsRef<[VerifierKey]> + ?Sized,
+    {
         let checkpoint = open_checkpoint(&self.checkpoint, log)?;
         verify_inclusion(self.index, checkpoint.size, &leaf_hash(leaf), &self.proof, &checkpoint.root)?;
         Ok(checkpoint)

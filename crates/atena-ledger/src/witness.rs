@@ -39,6 +39,8 @@ pub struct Accepted {
     pub seen: Seen,
     /// The text to cosign.
     pub text: String,
+    /// The key that is about to take the place of the one that the log was known by: to be kept as known from now on.
+    pub next_key: Option<VerifierKey>,
 }
 
 /// Why a witness refuses a head; [`Refusal::http_status`] gives the specification's status.
@@ -64,17 +66,21 @@ pub enum Refusal {
     Inconsistent,
 }
 
-/// Decides on a request, given what was cosigned last.
+/// Decides on a request, given what was cosigned last and the keys by which the log is known.
 ///
 /// # Errors
 /// [`Refusal`].
-pub fn decide(request: &AddCheckpoint, seen: Option<Seen>, log: &VerifierKey) -> Result<Accepted, Refusal> {
+pub fn decide<K>(request: &AddCheckpoint, seen: Option<Seen>, log: &K) -> Result<Accepted, Refusal>
+where
+    K: AsRef<[VerifierKey]> + ?Sized,
+{
+    let log = log.as_ref();
     let note = Note::parse(&request.checkpoint).map_err(|_| Refusal::BadRequest)?;
     let checkpoint = Checkpoint::parse(&note.text).map_err(|_: CheckpointError| Refusal::BadRequest)?;
-    if checkpoint.origin != log.name() {
+    if log.iter().any(|key| key.name() != checkpoint.origin) {
         return Err(Refusal::UnknownLog);
     }
-    note.verify(std::slice::from_ref(log)).map_err(|_: NoteError| Refusal::NotSigned)?;
+    note.verify(log).map_err(|_: NoteError| Refusal::NotSigned)?;
     if request.old_size > checkpoint.size {
         return Err(Refusal::BadRequest);
     }
@@ -84,7 +90,8 @@ pub fn decide(request: &AddCheckpoint, seen: Option<Seen>, log: &VerifierKey) ->
     }
     verify_consistency(seen.size, &seen.root, checkpoint.size, &checkpoint.root, &request.proof)
         .map_err(|_| Refusal::Inconsistent)?;
-    Ok(Accepted { seen: Seen { size: checkpoint.size, root: checkpoint.root }, text: note.text })
+    let next_key = checkpoint.next_key(&note).filter(|key| !log.contains(key));
+    Ok(Accepted { seen: Seen { size: checkpoint.size, root: checkpoint.root }, text: note.text, next_key })
 }
 
 // === impl AddCheckpoint ===
@@ -181,6 +188,24 @@ mod tests {
             seen = Some(decide(&request, seen, &log.signer.verifier_key()).unwrap().seen);
         }
         assert_eq!(seen.unwrap().size, 40);
+    }
+
+    #[test]
+    fn a_log_that_changes_its_key_teaches_it_to_those_who_know_the_older_one() {
+        let log = log(3, "a");
+        let next = Signer::new("log.example", &[2; 32]).unwrap();
+        let head = Checkpoint::new("log.example", 1, log.heads[1]).naming(&next.verifier_key());
+        let request = |note: Note| AddCheckpoint { checkpoint: note.to_string(), ..log.request(0, 1) };
+        let known = [log.signer.verifier_key()];
+        assert_eq!(decide(&request(head.sign(&log.signer)), None, &known[..]).unwrap().next_key, None);
+        assert_eq!(decide(&request(head.sign(&next)), None, &known[..]), Err(Refusal::NotSigned), "not yet known");
+        let mut both = head.sign(&log.signer);
+        both.signatures.extend(head.sign(&next).signatures);
+        let learned = decide(&request(both.clone()), None, &known[..]).unwrap().next_key.unwrap();
+        assert_eq!(learned, next.verifier_key());
+        let known = [known[0].clone(), learned];
+        assert_eq!(decide(&request(both), None, &known[..]).unwrap().next_key, None, "known already");
+        assert!(decide(&request(head.sign(&next)), None, &known[..]).is_ok());
     }
 
     #[test]

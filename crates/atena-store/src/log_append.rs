@@ -6,9 +6,10 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
 use bytes::Bytes;
 
-use crate::engine::{EngineTransaction, Sql, Statement, sql};
+use crate::engine::{EngineTransaction, Statement};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
+use crate::logs::{Log, LogSql, log_sql};
 use crate::write::WriteTransaction;
 
 /// Leaves in one row, at most.
@@ -88,7 +89,7 @@ impl WriteTransaction {
         for completed in completed {
             self.append_to_tile(&completed).await?;
         }
-        self.set_frontier(&frontier).await?;
+        set_frontier(&mut self.transaction, self.municipality.as_str(), self.log, &frontier).await?;
         Ok(first)
     }
 
@@ -97,7 +98,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_frontier(&mut self) -> Result<Frontier, StoreError> {
-        log_frontier(&mut self.transaction, self.municipality.as_str()).await
+        log_frontier(&mut self.transaction, self.municipality.as_str(), self.log).await
     }
 
     async fn append_chunk(
@@ -106,11 +107,11 @@ impl WriteTransaction {
         frontier: &mut Frontier,
         completed: &mut Vec<Completed>,
     ) -> Result<(), StoreError> {
-        const CHUNK: Sql = sql!(all "INSERT INTO log_chunk (municipality_code, first_index, leaf_count, requested_min, \
+        const CHUNK: LogSql = log_sql!(all "INSERT INTO " table "chunk" all " (municipality_code, first_index, leaf_count, requested_min, \
                 requested_max, transfer_id_min, transfer_id_max, hashes, leaves) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
-        const DETAILS: Sql =
-            sql!(all "INSERT INTO log_details (municipality_code, first_index, details) VALUES ($1, $2, $3)");
+        const DETAILS: LogSql = log_sql!(all "INSERT INTO " table "details" all " (municipality_code, first_index, details) \
+            VALUES ($1, $2, $3)");
         let first = index(frontier.size())?;
         let mut chunk = Chunk::default();
         let mut hashes = Vec::with_capacity(32 * entries.len());
@@ -130,7 +131,7 @@ impl WriteTransaction {
         let (id_min, id_max) = (id().min().unwrap_or_default(), id().max().unwrap_or_default());
         let (leaves, details) = (chunk.to_bytes(), pack_details(entries));
         let code = self.municipality.as_str();
-        let chunk = Statement::about(code, CHUNK)
+        let chunk = Statement::about(code, CHUNK.of(self.log))
             .integer(first)
             .integer(i64::try_from(entries.len()).unwrap_or(i64::MAX))
             .integer(requested().min().unwrap_or_default())
@@ -140,36 +141,47 @@ impl WriteTransaction {
             .bytes(&hashes)
             .bytes(&leaves);
         self.transaction.execute(&chunk).await?;
-        self.transaction.execute(&Statement::about(code, DETAILS).integer(first).bytes(&details)).await
+        self.transaction.execute(&Statement::about(code, DETAILS.of(self.log)).integer(first).bytes(&details)).await
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
         // `||` makes text of blobs in SQLite, so the bytes are joined here: once for 256 leaves.
-        const TILE: Sql =
-            sql!(all "SELECT hashes FROM log_tile WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
-        const PUT: Sql = sql!(all "INSERT INTO log_tile (municipality_code, level, tile_index, hashes) VALUES ($1, $2, $3, $4) \
+        const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " \
+            WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
+        const PUT: LogSql = log_sql!(all "INSERT INTO " table "tile" all " (municipality_code, level, tile_index, hashes) VALUES ($1, $2, $3, $4) \
             ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = excluded.hashes");
         let (code, tile) = (self.municipality.as_str(), index(completed.tile)?);
-        let of_tile = |sql| Statement::about(code, sql).integer(completed.level.into()).integer(tile);
+        let log = self.log;
+        let of_tile = |sql: LogSql| Statement::about(code, sql.of(log)).integer(completed.level.into()).integer(tile);
         let known = self.transaction.fetch_optional(&of_tile(TILE)).await?;
         let mut hashes = known.as_ref().map_or(Ok(&[][..]), |row| row.bytes(0))?.to_vec();
         hashes.extend_from_slice(&completed.root.0);
         self.transaction.execute(&of_tile(PUT).bytes(&hashes)).await
     }
+}
 
-    pub(crate) async fn set_frontier(&mut self, frontier: &Frontier) -> Result<(), StoreError> {
-        const SET: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, $2, $3) \
-            ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
-        let bytes = frontier.to_bytes();
-        let set = Statement::about(self.municipality.as_str(), SET).integer(index(frontier.size())?).bytes(&bytes);
-        self.transaction.execute(&set).await
-    }
+/// Keeps the growing edge of a log.
+pub(crate) async fn set_frontier(
+    transaction: &mut EngineTransaction,
+    code: &str,
+    log: Log,
+    frontier: &Frontier,
+) -> Result<(), StoreError> {
+    const SET: LogSql = log_sql!(all "INSERT INTO " table "head" all " (municipality_code, size, frontier) VALUES ($1, $2, $3) \
+        ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
+    let bytes = frontier.to_bytes();
+    let set = Statement::about(code, SET.of(log)).integer(index(frontier.size())?).bytes(&bytes);
+    transaction.execute(&set).await
 }
 
 /// The growing edge of a municipality's log, as a transaction sees it.
-pub(crate) async fn log_frontier(transaction: &mut EngineTransaction, code: &str) -> Result<Frontier, StoreError> {
-    const HEAD: Sql = sql!(all "SELECT frontier FROM log_head WHERE municipality_code = $1");
-    match transaction.fetch_optional(&Statement::about(code, HEAD)).await? {
+pub(crate) async fn log_frontier(
+    transaction: &mut EngineTransaction,
+    code: &str,
+    log: Log,
+) -> Result<Frontier, StoreError> {
+    const HEAD: LogSql = log_sql!(all "SELECT frontier FROM " table "head" all " WHERE municipality_code = $1");
+    match transaction.fetch_optional(&Statement::about(code, HEAD.of(log))).await? {
         Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
         None => Ok(Frontier::empty()),
     }

@@ -3,9 +3,10 @@
 use atena_ledger::Hash;
 use jiff::Timestamp;
 
-use crate::engine::{Row, Sql, Statement, sql};
+use crate::engine::{Row, Statement};
 use crate::error::StoreError;
 use crate::log_append::index;
+use crate::logs::{LogSql, log_sql};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -20,8 +21,7 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-const NEWEST: Sql =
-    sql!(all "SELECT size, root, note FROM log_checkpoint WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1");
+const NEWEST: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1");
 
 // === impl WriteTransaction ===
 
@@ -36,9 +36,9 @@ impl WriteTransaction {
         checkpoint: &StoredCheckpoint,
         signed_at: Timestamp,
     ) -> Result<(), StoreError> {
-        const INSERT: Sql = sql!(all "INSERT INTO log_checkpoint (municipality_code, size, root, note, signed_at) \
+        const INSERT: LogSql = log_sql!(all "INSERT INTO " table "checkpoint" all " (municipality_code, size, root, note, signed_at) \
             VALUES ($1, $2, $3, $4, $5)");
-        let insert = Statement::about(self.municipality.as_str(), INSERT)
+        let insert = Statement::about(self.municipality.as_str(), INSERT.of(self.log))
             .integer(index(checkpoint.size)?)
             .bytes(checkpoint.root.0.as_slice())
             .text(&checkpoint.note)
@@ -53,12 +53,12 @@ impl WriteTransaction {
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.thin_out")]
     pub async fn thin_out_checkpoints(&mut self) -> Result<(), StoreError> {
         // The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
-        const THIN_OUT: Sql = sql!(all "DELETE FROM log_checkpoint WHERE municipality_code = $1 AND size < \
-            (SELECT min(size) FROM (SELECT size FROM log_checkpoint WHERE municipality_code = $1 \
+        const THIN_OUT: LogSql = log_sql!(all "DELETE FROM " table "checkpoint" all " WHERE municipality_code = $1 AND size < \
+            (SELECT min(size) FROM (SELECT size FROM " table "checkpoint" all " WHERE municipality_code = $1 \
                 ORDER BY size DESC LIMIT 1000) AS newest) \
-            AND size NOT IN (SELECT max(size) FROM log_checkpoint WHERE municipality_code = $1 \
+            AND size NOT IN (SELECT max(size) FROM " table "checkpoint" all " WHERE municipality_code = $1 \
                 GROUP BY (signed_at + 32400000000) / 86400000000)");
-        self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT)).await
+        self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT.of(self.log))).await
     }
 
     /// The newest signed head, as this transaction sees it.
@@ -67,7 +67,7 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&mut self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let newest = Statement::about(self.municipality.as_str(), NEWEST);
+        let newest = Statement::about(self.municipality.as_str(), NEWEST.of(self.log));
         self.transaction.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 }
@@ -81,7 +81,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let newest = Statement::about(self.code(), NEWEST);
+        let newest = Statement::about(self.code(), NEWEST.of(self.log));
         self.engine.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 
@@ -91,9 +91,9 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.from")]
     pub async fn checkpoints_from(&self, from: u64, limit: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        const FROM: Sql = sql!(all "SELECT size, root, note FROM log_checkpoint \
+        const FROM: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " \
             WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
-        let from = Statement::about(self.code(), FROM).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(checkpoint).collect()
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::{Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::log_append::{TILE_WIDTH, index};
 use crate::log_details::{StoredDetails, unpack_details};
+use crate::logs::{LogSql, log_sql};
 use crate::store::Store;
 
 /// Leaves of one commit as they are stored, bytes not yet read.
@@ -50,8 +51,8 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        const SIZE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE)).await?;
+        const SIZE: LogSql = log_sql!(all "SELECT size FROM " table "head" all " WHERE municipality_code = $1");
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.of(self.log))).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
 
@@ -83,11 +84,11 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
     pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
-        const FROM: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
+        const FROM: LogSql = log_sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM " table "chunk" all " \
             WHERE municipality_code = $1 AND first_index + leaf_count > $2 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM log_chunk WHERE municipality_code = $1 AND first_index <= $2), 0) \
+                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
             ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), FROM).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
@@ -97,9 +98,9 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        const HASHES: Sql = sql!(all "SELECT first_index, hashes FROM log_chunk \
+        const HASHES: LogSql = log_sql!(all "SELECT first_index, hashes FROM " table "chunk" all " \
             WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), HASHES).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), HASHES.of(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_chunk")?, hashes(row.bytes(1)?)?))).collect()
     }
@@ -151,9 +152,8 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
     pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
-        const DETAILS: Sql =
-            sql!(all "SELECT details FROM log_details WHERE municipality_code = $1 AND first_index = $2");
-        let details = Statement::about(self.code(), DETAILS).integer(index(first_index)?);
+        const DETAILS: LogSql = log_sql!(all "SELECT details FROM " table "details" all " WHERE municipality_code = $1 AND first_index = $2");
+        let details = Statement::about(self.code(), DETAILS.of(self.log)).integer(index(first_index)?);
         let row = self.engine.fetch_optional(&details).await?;
         row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
     }
@@ -190,19 +190,18 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
     pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
-        const TILE: Sql =
-            sql!(all "SELECT hashes FROM log_tile WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
-        const LEAVES: Sql = sql!(all "SELECT first_index, hashes FROM log_chunk \
+        const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
+        const LEAVES: LogSql = log_sql!(all "SELECT first_index, hashes FROM " table "chunk" all " \
             WHERE municipality_code = $1 AND first_index < $3 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM log_chunk WHERE municipality_code = $1 AND first_index <= $2), 0) \
+                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
             ORDER BY first_index");
         if level > 0 {
-            let stored = Statement::about(self.code(), TILE).integer(level.into()).integer(index(tile)?);
+            let stored = Statement::about(self.code(), TILE.of(self.log)).integer(level.into()).integer(index(tile)?);
             let row = self.engine.fetch_optional(&stored).await?;
             return row.map_or(Ok(Vec::new()), |row| hashes(row.bytes(0)?));
         }
         let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
-        let leaves = Statement::about(self.code(), LEAVES).integer(index(start)?).integer(index(end)?);
+        let leaves = Statement::about(self.code(), LEAVES.of(self.log)).integer(index(start)?).integer(index(end)?);
         let rows = self.engine.fetch_all(&leaves).await?;
         let mut leaves = Vec::with_capacity(256);
         let mut expected = None;

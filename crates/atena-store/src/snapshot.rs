@@ -8,8 +8,9 @@ use atena_ledger::{Frontier, Hash};
 
 use crate::engine::{Column, EngineTransaction, Insert, Row, Value, signed};
 use crate::error::StoreError;
-use crate::log_append::log_frontier;
-use crate::tables::{CONTENT, Kind, LOG_HASHES, LOG_HEAD, LOG_INDEX, LOG_TREE, PERSON_KEY, Table};
+use crate::log_append::{log_frontier, set_frontier};
+use crate::logs::Log;
+use crate::tables::{CONTENT, Kind, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes, log_head};
 use crate::write::WriteTransaction;
 
 /// Everything that a database held of a municipality at one moment. Gateways go on meanwhile.
@@ -84,16 +85,16 @@ impl Snapshot {
         Ok(all)
     }
 
-    /// The head of the log at that moment.
+    /// The head of a log at that moment.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn log_frontier(&mut self) -> Result<Frontier, StoreError> {
-        log_frontier(&mut self.transaction, self.municipality.as_str()).await
+    pub async fn log_frontier(&mut self, log: Log) -> Result<Frontier, StoreError> {
+        log_frontier(&mut self.transaction, self.municipality.as_str(), log).await
     }
 
-    /// Copies a part into a database that has nothing of it yet, and compares: as many rows in each table, and a log whose leaves
-    /// give the same root. It is there once the target's transaction commits. `progress` is told of rows as they are copied.
+    /// Copies a part into a database that has nothing of it yet, and compares: as many rows in each table, and logs whose leaves
+    /// give the same roots. It is there once the target's transaction commits. `progress` is told of rows as they are copied.
     ///
     /// # Errors
     /// [`CopyError`]: then the target's transaction must be dropped.
@@ -110,8 +111,11 @@ impl Snapshot {
                 return Err(CopyError::NotEmpty(table.name));
             }
         }
-        if part != Part::PersonKeys && target.log_frontier().await?.size() > 0 {
-            return Err(CopyError::NotEmpty(LOG_HEAD));
+        let logs = if part == Part::PersonKeys { &[][..] } else { &Log::ALL };
+        for log in logs {
+            if log_frontier(&mut target.transaction, code.as_str(), *log).await?.size() > 0 {
+                return Err(CopyError::NotEmpty(log_head(*log)));
+            }
         }
         for table in part.tables() {
             let sent = self.copy_table(table, target, &mut progress).await?;
@@ -121,12 +125,12 @@ impl Snapshot {
                 return Err(CopyError::Count { table: table.name, sent: counted, arrived });
             }
         }
-        if part != Part::PersonKeys {
-            let head = self.log_frontier().await?;
-            if log_of(target, code.as_str()).await? != head {
+        for log in logs {
+            let head = self.log_frontier(*log).await?;
+            if log_of(target, code.as_str(), *log).await? != head {
                 return Err(CopyError::RootDiffers);
             }
-            target.set_frontier(&head).await?;
+            set_frontier(&mut target.transaction, code.as_str(), *log, &head).await?;
         }
         Ok(())
     }
@@ -211,15 +215,15 @@ fn column(rows: &[Row], index: usize, kind: Kind) -> Result<Column<'_>, StoreErr
 }
 
 /// The growing edge that the leaves give which a transaction sees.
-async fn log_of(target: &mut WriteTransaction, code: &str) -> Result<Frontier, StoreError> {
-    const DAMAGED: StoreError = StoreError::Corrupt { table: LOG_HASHES.name };
+async fn log_of(target: &mut WriteTransaction, code: &str, log: Log) -> Result<Frontier, StoreError> {
+    let table = log_hashes(log);
     let mut tree = Frontier::empty();
-    let mut pages = Pages::of(&LOG_HASHES, code);
+    let mut pages = Pages::of(&table, code);
     while let Some(rows) = pages.next(&mut target.transaction).await? {
         for row in rows {
             let (hashes, rest) = row.bytes(1)?.as_chunks::<32>();
             if row.integer(0)? != signed(tree.size()) || !rest.is_empty() {
-                return Err(DAMAGED);
+                return Err(StoreError::Corrupt { table: table.name });
             }
             for hash in hashes {
                 tree.push(Hash(*hash), |_, _, _| {});

@@ -8,6 +8,7 @@ use atena_ledger::Frontier;
 use crate::database::{Database, StoreOptions};
 use crate::engine::{Engine, Sql, Statement, sql};
 use crate::error::StoreError;
+use crate::logs::Log;
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
 
@@ -16,6 +17,8 @@ use crate::write::WriteTransaction;
 pub struct Store {
     pub(crate) municipality: Arc<MunicipalityCode>,
     pub(crate) engine: Engine,
+    /// The log that its log functions are about.
+    pub(crate) log: Log,
 }
 
 // === impl Store ===
@@ -35,7 +38,7 @@ impl Store {
         // The row that writers take turns on is there before the first of them.
         const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
             ON CONFLICT (municipality_code) DO NOTHING");
-        let store = Self { municipality: Arc::new(municipality), engine };
+        let store = Self { municipality: Arc::new(municipality), engine, log: Log::Transfers };
         if store.engine.fetch_optional(&Statement::about(store.code(), IS_THERE)).await?.is_none() {
             let empty = Frontier::empty().to_bytes();
             let mut transaction = store.begin_write("open").await?;
@@ -43,6 +46,13 @@ impl Store {
             transaction.commit().await?;
         }
         Ok(store)
+    }
+
+    /// The same database, with its log functions about this log: size, chunks, details, nodes, tiles, signed heads and appending. Retention and
+    /// search are of the transfer log, whichever this is.
+    #[must_use]
+    pub fn about_log(&self, log: Log) -> Self {
+        Self { log, ..self.clone() }
     }
 
     pub(crate) fn code(&self) -> &str {
@@ -57,7 +67,7 @@ impl Store {
     #[tracing::instrument(level = "debug", skip(self), name = "db.begin")]
     pub async fn begin_write(&self, name: &'static str) -> Result<WriteTransaction, StoreError> {
         let transaction = self.engine.begin(self.code()).await?;
-        Ok(WriteTransaction { municipality: Arc::clone(&self.municipality), transaction })
+        Ok(WriteTransaction { municipality: Arc::clone(&self.municipality), log: self.log, transaction })
     }
 
     /// Where to read from if what is read has to be as new as the change `sequence`: the replica if there is one and it has seen
@@ -65,7 +75,7 @@ impl Store {
     pub async fn as_new_as(&self, sequence: u64) -> Self {
         let Engine::Postgres(engine) = &self.engine else { return self.clone() };
         let Some(replica) = engine.replica() else { return self.clone() };
-        let replica = Self { municipality: Arc::clone(&self.municipality), engine: Engine::Postgres(replica) };
+        let replica = Self { engine: Engine::Postgres(replica), ..self.clone() };
         match replica.last_change_sequence().await {
             Ok(seen) if seen >= sequence => replica,
             _ => self.clone(),

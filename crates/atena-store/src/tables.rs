@@ -1,5 +1,7 @@
 //! The tables of one municipality, for whoever copies all of them.
 
+use crate::logs::Log;
+
 /// A table: its columns after `municipality_code`.
 pub(crate) struct Table {
     pub(crate) name: &'static str,
@@ -26,15 +28,25 @@ use Kind::{Bytes, Integer, MaybeText, Text};
 pub(crate) const PERSON_KEY: Table =
     table("person_key", &[("unified_address_number", Text)], &[("kek_id", Text), ("wrapped_key", Bytes)]);
 
-/// The growing edge of the log, which is compared when it is copied.
-pub(crate) const LOG_HEAD: &str = "log_head";
+/// The growing edge of a log, which is compared when it is copied.
+pub(crate) const fn log_head(log: Log) -> &'static str {
+    match log {
+        Log::Transfers => "log_head",
+        Log::Administration => "admin_log_head",
+    }
+}
 
-/// The hashes of the leaves alone.
-pub(crate) const LOG_HASHES: Table =
-    Table { name: "log_chunk", key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 };
+/// The hashes of a log's leaves alone.
+pub(crate) const fn log_hashes(log: Log) -> Table {
+    let name = match log {
+        Log::Transfers => "log_chunk",
+        Log::Administration => "admin_log_chunk",
+    };
+    Table { name, key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 }
+}
 
 /// Everything else that is not derived from another table.
-pub(crate) const CONTENT: [Table; 14] = [
+pub(crate) const CONTENT: [Table; 17] = [
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -108,8 +120,35 @@ pub(crate) const CONTENT: [Table; 14] = [
             ("stored_at", Integer),
         ],
     ),
+    log_chunk("log_chunk"),
+    log_details("log_details"),
+    table("log_retention", &[("kind", Text)], &[("first_index", Integer)]),
+    table(
+        "log_key",
+        &[("version", Integer)],
+        &[("public_key", Bytes), ("signs_since", Integer), ("signs_until", Integer)],
+    ),
+    log_chunk("admin_log_chunk"),
+    log_details("admin_log_details"),
+];
+
+/// The trees above the leaves, and their signed heads.
+pub(crate) const LOG_TREE: [Table; 4] = [
+    log_tile("log_tile"),
+    log_checkpoint("log_checkpoint"),
+    log_tile("admin_log_tile"),
+    log_checkpoint("admin_log_checkpoint"),
+];
+
+/// The search index of the log, derived from it.
+pub(crate) const LOG_INDEX: [Table; 2] = [
+    table("log_person", &[("unified_address_number", Text), ("leaf_index", Integer)], &[]),
+    table("log_index_head", &[], &[("size", Integer)]),
+];
+
+const fn log_chunk(name: &'static str) -> Table {
     Table {
-        name: "log_chunk",
+        name,
         key: &[("first_index", Integer)],
         rest: &[
             ("leaf_count", Integer),
@@ -121,27 +160,20 @@ pub(crate) const CONTENT: [Table; 14] = [
             ("leaves", Bytes),
         ],
         page_rows: 16,
-    },
-    Table { name: "log_details", key: &[("first_index", Integer)], rest: &[("details", Bytes)], page_rows: 16 },
-    table("log_retention", &[("kind", Text)], &[("first_index", Integer)]),
-];
+    }
+}
 
-/// The tree above the leaves, and its signed heads.
-pub(crate) const LOG_TREE: [Table; 2] = [
-    Table {
-        name: "log_tile",
-        key: &[("level", Integer), ("tile_index", Integer)],
-        rest: &[("hashes", Bytes)],
-        page_rows: 64,
-    },
-    table("log_checkpoint", &[("size", Integer)], &[("root", Bytes), ("note", Text), ("signed_at", Integer)]),
-];
+const fn log_details(name: &'static str) -> Table {
+    Table { name, key: &[("first_index", Integer)], rest: &[("details", Bytes)], page_rows: 16 }
+}
 
-/// The search index of the log, derived from it.
-pub(crate) const LOG_INDEX: [Table; 2] = [
-    table("log_person", &[("unified_address_number", Text), ("leaf_index", Integer)], &[]),
-    table("log_index_head", &[], &[("size", Integer)]),
-];
+const fn log_tile(name: &'static str) -> Table {
+    Table { name, key: &[("level", Integer), ("tile_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 }
+}
+
+const fn log_checkpoint(name: &'static str) -> Table {
+    table(name, &[("size", Integer)], &[("root", Bytes), ("note", Text), ("signed_at", Integer)])
+}
 
 const fn table(
     name: &'static str,
@@ -231,18 +263,24 @@ mod tests {
                     .chain(["municipality_code"])
                     .map(move |column| format!("{}.{column}", table.name))
             })
-            .chain(["municipality_code", "size", "frontier"].map(|column| format!("{LOG_HEAD}.{column}")))
+            .chain(Log::ALL.iter().flat_map(|log| {
+                ["municipality_code", "size", "frontier"].map(|column| format!("{}.{column}", log_head(*log)))
+            }))
             .collect();
         for schema in [
             concat!(
                 include_str!("../migrations/sqlite/0001_schema.sql"),
                 include_str!("../migrations/sqlite/0002_key_state.sql"),
-                include_str!("../migrations/sqlite/0003_changes.sql")
+                include_str!("../migrations/sqlite/0003_changes.sql"),
+                include_str!("../migrations/sqlite/0005_log_key.sql"),
+                include_str!("../migrations/sqlite/0006_admin_log.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),
                 include_str!("../migrations/postgres/0002_key_state.sql"),
-                include_str!("../migrations/postgres/0003_changes.sql")
+                include_str!("../migrations/postgres/0003_changes.sql"),
+                include_str!("../migrations/postgres/0005_log_key.sql"),
+                include_str!("../migrations/postgres/0006_admin_log.sql")
             ),
         ] {
             assert_eq!(columns_of(schema), copied);

@@ -6,16 +6,30 @@ use atena_domain::MunicipalityCode;
 
 use crate::engine::{EngineTransaction, Sql, Statement, sql};
 use crate::error::StoreError;
+use crate::logs::Log;
 
 /// A transaction that may write. Dropped without [`WriteTransaction::commit`], it leaves nothing behind.
 pub struct WriteTransaction {
     pub(crate) municipality: Arc<MunicipalityCode>,
+    /// The log that its log functions are about.
+    pub(crate) log: Log,
     pub(crate) transaction: EngineTransaction,
 }
 
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
+    /// Lets its log functions be about this log from here on; tells which they were about.
+    pub fn turn_to_log(&mut self, log: Log) -> Log {
+        std::mem::replace(&mut self.log, log)
+    }
+
+    /// The log that its log functions are about.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.log
+    }
+
     /// Makes everything durable, all or nothing.
     ///
     /// # Errors

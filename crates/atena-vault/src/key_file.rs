@@ -6,12 +6,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use atena_domain::MunicipalityCode;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
-use crate::key_service::{DataKey, KeyKind, KeyService, Purpose, WRAPPED_AES, hmac_sha256, message};
+use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, hmac_sha256, message};
 use crate::sealing::{SealContext, SealingKey, Suite};
 
 /// Version of the file's form.
@@ -36,8 +36,12 @@ struct Written {
     wrapping: Vec<WrittenKey>,
     /// Blind index keys; new indexes are made with the last.
     blind_index: Vec<WrittenKey>,
-    /// Ed25519 seeds that sign the heads of the transfer log.
+    /// Ed25519 seeds that sign the heads of the log.
     log: Vec<WrittenKey>,
+    /// Public halves of those that signed before: what they signed is still verified.
+    #[zeroize(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    log_retired: Vec<WrittenPublicKey>,
 }
 
 /// One version of a key.
@@ -49,6 +53,15 @@ struct WrittenKey {
     #[zeroize(skip)]
     id: String,
     key: String,
+}
+
+/// The public half of one version of a key.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPublicKey {
+    version: u32,
+    id: String,
+    public_key: String,
 }
 
 /// The form before keys had versions.
@@ -75,7 +88,8 @@ pub struct KeyFile {
     purposes: [(Purpose, Zeroizing<[u8; 32]>); 4],
     wrapping: Vec<(String, WrappingKey)>,
     indexes: Vec<(u32, Zeroizing<[u8; 32]>)>,
-    log: SigningKey,
+    log: Vec<(u32, SigningKey)>,
+    log_retired: Vec<(u32, VerifyingKey)>,
 }
 
 /// A wrapping key. Keys of either suite are wrapped by a key of their own suite: no key is used for two ciphers.
@@ -117,6 +131,7 @@ impl KeyFile {
             wrapping: first(format!("kek-{}", hexadecimal(&id)))?,
             blind_index: first("blind-index-1".to_owned())?,
             log: first("log-1".to_owned())?,
+            log_retired: Vec::new(),
         };
         // Made from random numbers just now, it can't be refused; if it is, nothing is written.
         Self::of(written, municipality).map_err(|_| VaultError::Random)
@@ -132,14 +147,23 @@ impl KeyFile {
         let id = match kind {
             KeyKind::Wrapping => format!("kek-{}", hexadecimal(&id)),
             KeyKind::BlindIndex => format!("blind-index-{version}"),
+            KeyKind::Log => format!("log-{version}"),
         };
         versions.push(WrittenKey { version, id, key: random_key()? });
         keys.replace(path)
     }
 
-    /// Forgets all versions of a key but the newest.
+    /// Forgets all versions of a key but the newest; of a key that signs, the private half.
     pub(crate) fn keep_newest(path: &Path, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
         let mut keys = Self::read(path, municipality)?;
+        if kind == KeyKind::Log {
+            let older = keys.log.len().saturating_sub(1);
+            for (version, key) in keys.log.iter().take(older) {
+                let public_key = hexadecimal(key.verifying_key().as_bytes());
+                let id = format!("log-{version}");
+                keys.written.log_retired.push(WrittenPublicKey { version: *version, id, public_key });
+            }
+        }
         let versions = keys.versions(kind);
         versions.drain(..versions.len().saturating_sub(1));
         keys.replace(path)
@@ -149,6 +173,7 @@ impl KeyFile {
         match kind {
             KeyKind::Wrapping => &mut self.written.wrapping,
             KeyKind::BlindIndex => &mut self.written.blind_index,
+            KeyKind::Log => &mut self.written.log,
         }
     }
 
@@ -233,8 +258,17 @@ impl KeyFile {
         for of_version in &written.blind_index {
             indexes.push((of_version.version, digits(&of_version.key)?));
         }
-        let last = written.log.last().ok_or("it has no key for the log")?;
-        let log = SigningKey::from_bytes(&*digits(&last.key)?);
+        let (mut log, mut log_retired) = (Vec::new(), Vec::new());
+        for of_version in &written.log {
+            log.push((of_version.version, SigningKey::from_bytes(&*digits(&of_version.key)?)));
+        }
+        for of_version in &written.log_retired {
+            let public = VerifyingKey::from_bytes(&*digits(&of_version.public_key)?);
+            log_retired.push((of_version.version, public.map_err(|_| "a public key of the log is none")?));
+        }
+        if log.is_empty() {
+            return Err("it has no key for the log");
+        }
         let several = written.wrapping.iter().chain(&written.blind_index).chain(&written.log).map(|key| &key.key);
         let single = [&written.municipal_key, &written.cursor_key, &written.pseudonym_key, &written.digest_key];
         let mut all: Vec<&str> = several.chain(single).map(String::as_str).collect();
@@ -245,7 +279,7 @@ impl KeyFile {
         if wrapping.is_empty() || indexes.is_empty() {
             return Err("it lacks a wrapping key or a blind index key");
         }
-        Ok(Self { purposes, wrapping, indexes, log, written })
+        Ok(Self { purposes, wrapping, indexes, log, log_retired, written })
     }
 }
 
@@ -286,12 +320,16 @@ impl KeyService for KeyFile {
         found.map(|(_, key)| key.clone()).ok_or(VaultError::UnknownKey)
     }
 
-    fn log_public_key(&self) -> [u8; 32] {
-        self.log.verifying_key().to_bytes()
+    fn log_keys(&self) -> Vec<LogKey> {
+        let retired = self.log_retired.iter().map(|(version, key)| (version, key.to_bytes(), false));
+        let there = self.log.iter().map(|(version, key)| (version, key.verifying_key().to_bytes(), true));
+        let all = retired.chain(there);
+        all.map(|(version, public_key, signs)| LogKey { version: *version, public_key, signs }).collect()
     }
 
-    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
-        Ok(self.log.sign(text).to_bytes())
+    fn sign_log_head(&self, version: u32, text: &[u8]) -> Result<[u8; 64], VaultError> {
+        let (_, key) = self.log.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
+        Ok(key.sign(text).to_bytes())
     }
 }
 
@@ -318,6 +356,7 @@ impl WrittenFirst {
             wrapping: first(&self.kek_id, &self.wrapping_key),
             blind_index: first("blind-index-1", &self.blind_index_key),
             log: first("log-1", &self.log_key),
+            log_retired: Vec::new(),
         })
     }
 }
@@ -366,97 +405,4 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-
-    fn machida() -> MunicipalityCode {
-        MunicipalityCode::parse("132098").unwrap()
-    }
-
-    fn written() -> (tempfile::TempDir, std::path::PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.toml");
-        KeyFile::generate(&machida()).unwrap().write_new(&path).unwrap();
-        (folder, path)
-    }
-
-    #[test]
-    fn keys_come_back_and_their_file_is_for_its_owner_alone() {
-        let (_folder, path) = written();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(KeyFile::read(&path, &machida()).is_ok());
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_or_write_is_refused_with_the_remedy() {
-        let (_folder, path) = written();
-        for mode in [0o640, 0o604, 0o620, 0o602] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = KeyFile::read(&path, &machida()).err().unwrap();
-            assert!(error.to_string().contains("chmod 600"), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_existing_key_file_is_never_overwritten() {
-        let (_folder, path) = written();
-        let before = fs::read(&path).unwrap();
-        assert!(KeyFile::generate(&machida()).unwrap().write_new(&path).is_err());
-        assert_eq!(fs::read(&path).unwrap(), before);
-    }
-
-    #[test]
-    fn a_link_another_municipality_and_damage_are_refused_without_quoting_a_key() {
-        let (folder, path) = written();
-        let link = folder.path().join("link.toml");
-        symlink(&path, &link).unwrap();
-        assert!(matches!(KeyFile::read(&link, &machida()), Err(VaultError::KeyFileKind { .. })));
-        assert!(KeyFile::read(&path, &MunicipalityCode::parse("131016").unwrap()).is_err());
-
-        let text = fs::read_to_string(&path).unwrap();
-        let cursor = text.lines().find(|line| line.starts_with("cursor_key")).unwrap();
-        let wrapping = text.lines().find(|line| line.starts_with("municipal_key")).unwrap();
-        let value = wrapping.split('"').nth(1).unwrap();
-        for damaged in [
-            text.replace(cursor, &wrapping.replace("municipal_key", "cursor_key")),
-            text.replace(cursor, "cursor_key = \"00\""),
-            text.replace(cursor, ""),
-            text.replacen("version = 2", "version = 3", 1),
-            text.replace(value, &format!("{value}\" oops = \"")),
-        ] {
-            fs::write(&path, damaged).unwrap();
-            let error = KeyFile::read(&path, &machida()).err().unwrap().to_string();
-            assert!(!error.contains(value), "{error}");
-        }
-    }
-
-    /// Homes that were made before keys had versions go on: the same keys, also the one that was derived.
-    #[test]
-    fn a_file_in_the_first_form_opens_what_it_sealed() {
-        let (_folder, path) = written();
-        let digits = |byte: &str| byte.repeat(32);
-        let first = format!(
-            "version = 1\nmunicipality_code = \"132098\"\nkek_id = \"kek-1\"\nwrapping_key = \"{}\"\nblind_index_key = \"{}\"\n\
-             cursor_key = \"{}\"\npseudonym_key = \"{}\"\ndigest_key = \"{}\"\nlog_key = \"{}\"\n",
-            digits("01"),
-            digits("02"),
-            digits("03"),
-            digits("04"),
-            digits("05"),
-            digits("06")
-        );
-        fs::write(&path, first).unwrap();
-        let keys = KeyFile::read(&path, &machida()).ok().unwrap();
-        assert_eq!(keys.wrapping_ids(), ["kek-1"]);
-        assert_eq!(hexadecimal(&*keys.purpose_key(Purpose::Digest).unwrap()), digits("05"));
-        let municipal = keys.purpose_key(Purpose::Municipal).unwrap();
-        assert_eq!(*municipal, hmac_sha256(&[1; 32], &message(&machida(), &[b"atena/v1/municipal-key"])));
-        for suite in [Suite::Xaes256Gcm, Suite::Aes256Gcm] {
-            let wrapped = keys.wrap("kek-1", b"person", &DataKey::of(suite, &[9; 32]).unwrap()).unwrap();
-            let again = keys.unwrap("kek-1", b"person", &wrapped).unwrap();
-            assert!(again.suite == suite && *again.bytes == [9; 32], "a key keeps its cipher when it is wrapped");
-        }
-    }
-}
+mod tests;

@@ -28,11 +28,22 @@ pub(crate) trait KeyService: Send + Sync {
     /// A key for a purpose that is less than a person's or a personal number's; it is kept in memory.
     fn purpose_key(&self, purpose: Purpose) -> Result<Zeroizing<[u8; 32]>, VaultError>;
 
-    /// The public key of the transfer log (Ed25519, RFC 8032).
-    fn log_public_key(&self) -> [u8; 32];
+    /// The keys that sign or signed heads of the log, oldest first.
+    fn log_keys(&self) -> Vec<LogKey>;
 
-    /// Signs a head of the transfer log.
-    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError>;
+    /// Signs a head of the log with a version of its key.
+    fn sign_log_head(&self, version: u32, text: &[u8]) -> Result<[u8; 64], VaultError>;
+}
+
+/// A key of the log (Ed25519, RFC 8032). Its public half is kept for ever: what it signed goes on being verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogKey {
+    /// Which version.
+    pub version: u32,
+    /// The public half.
+    pub public_key: [u8; 32],
+    /// Whether the private half is still there.
+    pub signs: bool,
 }
 
 /// A person's data key in the clear, and what it seals with.
@@ -51,6 +62,8 @@ pub enum KeyKind {
     Wrapping,
     /// Indexes personal numbers.
     BlindIndex,
+    /// Signs heads of the log.
+    Log,
 }
 
 /// What a lesser key is for.

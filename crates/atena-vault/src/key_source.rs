@@ -33,7 +33,8 @@ impl KeySource {
         }
     }
 
-    /// Destroys all versions of a key but the newest. What was made with them can't be read any more.
+    /// Destroys all versions of a key but the newest. What was made with them can't be read any more; of a key that signs, the public half
+    /// is kept.
     ///
     /// # Errors
     /// [`VaultError`].

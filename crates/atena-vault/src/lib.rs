@@ -44,7 +44,7 @@ mod vault;
 pub use client_key::{ClientKey, ClientKeyKind};
 pub use error::VaultError;
 pub use key_file::KeyFile;
-pub use key_service::KeyKind;
+pub use key_service::{KeyKind, LogKey};
 pub use key_source::KeySource;
 pub use personal_number::{PersonalNumber, PersonalNumberError};
 pub use pseudonym::{Pseudonym, Pseudonyms};

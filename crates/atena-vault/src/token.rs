@@ -21,7 +21,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_service::{DataKey, KeyKind, KeyService, Purpose, WRAPPED_AES, message};
+use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, message};
 use crate::sealing::Suite;
 
 /// First byte of a data key of XAES-256-GCM wrapped in a token. A token wraps with AES-256-GCM and a random 96-bit nonce, either kind of data
@@ -59,8 +59,8 @@ pub struct TokenKeys {
     wrapping: Vec<(String, ObjectHandle)>,
     indexes: Vec<(u32, ObjectHandle)>,
     derivation: ObjectHandle,
-    log: ObjectHandle,
-    log_public: [u8; 32],
+    log: Vec<(u32, ObjectHandle)>,
+    log_public: Vec<(u32, [u8; 32])>,
 }
 
 /// A token that somebody has signed in to.
@@ -97,16 +97,7 @@ impl TokenKeys {
                     let template = secret(label(kind), KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
                     session.generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
                 }
-                let public = [
-                    label("log"),
-                    Attribute::Token(true),
-                    Attribute::Private(false),
-                    Attribute::Verify(true),
-                    Attribute::EcParams(EDWARDS25519.to_vec()),
-                ];
-                let mut private = kept(label("log")).to_vec();
-                private.push(Attribute::Sign(true));
-                session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private)?;
+                signing_pair(session, label("log"))?;
                 Ok(Ok(()))
             })?
             .map_err(|what| token.trouble(what, None))
@@ -116,34 +107,32 @@ impl TokenKeys {
     pub(crate) fn add(place: &TokenPlace, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
         let token = Token::open(place)?;
         let name = kind_name(kind);
-        let versions = token.versions(municipality, name, ObjectClass::SECRET_KEY)?;
+        let versions = token.versions(municipality, name, class_of(kind))?;
         let version = versions.last().map_or(1, |(version, _)| version + 1);
         if version > VERSIONS_MAX {
             return Err(token.trouble("it has had as many versions of this key as are looked for", None));
         }
         let label = label(municipality, name, version);
-        token.with_session(|session| {
-            match kind {
-                KeyKind::Wrapping => {
-                    session.generate_key(&Mechanism::AesKeyGen, &secret(label.clone(), KeyType::AES, &WRAPS))
-                }
-                KeyKind::BlindIndex => {
-                    let template = secret(label.clone(), KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
-                    session.generate_key(&Mechanism::GenericSecretKeyGen, &template)
-                }
+        token.with_session(|session| match kind {
+            KeyKind::Wrapping => {
+                session.generate_key(&Mechanism::AesKeyGen, &secret(label.clone(), KeyType::AES, &WRAPS)).map(|_| ())
             }
-            .map(|_| ())
+            KeyKind::BlindIndex => {
+                let template = secret(label.clone(), KeyType::GENERIC_SECRET, &[Attribute::Sign(true)]);
+                session.generate_key(&Mechanism::GenericSecretKeyGen, &template).map(|_| ())
+            }
+            KeyKind::Log => signing_pair(session, label.clone()),
         })
     }
 
-    /// Destroys all versions of a key but the newest.
+    /// Destroys all versions of a key but the newest; of a key that signs, the private half.
     pub(crate) fn keep_newest(
         place: &TokenPlace,
         municipality: &MunicipalityCode,
         kind: KeyKind,
     ) -> Result<(), VaultError> {
         let token = Token::open(place)?;
-        let mut versions = token.versions(municipality, kind_name(kind), ObjectClass::SECRET_KEY)?;
+        let mut versions = token.versions(municipality, kind_name(kind), class_of(kind))?;
         versions.pop();
         token.with_session(|session| versions.iter().try_for_each(|(_, key)| session.destroy_object(*key)))
     }
@@ -161,9 +150,14 @@ impl TokenKeys {
             return Err(missing());
         }
         let (_, derivation) = of_kind("derivation", ObjectClass::SECRET_KEY)?.pop().ok_or_else(missing)?;
-        let (_, log) = of_kind("log", ObjectClass::PRIVATE_KEY)?.pop().ok_or_else(missing)?;
-        let (_, public) = of_kind("log", ObjectClass::PUBLIC_KEY)?.pop().ok_or_else(missing)?;
-        let log_public = token.point(public)?;
+        let log = of_kind("log", ObjectClass::PRIVATE_KEY)?;
+        let mut log_public = Vec::new();
+        for (version, public) in of_kind("log", ObjectClass::PUBLIC_KEY)? {
+            log_public.push((version, token.point(public)?));
+        }
+        if log.is_empty() || log.last().map(|(version, _)| version) != log_public.last().map(|(version, _)| version) {
+            return Err(missing());
+        }
         Ok(Self { municipality: municipality.clone(), wrapping, indexes, derivation, log, log_public, token })
     }
 
@@ -246,13 +240,20 @@ impl KeyService for TokenKeys {
         self.mac(self.derivation, &message(&self.municipality, &parts))
     }
 
-    fn log_public_key(&self) -> [u8; 32] {
-        self.log_public
+    fn log_keys(&self) -> Vec<LogKey> {
+        let signs = |version| self.log.iter().any(|(there, _)| *there == version);
+        let of_version = |(version, public_key): &(u32, [u8; 32])| LogKey {
+            version: *version,
+            public_key: *public_key,
+            signs: signs(*version),
+        };
+        self.log_public.iter().map(of_version).collect()
     }
 
-    fn sign_log_head(&self, text: &[u8]) -> Result<[u8; 64], VaultError> {
+    fn sign_log_head(&self, version: u32, text: &[u8]) -> Result<[u8; 64], VaultError> {
+        let (_, key) = self.log.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
         let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
-        let signature = self.token.with_session(|session| session.sign(&mechanism, self.log, text))?;
+        let signature = self.token.with_session(|session| session.sign(&mechanism, *key, text))?;
         <[u8; 64]>::try_from(signature.as_slice()).map_err(|_| self.token.trouble("Ed25519", None))
     }
 }
@@ -346,7 +347,30 @@ fn kind_name(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::Wrapping => "wrapping",
         KeyKind::BlindIndex => "blind-index",
+        KeyKind::Log => "log",
     }
+}
+
+/// What of a key is destroyed at its end.
+fn class_of(kind: KeyKind) -> ObjectClass {
+    match kind {
+        KeyKind::Wrapping | KeyKind::BlindIndex => ObjectClass::SECRET_KEY,
+        KeyKind::Log => ObjectClass::PRIVATE_KEY,
+    }
+}
+
+/// Makes an Ed25519 key; only the public half can be read.
+fn signing_pair(session: &Session, label: Attribute) -> Result<(), Error> {
+    let public = [
+        label.clone(),
+        Attribute::Token(true),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::EcParams(EDWARDS25519.to_vec()),
+    ];
+    let mut private = kept(label).to_vec();
+    private.push(Attribute::Sign(true));
+    session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private).map(|_| ())
 }
 
 /// A key that stays in the token, can't be read, and can be destroyed.

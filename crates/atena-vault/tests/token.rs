@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
-use atena_vault::{KeyKind, KeySource, SealContext, TokenKeys, TokenPlace, Vault, VaultError, WrappedKey};
+use atena_vault::{KeyKind, KeySource, LogKey, SealContext, TokenKeys, TokenPlace, Vault, VaultError, WrappedKey};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -98,9 +98,13 @@ fn inside(folder: &Path) {
 
     // Heads of the log verify with software that knows nothing of the token.
     let text = b"132098.atena/log\n1\nroot\n";
-    let public = VerifyingKey::from_bytes(&vault.log_public_key()).unwrap();
-    public.verify(text, &Signature::from_bytes(&vault.sign_log_head(text).unwrap())).unwrap();
-    assert_ne!(vault.log_public_key(), other.log_public_key());
+    let verify = |key: LogKey, vault: &Vault| {
+        let public = VerifyingKey::from_bytes(&key.public_key).unwrap();
+        public.verify(text, &Signature::from_bytes(&vault.sign_log_head(key.version, text).unwrap())).unwrap();
+    };
+    let [log_key] = vault.log_keys()[..] else { panic!("one key of the log") };
+    verify(log_key, &vault);
+    assert_ne!(log_key, other.log_keys()[0]);
 
     // Lesser keys are the same each time, and different for each municipality.
     assert_eq!(vault.content_mac("view", b"content"), open(&machida).content_mac("view", b"content"));
@@ -126,16 +130,22 @@ fn inside(folder: &Path) {
     // Versions stand side by side until the old ones are destroyed.
     let source = KeySource::Token(right.clone());
     let (_, before) = vault.new_person_key(&person(7), "wrapping-1").unwrap();
-    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex, KeyKind::Log] {
         source.add(&machida, kind).unwrap();
     }
     let rotated = open(&machida);
+    assert_eq!(rotated.log_keys().len(), 2);
+    rotated.log_keys().into_iter().for_each(|key| verify(key, &rotated));
     assert_eq!((rotated.wrapping_ids().len(), rotated.index_versions()), (2, vec![1, 2]));
     let after = rotated.wrap_again(&person(7), &before, "wrapping-2").unwrap();
-    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex] {
+    for kind in [KeyKind::Wrapping, KeyKind::BlindIndex, KeyKind::Log] {
         source.keep_newest(&machida, kind).unwrap();
     }
     let rotated = open(&machida);
+    let [old, new] = rotated.log_keys()[..] else { panic!("the public half of the older key stays") };
+    assert_eq!(old, LogKey { signs: false, ..log_key });
+    verify(new, &rotated);
+    assert!(matches!(rotated.sign_log_head(1, text), Err(VaultError::UnknownKey)));
     assert_eq!((rotated.wrapping_ids(), rotated.index_versions()), (vec!["wrapping-2".to_owned()], vec![2]));
     assert!(rotated.unwrap_person_key(&person(7), &after).is_ok());
     assert!(matches!(rotated.unwrap_person_key(&person(7), &before), Err(VaultError::UnknownKey)));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CallArgs, ReachArgs};
 
@@ -67,7 +67,7 @@ pub(crate) enum VerifyCommand {
     /// Check that a leaf is in the log that the key belongs to.
     #[command(after_help = "Example:\n  atena verify receipt --key log.vkey --leaf ID.leaf --receipt ID.tlog-proof")]
     Receipt {
-        /// The log's public key, or a file that holds it.
+        /// The log's public key, or a file that holds it (several, one a line, where it was changed).
         #[arg(long, value_name = "KEY")]
         key: String,
         /// The leaf.
@@ -82,7 +82,7 @@ pub(crate) enum VerifyCommand {
         after_help = "Example:\n  atena verify export --key log.vkey ./copy\n  atena verify export --key log.vkey --extends last-year.checkpoint ./copy"
     )]
     Export {
-        /// The log's public key, or a file that holds it.
+        /// The log's public key, or a file that holds it (several, one a line, where it was changed).
         #[arg(long, value_name = "KEY")]
         key: String,
         /// A signed head kept from earlier: the copy has to extend it.
@@ -138,7 +138,8 @@ pub(crate) struct WitnessArgs {
     /// Where the witness keeps its key and the last head it cosigned.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// The public key of the log to watch (`atena log key`), or a file that holds it.
+    /// The public key of the log to watch (`atena log key`), or a file that holds it; several, one a line, where the key was changed. A key
+    /// that takes the place of a known one is learned from the heads that both signed.
     #[arg(long, value_name = "KEY")]
     pub(crate) log_key: String,
     /// Take submissions here; port 0 takes any free port.
@@ -152,7 +153,7 @@ pub(crate) struct WitnessArgs {
 /// `atena log`.
 #[derive(Subcommand)]
 pub(crate) enum LogCommand {
-    /// Recompute everything and name what differs from what was signed.
+    /// Recompute everything of both logs and name what differs from what was signed.
     ///
     /// Recomputes every leaf from its parts, opens and compares the sealed details, rebuilds the tree and compares it with every
     /// signed head, in the database and beside it. Exit code 2 where anything differs.
@@ -173,12 +174,47 @@ pub(crate) enum LogCommand {
         /// Directory for the copy.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Which log.
+        #[arg(long, default_value = "transfers")]
+        log: LogArg,
     },
     /// Print the log's public key, for those who verify (c2sp.org/signed-note).
-    #[command(after_help = "Example:\n  atena log key --home /srv/atena > log.vkey")]
+    ///
+    /// Where the key was changed: every one that signs or signed, the newest last, below the time in which it does. Such a file can be given
+    /// to `atena verify` and `atena witness` as it is.
+    #[command(
+        after_help = "Examples:\n  atena log key --home /srv/atena > log.vkey\n  atena log key --home /srv/atena --log admin > admin.vkey"
+    )]
     Key {
         /// The directory that `init` made.
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
+        /// Which log.
+        #[arg(long, default_value = "transfers")]
+        log: LogArg,
     },
+    /// Show what those did who run the system (管理操作の記録), oldest first.
+    ///
+    /// Each action is there twice: when it began, and how it ended. Shown is only what the signed head of the admin log vouches for; if the
+    /// leaves do not give it, nothing is shown.
+    #[command(
+        after_help = "Examples:\n  atena log admin --home /srv/atena\n  atena log admin --home /srv/atena --action Keys/Rotate --json"
+    )]
+    Admin {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+        /// Only this action.
+        #[arg(long, value_name = "NAME")]
+        action: Option<String>,
+    },
+}
+
+/// A log of a municipality.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogArg {
+    /// The transfer log (情報提供等の記録).
+    Transfers,
+    /// The admin log (管理操作の記録).
+    Admin,
 }

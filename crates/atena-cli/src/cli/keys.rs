@@ -22,9 +22,13 @@ pub(crate) enum KeysCommand {
     /// Makes the new key, brings everything under it in the background of whatever else happens, and destroys the old one. Stopped at any
     /// point, the next call goes on. Gateways on other machines need the new keys_file: bring it to them first with --prepare.
     ///
+    /// The key that signs the logs changes in two steps, because others know it. The first puts a newer one beside it, and both sign. Give
+    /// the newer one to all who verify (`atena log key`; a witness learns it by itself), then end the older one with --end-old. What it signed
+    /// stays verifiable with its public half, which is kept.
+    ///
     /// A backup from before opens only with the keys from before: keep their copy as long as the backup, and no longer.
     #[command(
-        after_help = "Examples:\n  atena keys rotate --home /srv/atena --key wrapping\n  atena keys rotate --home /srv/atena --key blind-index"
+        after_help = "Examples:\n  atena keys rotate --home /srv/atena --key wrapping\n  atena keys rotate --home /srv/atena --key blind-index\n  atena keys rotate --home /srv/atena --key log\n  atena keys rotate --home /srv/atena --key log --end-old"
     )]
     Rotate(KeysRotateArgs),
     /// Show every key and what is still under it (鍵の状態).
@@ -50,6 +54,9 @@ pub(crate) struct KeysRotateArgs {
     /// Only make the new key; nothing uses it until the next call without this.
     #[arg(long)]
     pub(crate) prepare: bool,
+    /// With --key log: end the older key, which signs beside the newer one until then.
+    #[arg(long, conflicts_with = "prepare")]
+    pub(crate) end_old: bool,
 }
 
 /// A key of which there are versions.
@@ -59,4 +66,6 @@ pub(crate) enum KeyArg {
     Wrapping,
     /// Indexes personal numbers.
     BlindIndex,
+    /// Signs the heads of the transfer log and of the admin log.
+    Log,
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use auditor::{
-    AuditCommand, AuditorArgs, DiscloseArgs, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
+    AuditCommand, AuditorArgs, DiscloseArgs, LogArg, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
     WitnessArgs,
 };
 
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// Stop the gateways first. Every municipality of the one database is copied into the other, which must have nothing of it; each is
     /// there only if as many rows arrived as were sent and the log has the same root. Nothing is changed in the first one.
     #[command(
-        after_help = "Example:\n  atena migrate --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
+        after_help = "Example:\n  atena migrate --home /srv/atena --from sqlite:///srv/atena/atena.db --to postgres://atena@localhost/atena"
     )]
     Migrate(MigrateArgs),
     /// Erase people whose retention period has ended, or whom an order names (個人の消去). This can't be undone.
@@ -198,8 +198,8 @@ pub(crate) enum Command {
     /// Prove that nobody can notice what the rules do not give them (非干渉の証明).
     ///
     /// Proves the rules by enumeration, then makes temporary towns with them whose secrets differ in one thing (personal numbers, or a
-    /// field of records), lets every system ask both everything, and compares the answers byte for byte. Nothing of the home but policy.toml
-    /// is used. Fails, and says who could tell what by which question, if anything differs for somebody who may not have it.
+    /// field of records), lets every system ask both everything, and compares the answers byte for byte, and what a collector is told of it
+    /// (traces, counters). Nothing of the home but policy.toml is used. Fails, and says who could tell what by which question, if anything differs for somebody who may not have it.
     #[command(after_help = "Examples:\n  atena prove --home /srv/atena\n  atena prove --policy policy.toml")]
     Prove(ProveArgs),
     /// Make sample files of made-up people and pension records (サンプルデータ).

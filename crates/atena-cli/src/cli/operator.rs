@@ -59,6 +59,9 @@ pub(crate) struct EraseArgs {
 /// `atena migrate`.
 #[derive(Args)]
 pub(crate) struct MigrateArgs {
+    /// The directory that `init` made, with the keys of every municipality in the database: the move is recorded in their admin logs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
     /// The database to copy: sqlite:FILE or postgres://….
     #[arg(long, value_name = "URL")]
     pub(crate) from: String,

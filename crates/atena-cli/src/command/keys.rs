@@ -1,6 +1,6 @@
 //! `atena keys`.
 
-use atena_gateway::{Config, municipality_of};
+use atena_gateway::{Action, Actor, Config, Keeper, RowKey, municipality_of};
 use atena_vault::{KeyKind, KeySource, TokenKeys};
 use std::path::Path;
 
@@ -18,19 +18,25 @@ use crate::table::{Table, counted};
 /// Looks after the keys.
 pub(super) async fn run(command: &KeysCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        KeysCommand::Generate { home } => generate(&Home::existing(home)?, output),
+        KeysCommand::Generate { home } => generate(&Home::existing(home)?, output).await,
         KeysCommand::Rotate(args) => rotate(args, output).await,
         KeysCommand::Status { home } => status(home, output).await,
     }
 }
 
-fn generate(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
+async fn generate(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
     let config = Config::load(&home.config())?;
     let KeySource::Token(place) = config.key_source() else {
         return Err(CliError::NoToken { settings: home.config() });
     };
     let municipality = municipality_of(&config)?;
     TokenKeys::generate(&place, &municipality)?;
+    // Only now are there keys to record it with; before the first start there is no log either.
+    if let Some(keeper) = Keeper::open_if_used(config, Actor::of_process(None)).await? {
+        let done = keeper.admin().during(Action::GenerateKeys, async { Ok::<_, CliError>(()) }, |()| 0).await;
+        keeper.close().await;
+        done?;
+    }
     if output.is_json() {
         output.json_line(&json!({ "token": place.label, "municipality_code": municipality.as_str() }))?;
     } else {
@@ -43,17 +49,32 @@ fn generate(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
 }
 
 async fn rotate(args: &KeysRotateArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let kind = match args.key {
-        KeyArg::Wrapping => KeyKind::Wrapping,
-        KeyArg::BlindIndex => KeyKind::BlindIndex,
-    };
+    if args.end_old && args.key != KeyArg::Log {
+        return Err(CliError::Malformed { what: "--end-old", reason: "is for --key log alone".to_owned() });
+    }
+    let keeper = keeper(&args.home).await?;
     if args.prepare {
-        let config = Config::load(&Home::existing(&args.home)?.config())?;
-        config.key_source().add(&municipality_of(&config)?, kind)?;
+        let kind = match args.key {
+            KeyArg::Wrapping => KeyKind::Wrapping,
+            KeyArg::BlindIndex => KeyKind::BlindIndex,
+            KeyArg::Log => KeyKind::Log,
+        };
+        let done = keeper.prepare_key(kind).await;
+        keeper.close().await;
+        done?;
         output.line("The new key is made and not in use yet. Bring the keys to every gateway, then rotate.")?;
         return Ok(Finished::Clean);
     }
-    let keeper = keeper(&args.home).await?;
+    let kind = match args.key {
+        KeyArg::Wrapping => RowKey::Wrapping,
+        KeyArg::BlindIndex => RowKey::BlindIndex,
+        KeyArg::Log => {
+            let done =
+                if args.end_old { end_log_key(&keeper, output).await } else { add_log_key(&keeper, output).await };
+            keeper.close().await;
+            return done;
+        }
+    };
     let bar = progress::bar("鍵の更新", Some(0));
     let done = keeper.rotate(kind, progress::steps(&bar)).await;
     bar.finish_and_clear();
@@ -68,6 +89,31 @@ async fn rotate(args: &KeysRotateArgs, output: &mut Output) -> Result<Finished, 
     Ok(Finished::Clean)
 }
 
+async fn add_log_key(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError> {
+    let key = keeper.add_log_key().await?;
+    if output.is_json() {
+        output.json_line(&json!({ "key": key.to_string() }))?;
+    } else {
+        output.line(&format!("Every head of the log is signed by the older key and by this one now:\n{key}"))?;
+        output.line(
+            "Give it to all who verify (atena log key), then end the older one: atena keys rotate --key log --end-old",
+        )?;
+    }
+    Ok(Finished::Clean)
+}
+
+async fn end_log_key(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError> {
+    let ended = keeper.end_older_log_keys().await?;
+    for key in &ended {
+        if output.is_json() {
+            output.json_line(&json!({ "ended": key.to_string() }))?;
+        } else {
+            output.line(&format!("This key signs no more; what it signed is still verified with it:\n{key}"))?;
+        }
+    }
+    Ok(Finished::Clean)
+}
+
 async fn status(home: &Path, output: &mut Output) -> Result<Finished, CliError> {
     let keeper = keeper(home).await?;
     let found = keeper.key_status().await;
@@ -78,10 +124,12 @@ async fn status(home: &Path, output: &mut Output) -> Result<Finished, CliError> 
         let kind = match key.kind {
             KeyKind::Wrapping => "wrapping",
             KeyKind::BlindIndex => "blind-index",
+            KeyKind::Log => "log",
         };
         let state = match (key.there, key.in_use) {
             (false, _) => "not there",
             (true, true) => "in use",
+            (true, false) if key.ending => "signs as well, until it is ended",
             (true, false) => "not in use",
         };
         well &= key.in_use && key.there;

@@ -1,19 +1,25 @@
 //! `atena migrate`.
 
-use atena_gateway::migrate;
+use atena_gateway::{Actor, Config, migrate};
 
 use crate::Finished;
 use crate::cli::MigrateArgs;
 use crate::error::CliError;
+use crate::home::Home;
 use crate::output::Output;
 use crate::progress;
 use crate::table::Table;
 
 /// Copies every municipality of one database into another.
 pub(super) async fn run(args: &MigrateArgs, output: &mut Output) -> Result<Finished, CliError> {
+    let home = Home::existing(&args.home)?;
+    let mut homes = vec![Config::load(&home.config())?];
+    for further in home.municipalities()? {
+        homes.push(Config::load(&further.config())?);
+    }
     let bar = progress::bar("移行", Some(0));
     let step = progress::steps(&bar);
-    let moved = migrate(&args.from, &args.to, |_, done, all| step(done, all)).await;
+    let moved = migrate(&args.from, &args.to, &homes, &Actor::of_process(None), |_, done, all| step(done, all)).await;
     bar.finish_and_clear();
     let mut table = Table::new(&[
         ("municipality_code", "団体コード / municipality"),

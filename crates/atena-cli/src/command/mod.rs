@@ -29,7 +29,7 @@ mod witness;
 
 use std::path::Path;
 
-use atena_gateway::{Config, Keeper};
+use atena_gateway::{Action, Actor, Config, Keeper};
 
 use crate::Finished;
 use crate::cli::{AuditorArgs, CallArgs, Command};
@@ -48,7 +48,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Demo(args) => crate::demo::run(&args, output).await,
         Command::Init(args) => init::run(&args, output),
         Command::Serve(args) => serve::run(&args, output).await,
-        Command::Municipality(command) => municipality::run(&command, output),
+        Command::Municipality(command) => municipality::run(&command, output).await,
         Command::Backup(args) => backup::run(&args, output).await,
         Command::Restore(args) => restore::run(&args, output).await,
         Command::Migrate(args) => migrate::run(&args, output).await,
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Witness(args) => witness::run(&args, output).await,
         Command::Log(command) => log::run(&command, output).await,
         Command::Keys(command) => keys::run(&command, output).await,
-        Command::Pki(command) => pki::run(&command, output),
+        Command::Pki(command) => pki::run(&command, output).await,
         Command::People(command) => people::run(&command, output),
         Command::Login(args) => login::run(&args, output).await,
         Command::Logout(args) => logout::run(&args, output),
@@ -79,7 +79,25 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
 /// The database and log of a home, without its gateway.
 async fn keeper(home: &Path) -> Result<Keeper, CliError> {
     let home = Home::existing(home)?;
-    Ok(Keeper::open(Config::load(&home.config())?).await?)
+    Ok(Keeper::open(Config::load(&home.config())?, Actor::of_process(None)).await?)
+}
+
+/// Does something to other things of a home than its database, between its records in the admin log. A home whose database was never used
+/// has no log to record it in.
+async fn recorded<T>(
+    home: &Home,
+    action: Action,
+    work: impl FnOnce() -> Result<T, CliError>,
+    count: impl FnOnce(&T) -> u64,
+) -> Result<T, CliError> {
+    match Keeper::open_if_used(Config::load(&home.config())?, Actor::of_process(None)).await? {
+        None => work(),
+        Some(keeper) => {
+            let done = keeper.admin().during(action, async { work() }, count).await;
+            keeper.close().await;
+            done
+        }
+    }
 }
 
 /// A connection of somebody who audits.

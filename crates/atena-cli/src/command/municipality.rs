@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use atena_domain::MunicipalityCode;
-use atena_gateway::{Config, municipality_of};
+use atena_gateway::{Action, Config, municipality_of};
 
 use crate::Finished;
 use crate::cli::{MunicipalityAddArgs, MunicipalityCommand};
@@ -15,9 +15,9 @@ use crate::output::Output;
 use crate::table::Table;
 
 /// Adds one, or lists them.
-pub(super) fn run(command: &MunicipalityCommand, output: &mut Output) -> Result<Finished, CliError> {
+pub(super) async fn run(command: &MunicipalityCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        MunicipalityCommand::Add(args) => add(args, output),
+        MunicipalityCommand::Add(args) => add(args, output).await,
         MunicipalityCommand::List { home } => list(home, output),
     }
 }
@@ -38,7 +38,7 @@ fn places(first: &Home) -> Result<Vec<Place>, CliError> {
     Ok(places)
 }
 
-fn add(args: &MunicipalityAddArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn add(args: &MunicipalityAddArgs, output: &mut Output) -> Result<Finished, CliError> {
     let first = Home::existing(&args.home)?;
     let code = MunicipalityCode::parse(&args.municipality)
         .map_err(|error| CliError::Malformed { what: "--municipality", reason: error.to_string() })?;
@@ -52,8 +52,10 @@ fn add(args: &MunicipalityAddArgs, output: &mut Output) -> Result<Finished, CliE
         SocketAddr::new(config.listen.ip(), port.saturating_add(1))
     });
     let settings = settings_beside(&config, listen);
-    let (home, systems) =
-        init::create_with(first.municipality(code.as_str()).root(), code.as_str(), &args.server_name, &settings)?;
+    let action = Action::AddMunicipality { code: code.as_str().to_owned() };
+    let make =
+        || init::create_with(first.municipality(code.as_str()).root(), code.as_str(), &args.server_name, &settings);
+    let (home, systems) = super::recorded(&first, action, make, |_| 1).await?;
     if output.is_json() {
         output.json_line(&serde_json::json!({
             "home": home.root(), "municipality_code": code.as_str(), "listen": listen.to_string(), "systems": systems

@@ -3,7 +3,7 @@
 use std::fs;
 
 use atena_gateway::{
-    CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, accounts_of, municipality_of, registered_systems,
+    Action, CERTIFICATE_NOTICE_DAYS, Config, LIST_NOTICE_DAYS, accounts_of, municipality_of, registered_systems,
 };
 use jiff::Timestamp;
 use rcgen::RevocationReason;
@@ -24,16 +24,16 @@ use crate::table::Table;
 const DAY_S: i64 = 86_400;
 
 /// Issues, revokes, renews or shows.
-pub(super) fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished, CliError> {
+pub(super) async fn run(command: &PkiCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        PkiCommand::Issue(args) => issue(args, output),
-        PkiCommand::Revoke(args) => revoke(args, output),
-        PkiCommand::Renew(args) => renew(args, output),
+        PkiCommand::Issue(args) => issue(args, output).await,
+        PkiCommand::Revoke(args) => revoke(args, output).await,
+        PkiCommand::Renew(args) => renew(args, output).await,
         PkiCommand::Status { home } => status(&Home::existing(home)?, output),
     }
 }
 
-fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let config = Config::load(&home.config())?;
     let holder = match (&args.holder.system, &args.holder.person) {
@@ -49,13 +49,17 @@ fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, CliError>
     private_directory(&folder)?;
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
-    let certificate = match &args.csr {
-        Some(csr) => {
-            let request = fs::read_to_string(csr).map_err(CliError::file("read", csr))?;
-            authority.issue_requested(municipality.as_str(), &holder, days, &request, &folder)?
-        }
-        None => authority.issue_client(municipality.as_str(), &holder, days, &folder)?,
+    let request =
+        args.csr.as_ref().map(|csr| fs::read_to_string(csr).map_err(CliError::file("read", csr))).transpose()?;
+    let issue = || match &request {
+        Some(request) => authority.issue_requested(municipality.as_str(), &holder, days, request, &folder),
+        None => authority.issue_client(municipality.as_str(), &holder, days, &folder),
     };
+    let action = match &holder {
+        Holder::System(system) => Action::IssueSystemCertificate { system: system.clone() },
+        Holder::Person(account) => Action::IssuePersonCertificate { account: account.clone() },
+    };
+    let certificate = super::recorded(&home, action, issue, |_| 1).await?;
     tell(output, "issued", &holder.to_string(), &certificate)?;
     Ok(Finished::Clean)
 }
@@ -84,7 +88,7 @@ fn days_of(holder: &Holder, config: &Config) -> Result<u16, CliError> {
     }
 }
 
-fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
     let authority = Authority::open(&home, japanese_day())?;
     let (now, gone) = (Timestamp::now(), revoked_serials(&[home.revocation_list()])?);
@@ -108,7 +112,9 @@ fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliErro
         ReasonArg::CessationOfOperation => RevocationReason::CessationOfOperation,
     };
     let revoked: Vec<_> = found.iter().map(|it| Revoked { serial: it.serial_bytes.clone(), reason }).collect();
-    authority.revoke(&revoked)?;
+    let action = Action::RevokeCertificates { serials: found.iter().map(|it| it.serial.clone()).collect() };
+    let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    super::recorded(&home, action, || authority.revoke(&revoked), |_| count).await?;
     for certificate in &found {
         let whose = certificate.holder().map_or_else(|| certificate.subject.clone(), |holder| holder.to_string());
         tell(output, "revoked", &whose, certificate)?;
@@ -116,11 +122,17 @@ fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, CliErro
     Ok(Finished::Clean)
 }
 
-fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError> {
+async fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
+    super::recorded(&home, Action::RenewCertificates, || renew_due(&home, args, output), |renewed| *renewed).await?;
+    Ok(Finished::Clean)
+}
+
+/// Renews the list and what is due, and tells how many certificates were.
+fn renew_due(home: &Home, args: &PkiRenewArgs, output: &mut Output) -> Result<u64, CliError> {
     let config = Config::load(&home.config())?;
     let municipality = municipality_of(&config)?;
-    let authority = Authority::open(&home, japanese_day())?;
+    let authority = Authority::open(home, japanese_day())?;
     let (now, known) = (Timestamp::now(), home.holders()?);
     let people = args.person.iter().cloned().map(Holder::Person);
     let named: Vec<_> = args.system.iter().cloned().map(Holder::System).chain(people).collect();
@@ -128,6 +140,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
         // Names those that have one, if it has none.
         Credential::of(&home, holder)?;
     }
+    let mut renewed_count = 0;
     authority.revoke(&[])?;
     let gone = revoked_serials(&[home.revocation_list()])?;
     let due = |certificate: &Certificate| days_left(certificate.not_after, now) < CERTIFICATE_NOTICE_DAYS;
@@ -135,6 +148,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
         let server = Certificate::read(&home.server())?;
         if args.server || due(&server) {
             let renewed = authority.issue_server(server.names.iter().map(String::as_str))?;
+            renewed_count += 1;
             tell(output, "renewed", "server", &renewed)?;
         }
     }
@@ -154,6 +168,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
         }
         let days = CERTIFICATE_DAYS.min(days_of(holder, &config)?);
         let renewed = authority.issue_client(municipality.as_str(), holder, days, &folder)?;
+        renewed_count += 1;
         tell(output, "renewed", &holder.to_string(), &renewed)?;
     }
     let lists = RevocationList::read(&home.revocation_list())?;
@@ -165,7 +180,7 @@ fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError>
             output.line(&format!("renewed  revocation list  until {until}"))?;
         }
     }
-    Ok(Finished::Clean)
+    Ok(renewed_count)
 }
 
 fn status(home: &Home, output: &mut Output) -> Result<Finished, CliError> {

@@ -21,8 +21,8 @@ pub(super) async fn run(args: &RestoreArgs, output: &mut Output) -> Result<Finis
     keeper.close().await;
     let restored = done?;
     if output.is_json() {
-        let (backup, lost) = (restored.backup, restored.lost);
-        output.json_line(&json!({ "made_at": backup.made_at, "rows": backup.rows, "person_keys": backup.person_keys, "log_size": backup.log_size, "log_root": backup.log_root, "lost": lost }))?;
+        let (backup, lost, lost_admin) = (restored.backup, restored.lost, restored.lost_admin);
+        output.json_line(&json!({ "made_at": backup.made_at, "rows": backup.rows, "person_keys": backup.person_keys, "log_size": backup.log_size, "log_root": backup.log_root, "lost": lost, "lost_admin": lost_admin }))?;
         return Ok(Finished::Clean);
     }
     output.line(&format!(
@@ -32,6 +32,13 @@ pub(super) async fn run(args: &RestoreArgs, output: &mut Output) -> Result<Finis
         counted(restored.backup.log_size),
         restored.backup.made_at,
     ))?;
+    if restored.lost_admin > 0 {
+        output.line(&format!(
+            "{} records of the admin log that were signed after the backup are not in it, and the log says so; the head that tells of them was \
+             moved aside, next to admin.checkpoint.",
+            counted(restored.lost_admin),
+        ))?;
+    }
     if restored.lost > 0 {
         output.line(&format!(
             "{} transfers that were signed later are lost. The head that tells of them was moved aside, next to log.checkpoint: keep \

@@ -19,19 +19,34 @@ use crate::table::counted;
 /// Verifies a receipt or a copy of a log.
 pub(super) fn run(command: &VerifyCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        VerifyCommand::Receipt { key, leaf, receipt } => verify_receipt(&read_key(key)?, leaf, receipt, output),
-        VerifyCommand::Export { key, extends, folder } => verify_export(&read_key(key)?, extends, folder, output),
+        VerifyCommand::Receipt { key, leaf, receipt } => verify_receipt(&read_keys(key)?, leaf, receipt, output),
+        VerifyCommand::Export { key, extends, folder } => verify_export(&read_keys(key)?, extends, folder, output),
     }
 }
 
-/// A key as such, or a file that holds one.
-pub(super) fn read_key(key: &str) -> Result<VerifierKey, CliError> {
+/// A key as such, or a file that holds one; or several of one log, one a line, between lines that begin with `#`.
+pub(super) fn read_keys(key: &str) -> Result<Vec<VerifierKey>, CliError> {
     let text = match VerifierKey::parse(key.trim()) {
-        Ok(key) => return Ok(key),
+        Ok(key) => return Ok(vec![key]),
         Err(_) => read(Path::new(key))?,
     };
+    let malformed = |reason: String| CliError::Malformed { what: "the key", reason };
     let text = String::from_utf8_lossy(&text);
-    VerifierKey::parse(text.trim()).map_err(|error| CliError::Malformed { what: "--key", reason: error.to_string() })
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys: Vec<_> =
+        lines.map(VerifierKey::parse).collect::<Result<_, _>>().map_err(|error| malformed(error.to_string()))?;
+    match keys.split_first() {
+        None => Err(malformed("the file holds none".to_owned())),
+        Some((first, others)) if others.iter().any(|other| other.name() != first.name()) => {
+            Err(malformed("the file holds keys of several logs".to_owned()))
+        }
+        Some(_) => Ok(keys),
+    }
+}
+
+/// The log that keys are of.
+fn name(keys: &[VerifierKey]) -> &str {
+    keys.first().map_or("", VerifierKey::name)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -46,33 +61,38 @@ fn refused(what: impl Into<String>) -> CliError {
     CliError::Rows(format!("NOT verified: {}", what.into()))
 }
 
-fn verify_receipt(key: &VerifierKey, leaf: &Path, receipt: &Path, output: &mut Output) -> Result<Finished, CliError> {
+fn verify_receipt(
+    keys: &[VerifierKey],
+    leaf: &Path,
+    receipt: &Path,
+    output: &mut Output,
+) -> Result<Finished, CliError> {
     let leaf = read(leaf)?;
     let parsed = Receipt::parse(&read_text(receipt)?).map_err(|error| refused(error.to_string()))?;
-    let checkpoint = parsed.verify(&leaf, key).map_err(|error| refused(error.to_string()))?;
+    let checkpoint = parsed.verify(&leaf, keys).map_err(|error| refused(error.to_string()))?;
     Leaf::decode(&leaf).map_err(|error| refused(error.to_string()))?;
     if output.is_json() {
         return output
-            .json_line(&json!({ "verified": true, "index": parsed.index, "size": checkpoint.size, "log": key.name() }))
+            .json_line(&json!({ "verified": true, "index": parsed.index, "size": checkpoint.size, "log": name(keys) }))
             .map(|()| Finished::Clean);
     }
     output.line(&format!(
         "verified: this is leaf {} of the log {}, under its signed head of {} leaves",
         parsed.index,
-        key.name(),
+        name(keys),
         checkpoint.size
     ))?;
     Ok(Finished::Clean)
 }
 
 fn verify_export(
-    key: &VerifierKey,
+    keys: &[VerifierKey],
     extends: &[PathBuf],
     folder: &Path,
     output: &mut Output,
 ) -> Result<Finished, CliError> {
     let open = |path: &Path| {
-        let opened = open_checkpoint(&read_text(path)?, key);
+        let opened = open_checkpoint(&read_text(path)?, keys);
         opened.map_err(|error| refused(format!("{}: {error}", path.display())))
     };
     let head = open(&folder.join("checkpoint"))?;
@@ -98,10 +118,10 @@ fn verify_export(
         return Err(refused("the leaves of this copy do not give its signed head"));
     }
     if output.is_json() {
-        output.json_line(&json!({ "verified": true, "size": head.size, "log": key.name() }))?;
+        output.json_line(&json!({ "verified": true, "size": head.size, "log": name(keys) }))?;
     } else {
         let leaves = counted(head.size);
-        output.line(&format!("verified: {leaves} leaves give the signed head of the log {}", key.name()))?;
+        output.line(&format!("verified: {leaves} leaves give the signed head of the log {}", name(keys)))?;
     }
     Ok(Finished::Clean)
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use atena_ledger::witness::{AddCheckpoint, Refusal, Seen, decide};
-use atena_ledger::{Cosigner, VerifierKey, open_checkpoint};
+use atena_ledger::{Cosigner, Note, VerifierKey, open_checkpoint};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 
 use super::serve::stop_signal;
-use super::verify::read_key;
+use super::verify::read_keys;
 use crate::Finished;
 use crate::cli::WitnessArgs;
 use crate::error::CliError;
@@ -29,10 +29,23 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// A witness of one log.
 struct Witness {
-    log: VerifierKey,
     cosigner: Cosigner,
-    /// Holds the last head that was cosigned. Deciding and keeping happen under one lock.
-    file: Mutex<PathBuf>,
+    /// Deciding and keeping happen under one lock.
+    known: Mutex<Known>,
+}
+
+/// What the witness knows of the log.
+struct Known {
+    /// Holds the last head that was cosigned.
+    file: PathBuf,
+    /// The keys of the log, the newest last: those that it was told, and those that it learned from heads which a known key signed as well.
+    keys: Vec<VerifierKey>,
+    /// Holds the keys.
+    keys_file: PathBuf,
+    /// Older keys with which the log signs no more: whoever has a copy of one gets no cosignature.
+    ended: Vec<VerifierKey>,
+    /// Holds them.
+    ended_file: PathBuf,
 }
 
 /// Why no cosignature could be given.
@@ -43,13 +56,14 @@ enum Failure {
 
 /// Watches until asked to stop.
 pub(super) async fn run(args: &WitnessArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let log = read_key(&args.log_key)?;
+    let told = read_keys(&args.log_key)?;
     fs::create_dir_all(&args.dir).map_err(failed("make", &args.dir))?;
     let malformed = |error: atena_ledger::KeyError| CliError::Malformed { what: "--name", reason: error.to_string() };
     let cosigner = Cosigner::new(&args.name, &seed(&args.dir.join("witness.key"))?).map_err(malformed)?;
     let key = cosigner.verifier_key();
-    let witness = Witness { log, cosigner, file: Mutex::new(args.dir.join("last.checkpoint")) };
-    witness.seen(&args.dir.join("last.checkpoint"))?;
+    let known = Known::read(&args.dir, told)?;
+    known.seen()?;
+    let witness = Witness { cosigner, known: Mutex::new(known) };
     let routes = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -91,23 +105,76 @@ impl Witness {
     /// Decides on a request at `time` (POSIX seconds), and keeps the head before it is cosigned.
     fn add(&self, body: &str, time: u64) -> Result<String, Failure> {
         let request = AddCheckpoint::parse(body).map_err(Failure::Refused)?;
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = self.seen(&file).map_err(|error| Failure::NotKept(std::io::Error::other(error.to_string())))?;
-        let accepted = decide(&request, seen, &self.log).map_err(Failure::Refused)?;
-        if seen != Some(accepted.seen) {
-            keep(&file, &request.checkpoint).map_err(Failure::NotKept)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = known.seen().map_err(|error| Failure::NotKept(std::io::Error::other(error.to_string())))?;
+        let accepted = decide(&request, seen, &known.keys).map_err(Failure::Refused)?;
+        if let Some(next) = accepted.next_key {
+            known.learn(next).map_err(Failure::NotKept)?;
         }
+        if seen != Some(accepted.seen) {
+            keep(&known.file, &request.checkpoint).map_err(Failure::NotKept)?;
+        }
+        known.end_older(&request.checkpoint).map_err(Failure::NotKept)?;
         Ok(format!("{}\n", self.cosigner.cosign(&accepted.text, time)))
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// What is kept in the directory, and the keys that the witness is told now.
+    fn read(folder: &Path, told: Vec<VerifierKey>) -> Result<Self, CliError> {
+        let (keys_file, ended_file) = (folder.join("log.vkey"), folder.join("ended.vkey"));
+        let kept = |file: &Path| if file.exists() { read_keys(&file.to_string_lossy()) } else { Ok(Vec::new()) };
+        let (mut keys, ended) = (kept(&keys_file)?, kept(&ended_file)?);
+        if keys.iter().any(|kept| told.iter().any(|told| told.name() != kept.name())) {
+            return Err(CliError::Rows(format!("{} holds keys of another log", keys_file.display())));
+        }
+        for key in told {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.retain(|key| !ended.contains(key));
+        if keys.is_empty() {
+            let reason = "the log signs with a newer key; give that one (atena log key)".to_owned();
+            return Err(CliError::Malformed { what: "--log-key", reason });
+        }
+        Ok(Self { file: folder.join("last.checkpoint"), keys, keys_file, ended, ended_file })
+    }
+
+    /// Keeps a key that takes the place of a known one.
+    fn learn(&mut self, key: VerifierKey) -> std::io::Result<()> {
+        let text: String = self.keys.iter().chain([&key]).map(|key| format!("{key}\n")).collect();
+        keep(&self.keys_file, &text)?;
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// Once the newest key signs without an older one, that one has ended.
+    fn end_older(&mut self, checkpoint: &str) -> std::io::Result<()> {
+        let Ok(note) = Note::parse(checkpoint) else { return Ok(()) };
+        let by: Vec<_> = note.verify(&self.keys).unwrap_or_default().into_iter().cloned().collect();
+        if by.len() == self.keys.len() || !self.keys.last().is_some_and(|newest| by.contains(newest)) {
+            return Ok(());
+        }
+        let ended: Vec<_> = self.keys.iter().filter(|key| !by.contains(key)).cloned().collect();
+        let text: String = self.ended.iter().chain(&ended).map(|key| format!("{key}\n")).collect();
+        keep(&self.ended_file, &text)?;
+        self.ended.extend(ended);
+        self.keys.retain(|key| by.contains(key));
+        Ok(())
     }
 
     /// The last head that was cosigned.
-    fn seen(&self, file: &Path) -> Result<Option<Seen>, CliError> {
+    fn seen(&self) -> Result<Option<Seen>, CliError> {
+        let file = &self.file;
         let note = match fs::read_to_string(file) {
             Ok(note) => note,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("read", file)(source)),
         };
-        let head = open_checkpoint(&note, &self.log).map_err(|error| {
+        let head = open_checkpoint(&note, &self.keys).map_err(|error| {
             CliError::Rows(format!("{}: {error}; it is of another log, or damaged", file.display()))
         })?;
         Ok(Some(Seen { size: head.size, root: head.root }))
@@ -147,4 +214,51 @@ fn seed(path: &Path) -> Result<[u8; 32], CliError> {
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
     let path = path.to_owned();
     move |source| CliError::File { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use atena_ledger::{Checkpoint, Hash, Signer};
+
+    use super::*;
+
+    fn head(size: u64, next: Option<&Signer>, by: &[&Signer]) -> String {
+        let mut checkpoint = Checkpoint::new("log.example", size, Hash([size.try_into().unwrap(); 32]));
+        if let Some(next) = next {
+            checkpoint = checkpoint.naming(&next.verifier_key());
+        }
+        let mut note = checkpoint.sign(by[0]);
+        note.signatures.extend(by[1..].iter().flat_map(|signer| checkpoint.sign(signer).signatures));
+        note.to_string()
+    }
+
+    /// The same head again needs no proof, so the size stays what it was.
+    fn request(old_size: u64, checkpoint: String) -> String {
+        AddCheckpoint { old_size, proof: Vec::new(), checkpoint }.to_string()
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_gets_no_cosignature_any_more_and_the_newer_one_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (Signer::new("log.example", &[1; 32]).unwrap(), Signer::new("log.example", &[2; 32]).unwrap());
+        let witness = |told: &Signer| {
+            let known = Known::read(folder.path(), vec![told.verifier_key()])?;
+            Ok::<_, CliError>(Witness { cosigner: Cosigner::new("w", &[3; 32]).unwrap(), known: Mutex::new(known) })
+        };
+        let first = witness(&old).unwrap();
+        let refused = |witness: &Witness, body: &str| match witness.add(body, 1) {
+            Err(Failure::Refused(refusal)) => refusal.http_status(),
+            other => panic!("{}", other.is_ok()),
+        };
+        assert_eq!(refused(&first, &request(0, head(1, None, &[&new]))), 403, "unknown as yet");
+        assert!(first.add(&request(0, head(1, Some(&new), &[&old, &new])), 1).is_ok());
+        assert!(first.add(&request(1, head(1, None, &[&old])), 1).is_ok(), "both are in use");
+        // Told the older key again after a restart, it knows the newer one; then the newer one signs alone.
+        let again = witness(&old).unwrap();
+        assert!(again.add(&request(1, head(1, None, &[&new])), 1).is_ok());
+        assert_eq!(refused(&again, &request(1, head(1, None, &[&old]))), 403, "somebody has a copy of it");
+        let last = witness(&old).unwrap();
+        assert_eq!(refused(&last, &request(1, head(1, None, &[&old]))), 403, "also after a restart");
+        assert!(last.add(&request(1, head(1, None, &[&new])), 1).is_ok());
+    }
 }

@@ -97,7 +97,8 @@ impl Layout {
         let mut inner = DynamicMessage::new(self.inner.1.clone());
         let mut deleted = false;
         for ((name, target), cell) in targets.iter().zip(cells) {
-            let cell = cell.strip_suffix('\r').unwrap_or(cell);
+            // The line's end, in a CRLF file. None is left: what ended with one would be another text once written and read again.
+            let cell = cell.trim_end_matches('\r');
             if cell.contains(MALFORMED) {
                 return Err(wrong(line, name, "is not in UTF-8 or CP932; save the file in one of them"));
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use atena_gateway::{Config, Keeper};
+use atena_gateway::{Actor, Config, Keeper, Log};
 use atena_ledger::{Receipt, VerifierKey};
 use atena_proto::released::ReleasedBody;
 use atena_proto::v1::{
@@ -167,8 +167,8 @@ async fn receipts_verify(checks: &mut Checks<'_>, client: &Client, delivered: &[
 
 /// tamper-evident: every leaf, the tree and every signed head, recomputed.
 async fn log_is_sound(checks: &mut Checks<'_>, town: &Town) -> Result<(), CliError> {
-    let keeper = Keeper::open(Config::load(&town.home.config())?).await?;
-    let checked = keeper.fsck(|_, _| {}).await.map_err(|error| CliError::Rows(error.to_string()))?;
+    let keeper = Keeper::open(Config::load(&town.home.config())?, Actor::of_process(None)).await?;
+    let checked = keeper.fsck(Log::Transfers, |_, _| {}).await?;
     keeper.close().await;
     let leaves = grouped(i64::try_from(checked.size).unwrap_or(i64::MAX));
     let text = format!(

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &DemoArgs, output: &mut Output) -> Result<Finished
     sample::generate(args.persons, SEED, &sample, |done| bar.set_position(done))?;
     bar.finish_and_clear();
 
-    let process = GatewayProcess::start(&home, &log, "trace").await?;
+    let process = GatewayProcess::start(&home, &log, "trace", &[]).await?;
     let town = Town { home, sample, log, gateway: process.address().to_owned() };
 
     output.note("\n1. Ten systems register their people; the pension system pushes its records (宛名の登録・付番と国民年金情報の登録)")?;

@@ -27,11 +27,16 @@ pub(crate) struct GatewayProcess {
 // === impl GatewayProcess ===
 
 impl GatewayProcess {
-    /// Starts it on a free port and waits until it takes calls. It logs into `log`, as much as `level` says.
+    /// Starts it on a free port and waits until it takes calls. It logs into `log`, as much as `level` says; `environment` is added to its own.
     ///
     /// # Errors
     /// [`CliError::Child`] when it does not come up.
-    pub(crate) async fn start(home: &Home, log: &Path, level: &str) -> Result<Self, CliError> {
+    pub(crate) async fn start(
+        home: &Home,
+        log: &Path,
+        level: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, CliError> {
         let program = std::env::current_exe().map_err(CliError::file("find", "this program"))?;
         let stderr = File::create(log).map_err(CliError::file("create", log))?;
         let failed = |problem: &str| CliError::Child { problem: problem.to_owned(), log: log.to_owned() };
@@ -39,6 +44,7 @@ impl GatewayProcess {
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(home.root())
             .env("RUST_LOG", level)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

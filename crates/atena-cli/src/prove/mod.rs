@@ -4,12 +4,16 @@
 //! asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
 //! counts. Whoever may have it must see the difference; otherwise the comparison would prove nothing.
 //!
+//! Beside the callers there is whoever reads what goes to a collector: the traces of calls (names, attributes, structure) and the counters have to
+//! be the same as well. A town that lacks one record shows that they would not be if something were another.
+//!
 //! Left out: random ids and the content of cursors (their lengths are compared), what auditors see of times, and timing.
 
 mod questions;
+mod telemetry;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use atena_domain::{Dataset, SystemId};
 use atena_gateway::field_catalog;
@@ -17,7 +21,8 @@ use atena_policy::Verdict;
 use serde_json::json;
 
 use self::questions::Answers;
-use self::world::{SECRETS, Secret, World};
+use self::telemetry::Told;
+use self::world::{CONTROL, SECRETS, Secret, World};
 use crate::Finished;
 use crate::cli::ProveArgs;
 use crate::command::policy::compile;
@@ -60,17 +65,21 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     for system in &systems {
         expected.insert(system.clone(), Answers::of(&base, &policy, system.as_str()).await?);
     }
+    let keys = base.keys();
+    let base = base.end().await?;
     let mut table = Table::new(&[
         ("differs", "差異のある項目"),
         ("same", "区別できない系"),
         ("answers", "比較した応答"),
         ("bytes", "バイト"),
+        ("traces", "比較したトレース"),
+        ("counters", "比較した計数"),
         ("seen", "受け取れる系(差異を検出)"),
     ]);
     let mut found = Vec::new();
     for (number, secret) in SECRETS.into_iter().enumerate() {
         let root = folder.path().join(format!("other-{number}"));
-        let other = World::make(&root, &path, &policy, Some(&base), Some(secret), today).await?;
+        let other = World::make(&root, &path, &policy, Some(&keys), Some(secret), today).await?;
         let (mut same, mut seen, mut answers, mut bytes) = (0_u64, 0_u64, 0, 0);
         for system in &systems {
             let told = Answers::of(&other, &policy, system.as_str()).await?;
@@ -90,8 +99,14 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
                 }
             }
         }
-        other.end().await?;
-        table.row([json!(secret.name()), json!(same), json!(answers), json!(bytes), json!(seen)]);
+        let may = |system: &str| {
+            let known = systems.iter().find(|known| known.as_str() == system);
+            known.is_some_and(|known| secret.is_for(&policy, known, released.get(known).map_or(&[], Vec::as_slice)))
+        };
+        let compared = base.compare(&other.end().await?, may);
+        found.extend(compared.found.iter().map(|by| format!("a collector can tell {} by {by}", secret.name())));
+        let (traces, counters) = (json!(compared.traces), json!(compared.counters));
+        table.row([json!(secret.name()), json!(same), json!(answers), json!(bytes), traces, counters, json!(seen)]);
         bar.inc(1);
         let somebody_may = released.values().any(|fields| secret.is_among(fields));
         if seen == 0 && somebody_may {
@@ -101,7 +116,18 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
             ));
         }
     }
-    base.end().await?;
+    let control =
+        World::make(&folder.path().join("control"), &path, &policy, Some(&keys), Some(CONTROL), today).await?;
+    for system in &systems {
+        Answers::of(&control, &policy, system.as_str()).await?;
+    }
+    let compared = base.compare(&control.end().await?, |_| false);
+    for what in ["the trace of", "the counter"] {
+        if !compared.found.iter().any(|by| by.starts_with(what)) {
+            found
+                .push(format!("{what} anything does not show that a record is missing: the comparison proves nothing"));
+        }
+    }
     bar.finish_and_clear();
     output.table(&table)?;
     match found.is_empty() {
@@ -117,6 +143,48 @@ impl Secret {
         match self {
             Self::PersonalNumbers => "personal numbers (個人番号)".to_owned(),
             Self::Field(dataset, field) => format!("{}.{field}", dataset.as_str()),
+            Self::Missing(dataset) => format!("a record of {}", dataset.as_str()),
         }
+    }
+}
+
+/// What was compared of what two collectors were told.
+struct Compared {
+    traces: u64,
+    counters: u64,
+    /// By what they can be told apart.
+    found: Vec<String>,
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Compares with another town, but for the calls of those who `may` have what differs.
+    fn compare(&self, other: &Self, may: impl Fn(&str) -> bool) -> Compared {
+        let mut compared = Compared { traces: 0, counters: 0, found: Vec::new() };
+        let systems: BTreeSet<_> = self.calls.keys().chain(other.calls.keys()).collect();
+        for system in systems.into_iter().filter(|system| !may(system)) {
+            let calls = |of: &Self| of.calls.get(system).cloned().unwrap_or_default();
+            let (calls, others) = (calls(self), calls(other));
+            compared.traces += u64::try_from(calls.len()).unwrap_or(u64::MAX);
+            let differs = calls.iter().zip(&others).find(|(one, another)| one != another);
+            if let Some((call, _)) = differs {
+                compared.found.push(format!("the trace of {} for {system}", call.method()));
+            } else if calls.len() != others.len() {
+                compared.found.push(format!(
+                    "the trace of {} instead of {} calls for {system}",
+                    others.len(),
+                    calls.len()
+                ));
+            }
+        }
+        let counters: BTreeSet<_> = self.counters.keys().chain(other.counters.keys()).collect();
+        for counter in counters.into_iter().filter(|counter| !counter.system.as_deref().is_some_and(&may)) {
+            compared.counters += 1;
+            if self.counters.get(counter) != other.counters.get(counter) {
+                compared.found.push(format!("the counter {}", counter.name));
+            }
+        }
+        compared
     }
 }

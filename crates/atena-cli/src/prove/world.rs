@@ -1,9 +1,10 @@
 //! A small town with its gateway, in a temporary directory: the rules that are to be proved, made-up people, and one secret that may be
 //! another one than in the next town.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use atena_domain::{Dataset, SystemId, check_digit};
+use atena_gateway::Config;
 use atena_policy::{Policy, Role};
 use atena_proto::v1;
 use atena_proto::v1::pushed_record::Body;
@@ -16,6 +17,7 @@ use crate::holder::Holder;
 use crate::home::Home;
 use crate::init;
 use crate::pki::{Authority, CERTIFICATE_DAYS};
+use crate::prove::telemetry::{self, Collector, Told};
 
 /// People of the town.
 pub(super) const PEOPLE: u64 = 12;
@@ -27,6 +29,8 @@ pub(super) enum Secret {
     PersonalNumbers,
     /// This field of every record of the dataset.
     Field(Dataset, &'static str),
+    /// One record of the dataset is not there. That is no secret from whoever watches: they have to see it.
+    Missing(Dataset),
 }
 
 /// Every secret that is tried: of each dataset what tells most, and what belongs to its owner alone.
@@ -46,10 +50,19 @@ pub(super) const SECRETS: [Secret; 13] = [
     Secret::Field(Dataset::WelfarePension, "remarks"),
 ];
 
+/// What is tried so that the comparison of traces and counters is seen to fail.
+pub(super) const CONTROL: Secret = Secret::Missing(Dataset::Payment);
+
+/// Spans that a gateway may have waiting for the collector: none is to be lost, however many there are.
+const SPANS_WAITING: (&str, &str) = ("OTEL_BSP_MAX_QUEUE_SIZE", "1000000");
+
 /// A town that can be asked.
 pub(super) struct World {
     home: Home,
     gateway: GatewayProcess,
+    collector: Collector,
+    /// When it was complete (nanoseconds since 1970): what comes later is asked.
+    complete_at: u64,
 }
 
 // === impl World ===
@@ -60,24 +73,28 @@ impl World {
         root: &Path,
         rules: &Path,
         policy: &Policy,
-        keys: Option<&World>,
+        keys: Option<&Path>,
         secret: Option<Secret>,
         today: Date,
     ) -> Result<Self, CliError> {
         let municipality = policy.municipality_code().as_str();
-        let (home, known) = init::create(root, municipality, &[])?;
+        let collector = Collector::open().await?;
+        let endpoint = format!("otlp_endpoint = \"{}\"", collector.endpoint());
+        let settings = Config::default_text().replace("otlp_endpoint = \"\"", &endpoint);
+        let (home, known) = init::create_with(root, municipality, &[], &settings)?;
         std::fs::copy(rules, home.policy()).map_err(CliError::file("write", home.policy()))?;
-        if let Some(other) = keys {
-            std::fs::copy(other.home.keys(), home.keys()).map_err(CliError::file("write", home.keys()))?;
+        if let Some(keys) = keys {
+            std::fs::copy(keys, home.keys()).map_err(CliError::file("write", home.keys()))?;
         }
         let authority = Authority::open(&home, today)?;
         for system in policy.systems().filter(|system| !known.iter().any(|known| known == system.id().as_str())) {
             let holder = Holder::System(system.id().as_str().to_owned());
             authority.issue_client(municipality, &holder, CERTIFICATE_DAYS, &home.systems())?;
         }
-        let gateway = GatewayProcess::start(&home, &root.join("gateway.log"), "warn").await?;
-        let world = Self { home, gateway };
+        let gateway = GatewayProcess::start(&home, &root.join("gateway.log"), "warn", &[SPANS_WAITING]).await?;
+        let mut world = Self { home, gateway, collector, complete_at: 0 };
         world.fill(policy, secret, today).await?;
+        world.complete_at = telemetry::now();
         Ok(world)
     }
 
@@ -87,9 +104,15 @@ impl World {
         Client::connect(&Caller { home: &self.home, system, server, operator: None, tape: None }).await
     }
 
-    /// Ends the gateway.
-    pub(super) async fn end(self) -> Result<(), CliError> {
-        self.gateway.stop().await.map(|_| ())
+    /// Ends the gateway, which tells its collector the rest before it ends.
+    pub(super) async fn end(self) -> Result<Told, CliError> {
+        self.gateway.stop().await?;
+        Ok(self.collector.told_since(self.complete_at))
+    }
+
+    /// The file of its keys.
+    pub(super) fn keys(&self) -> PathBuf {
+        self.home.keys()
     }
 
     async fn fill(&self, policy: &Policy, secret: Option<Secret>, today: Date) -> Result<(), CliError> {
@@ -116,7 +139,7 @@ impl World {
             let client = self.client(owner.as_str()).await?;
             // Twice: a later revision that changes nothing that a caller may have must not be seen in any way.
             for revision in 1..=2 {
-                let secret = secret.filter(|_| revision == 2);
+                let secret = secret.filter(|secret| revision == 2 || matches!(secret, Secret::Missing(_)));
                 let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, secret)).collect();
                 let chunk = v1::PushRecordsRequest { request_id: String::new(), records };
                 let mut answers = client.records().push_records(tokio_stream::once(chunk)).await?.into_inner();
@@ -163,6 +186,9 @@ fn registration(person: u64, with_number: bool, secret: Option<Secret>) -> v1::P
 }
 
 fn record(dataset: Dataset, person: u64, revision: u64, secret: Option<Secret>) -> Option<v1::PushedRecord> {
+    if secret == Some(Secret::Missing(dataset)) && person == 0 {
+        return None;
+    }
     let other = |field| secret == Some(Secret::Field(dataset, field));
     let basic_pension_number = if other("basic_pension_number") { "9876543210" } else { "1234567890" }.to_owned();
     let remarks = if other("remarks") { "another note" } else { "a note" }.to_owned();
@@ -235,6 +261,7 @@ impl Secret {
         let (of, field) = match self {
             Self::PersonalNumbers => (Dataset::Person, "personal_number"),
             Self::Field(dataset, field) => (dataset, field),
+            Self::Missing(_) => return false,
         };
         released.iter().any(|(dataset, path)| *dataset == of && path == field)
     }

@@ -39,12 +39,15 @@ impl Door {
         Ok(Self { files, tls, open: OpenConnections::default(), warned: Warned::default(), limits })
     }
 
-    /// Takes what the files say now; connections that are open go on, except those of certificates that are believed no more. If the
-    /// files can't be used, nothing changes.
-    pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        self.tls.store(Arc::new(Tls::load(&self.files)?));
+    /// What the files say now; nothing changes yet.
+    pub(crate) fn read(&self) -> Result<Tls, TlsError> {
+        Tls::load(&self.files)
+    }
+
+    /// Takes what was read; connections that are open go on, except those of certificates that are believed no more.
+    pub(crate) fn change(&self, tls: Tls) {
+        self.tls.store(Arc::new(tls));
         self.look_again();
-        Ok(())
     }
 
     /// Ends connections of certificates that are believed no more; time alone can do that.

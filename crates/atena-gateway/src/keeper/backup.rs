@@ -8,12 +8,14 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use atena_store::{CopyError, Part, Snapshot, Store, StoreError, StoreOptions};
+use atena_store::{CopyError, Log, Part, Snapshot, Store, StoreError, StoreOptions};
 use serde::{Deserialize, Serialize};
 
 use super::Keeper;
+use crate::admin::{Action, AdminError};
 use crate::clock;
 use crate::log::fsck::{Depth, Finding, fsck};
+use crate::log::{LogKeyError, LogKeys, SignError};
 
 const CONTENT: &str = "content.db";
 const PERSON_KEYS: &str = "person-keys.db";
@@ -48,6 +50,8 @@ pub struct Restored {
     pub backup: Backup,
     /// Transfers that were signed and are not in it.
     pub lost: u64,
+    /// Records of the admin log that were signed and are not in it: at least the end of the backup itself.
+    pub lost_admin: u64,
 }
 
 /// Whether transfers that are in the log, but not in the backup, may be given up.
@@ -104,6 +108,15 @@ pub enum BackupError {
         /// Leaves in the backup.
         size: u64,
     },
+    /// The key of the log.
+    #[error("the key of the log can't be used: {0}")]
+    Key(#[from] LogKeyError),
+    /// The admin log.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The admin log, in the database that is being filled.
+    #[error("the admin log can't be written, so nothing was restored: {0}")]
+    Sign(#[from] SignError),
     /// The copy.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -128,14 +141,19 @@ impl Keeper {
     ///
     /// # Errors
     /// [`BackupError`].
-    pub async fn backup(&self, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Backup, BackupError> {
+    pub async fn backup(&self, folder: &Path, progress: impl FnMut(u64, u64)) -> Result<Backup, BackupError> {
+        let action = Action::Backup { to: folder.to_owned() };
+        self.admin.during(action, self.copy_to(folder, progress), |made| made.rows + made.person_keys).await
+    }
+
+    async fn copy_to(&self, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Backup, BackupError> {
         if folder.exists() {
             return Err(BackupError::Exists(folder.to_owned()));
         }
         private_directory(folder)?;
         let files = self.files(folder).await?;
         let mut snapshot = self.store.snapshot().await?;
-        let head = snapshot.log_frontier().await?;
+        let head = snapshot.log_frontier(Log::Transfers).await?;
         let (rows, person_keys) = (snapshot.count(Part::Content).await?, snapshot.count(Part::PersonKeys).await?);
         let mut done = 0;
         let mut count = |copied| {
@@ -188,11 +206,14 @@ impl Keeper {
             }
         }
         let files = self.files(folder).await?;
-        let lost = self.lost(&files.content, loss).await?;
+        let lost = self.lost(&files.content, Log::Transfers, loss).await?;
+        // The end of the backup is never in it, and the gateway stopped after it: told, and not refused.
+        let lost_admin = self.lost(&files.content, Log::Administration, Loss::Accepted).await?;
         let (mut content, mut person_keys) = (files.content.snapshot().await?, files.person_keys.snapshot().await?);
         compare(folder, &backup, &mut content, &mut person_keys).await?;
 
         let all = backup.rows + backup.person_keys;
+        let action = Action::Restore { from: folder.to_owned(), lost, lost_admin };
         let mut done = 0;
         let mut count = |copied| {
             done += copied;
@@ -202,20 +223,28 @@ impl Keeper {
         content.copy(Part::Content, &mut transaction, &mut count).await?;
         person_keys.copy(Part::PersonKeys, &mut transaction, &mut count).await?;
         transaction.pass_over(lost + PASSED_OVER).await?;
+        // In the same transaction: there is nothing to record it in before.
+        let begun = self.admin.begin_within(&mut transaction, action).await?;
+        let head = self.admin.end_within(&mut transaction, &begun, all).await?;
         transaction.commit().await?;
         drop((content, person_keys));
         files.close().await;
-        if lost > 0 {
-            let file = &self.config.log.checkpoint_file;
-            let aside = file.with_extension(format!("lost-{}", clock::now().as_second()));
-            fs::rename(file, aside).map_err(of_file(file))?;
+        for (log, lost) in [(Log::Transfers, lost), (Log::Administration, lost_admin)] {
+            if lost > 0 {
+                let file = self.config.log.checkpoint_file_of(log);
+                let aside = file.with_extension(format!("lost-{}", clock::now().as_second()));
+                fs::rename(file, aside).map_err(of_file(file))?;
+            }
         }
-        Ok(Restored { backup, lost })
+        self.admin.keep_beside(&head)?;
+        Ok(Restored { backup, lost, lost_admin })
     }
 
-    /// Transfers that were signed and are not in a backup, whose log is otherwise what was signed.
-    async fn lost(&self, content: &Store, loss: Loss) -> Result<u64, BackupError> {
-        let checked = fsck(content, &self.key, &self.config.log.checkpoint_file, Depth::Start, |_, _| {}).await?;
+    /// Leaves that were signed and are not in a backup, whose log is otherwise what was signed.
+    async fn lost(&self, content: &Store, log: Log, loss: Loss) -> Result<u64, BackupError> {
+        let keys = LogKeys::of(log, &self.municipality, &self.vault)?;
+        let file = self.config.log.checkpoint_file_of(log);
+        let checked = fsck(&content.about_log(log), &keys, file, Depth::Start, |_, _| {}).await?;
         let mut lost = 0;
         for finding in checked.findings {
             match finding {
@@ -252,7 +281,7 @@ async fn compare(
     content: &mut Snapshot,
     person_keys: &mut Snapshot,
 ) -> Result<(), BackupError> {
-    let head = content.log_frontier().await?;
+    let head = content.log_frontier(Log::Transfers).await?;
     if (head.size(), head.root().to_base64()) != (backup.log_size, backup.log_root.clone()) {
         return Err(not_whole(folder, "its log is not the one that was backed up"));
     }

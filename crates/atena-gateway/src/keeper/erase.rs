@@ -13,6 +13,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::Keeper;
+use crate::admin::{Action, AdminError};
 use crate::call::Method;
 use crate::clock;
 use crate::config::ErasureConfig;
@@ -54,6 +55,9 @@ pub enum EraseError {
     /// The number of an order is recorded, and has to be one that can be.
     #[error("--order must be 1 to 60 letters, digits, spaces and - . / _")]
     Order,
+    /// The admin log.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The database.
     #[error("the database can't be used: {0}")]
     Store(#[from] StoreError),
@@ -95,6 +99,15 @@ impl Ground {
         }
     }
 
+    /// How the admin log names it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Death(_) => "death",
+            Self::MovedOut(_) => "moved-out",
+            Self::Order(_) => "order",
+        }
+    }
+
     fn basis(&self, config: ErasureConfig) -> String {
         match self {
             Self::Death(_) => format!("保存期間 {} 日", config.after_death_days),
@@ -133,6 +146,16 @@ impl Keeper {
         progress: impl Fn(u64, u64),
     ) -> Result<Erased, EraseError> {
         ground.check(self.config.erasure, clock::japanese_day(clock::now()))?;
+        let action = Action::Erase { ground: ground.name() };
+        self.admin.during(action, self.erase_known(people, ground, progress), |erased| erased.people).await
+    }
+
+    async fn erase_known(
+        &self,
+        people: &[(SystemId, LocalAddressNumber)],
+        ground: &Ground,
+        progress: impl Fn(u64, u64),
+    ) -> Result<Erased, EraseError> {
         let (known, unknown) = self.find(people).await?;
         let all = u64::try_from(known.len()).unwrap_or(u64::MAX);
         let mut done = 0;

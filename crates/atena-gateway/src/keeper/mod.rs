@@ -1,35 +1,41 @@
-//! What is done with a municipality's database and log without serving: check it, copy it out, back it up, move it. For the operator at
-//! the machine.
+//! What is done with a municipality's database and logs without serving: check it, copy it out, back it up, move it. For the operator at
+//! the machine. Whatever changes or copies anything is recorded in the admin log.
 
+mod admin_log;
 mod backup;
 mod erase;
 mod migrate;
 mod rotate;
+mod rotate_log_key;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use atena_domain::MunicipalityCode;
-use atena_ledger::{TilePath, VerifierKey, open_checkpoint, tiles_of};
-use atena_store::{Store, StoreError};
+use atena_ledger::{TilePath, open_checkpoint, tiles_of};
+use atena_store::{Database, Log, Store, StoreError};
 use atena_vault::Vault;
 
+use crate::admin::{Action, Actor, AdminError, AdminLog};
 use crate::config::Config;
-use crate::gateway::{GatewayError, policy_of};
+use crate::gateway::{GatewayError, municipality_of, policy_of};
 use crate::log::export;
 use crate::log::fsck::{Depth, Fsck, fsck};
-use crate::log::log_key;
+use crate::log::{LogKeyError, LogKeys};
 
+pub use admin_log::AdminLogError;
 pub use backup::{Backup, BackupError, Loss, Restored};
 pub use erase::{EraseError, Erased, Ground};
 pub use migrate::{MigrateError, Moved, migrate};
-pub use rotate::{KeyStatus, RotateError, Rotated};
+pub use rotate::{KeyStatus, RotateError, Rotated, RowKey};
+pub use rotate_log_key::PublishedKey;
 
 /// The database and log of one municipality, opened without serving.
 pub struct Keeper {
     municipality: MunicipalityCode,
     store: Store,
-    vault: Vault,
-    key: VerifierKey,
+    vault: Arc<Vault>,
+    admin: AdminLog,
     config: Config,
     policy_hash: [u8; 32],
 }
@@ -43,6 +49,12 @@ pub enum ExportError {
     /// A tile is not there or can't be read.
     #[error("{0} can't be read from the log: run `atena log fsck`")]
     Tile(TilePath),
+    /// The key.
+    #[error("the key of the log can't be used: {0}")]
+    Key(#[from] LogKeyError),
+    /// The admin log.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The database.
     #[error("the database can't be used: {0}")]
     Store(#[from] StoreError),
@@ -63,43 +75,72 @@ impl Keeper {
     ///
     /// # Errors
     /// [`GatewayError`].
-    pub async fn open(config: Config) -> Result<Self, GatewayError> {
+    pub async fn open(config: Config, actor: Actor) -> Result<Self, GatewayError> {
         let policy = policy_of(&config)?;
-        let vault = Vault::open(&config.key_source(), policy.municipality_code())?;
+        let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
         let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
-        let key = log_key(policy.municipality_code(), &vault)?;
         let municipality = policy.municipality_code().clone();
-        Ok(Self { municipality, store, vault, key, config, policy_hash: policy.hash() })
+        let file = config.log.admin_checkpoint_file.clone();
+        let admin = AdminLog::of(&store, &vault, &municipality, file, policy.hash(), actor);
+        Ok(Self { municipality, store, vault, admin, config, policy_hash: policy.hash() })
     }
 
-    /// The public key that verifies the log's signed heads.
-    #[must_use]
-    pub fn key(&self) -> &VerifierKey {
-        &self.key
-    }
-
-    /// Recomputes everything; `progress` is told leaves done and leaves in all.
+    /// As [`Keeper::open`], where there is a database that has been used: a home that never had one has nothing to record in.
     ///
     /// # Errors
-    /// [`StoreError`] where the database can't be read at all.
-    pub async fn fsck(&self, progress: impl FnMut(u64, u64)) -> Result<Fsck, StoreError> {
-        let depth = Depth::Everything(&self.vault);
-        fsck(&self.store, &self.key, &self.config.log.checkpoint_file, depth, progress).await
+    /// As [`Keeper::open`].
+    pub async fn open_if_used(config: Config, actor: Actor) -> Result<Option<Self>, GatewayError> {
+        let options = config.store_options();
+        if options.sqlite_file().is_some_and(|file| !file.exists()) {
+            return Ok(None);
+        }
+        let database = Database::open(&options).await?;
+        let used = database.municipalities().await?.contains(&municipality_of(&config)?);
+        database.close().await;
+        if used { Self::open(config, actor).await.map(Some) } else { Ok(None) }
     }
 
-    /// Writes the log to a folder in the layout of c2sp.org/tlog-tiles, under its newest signed head; what is there already in full is
+    /// The admin log, for what is done with other things than the database.
+    #[must_use]
+    pub fn admin(&self) -> &AdminLog {
+        &self.admin
+    }
+
+    /// Recomputes everything of a log; `progress` is told leaves done and leaves in all.
+    ///
+    /// # Errors
+    /// [`GatewayError`] where the database can't be read at all.
+    pub async fn fsck(&self, log: Log, progress: impl FnMut(u64, u64)) -> Result<Fsck, GatewayError> {
+        let depth = Depth::Everything(&self.vault);
+        let keys = LogKeys::of(log, &self.municipality, &self.vault)?;
+        let file = self.config.log.checkpoint_file_of(log);
+        Ok(fsck(&self.store.about_log(log), &keys, file, depth, progress).await?)
+    }
+
+    /// Writes a log to a folder in the layout of c2sp.org/tlog-tiles, under its newest signed head; what is there already in full is
     /// left as it is. `progress` is told tiles done and tiles in all. Tells the leaves under the head.
     ///
     /// # Errors
     /// [`ExportError`].
-    pub async fn export(&self, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<u64, ExportError> {
-        let head = self.store.newest_checkpoint().await?.ok_or(ExportError::NoHead)?;
-        let size = open_checkpoint(&head.note, &self.key).map_err(|_| ExportError::NoHead)?.size;
+    pub async fn export(&self, log: Log, folder: &Path, progress: impl FnMut(u64, u64)) -> Result<u64, ExportError> {
+        let name = match log {
+            Log::Transfers => "transfers",
+            Log::Administration => "admin",
+        };
+        let action = Action::ExportLog { log: name, to: folder.to_owned() };
+        self.admin.during(action, self.copy_out(log, folder, progress), |size| *size).await
+    }
+
+    async fn copy_out(&self, log: Log, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<u64, ExportError> {
+        let store = self.store.about_log(log);
+        let keys = LogKeys::of(log, &self.municipality, &self.vault)?;
+        let head = store.newest_checkpoint().await?.ok_or(ExportError::NoHead)?;
+        let size = open_checkpoint(&head.note, &keys).map_err(|_| ExportError::NoHead)?.size;
         let all = u64::try_from(tiles_of(size).count()).unwrap_or(u64::MAX);
         for (done, tile) in (1..).zip(tiles_of(size)) {
             let path = folder.join(tile.to_string());
             if !path.exists() {
-                let content = export::tile(&self.store, &tile).await;
+                let content = export::tile(&store, &tile).await;
                 let content = content.ok().flatten().ok_or(ExportError::Tile(tile))?;
                 write(&path, &content)?;
             }

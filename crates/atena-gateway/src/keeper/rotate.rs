@@ -9,8 +9,10 @@ use atena_store::{KeyState, KeyUse, StoreError, WriteTransaction};
 use atena_vault::{KeyKind, SealContext, VaultError};
 
 use super::Keeper;
+use crate::admin::{Action, AdminError};
 use crate::convert::personal_number_row;
 use crate::hall::first_keys;
+use crate::log::SignError;
 
 /// Rows of one transaction: a gateway that writes waits for no longer than this takes.
 const ROWS_AT_ONCE: u32 = 200;
@@ -30,6 +32,39 @@ pub enum RotateError {
     /// A row could not be brought under the new key.
     #[error("somebody's key or number can't be opened: {0}. The old key is kept")]
     Unreadable(VaultError),
+    /// The admin log.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The head of the log.
+    #[error("the log was not signed: {0}. Nothing was changed")]
+    Sign(#[from] SignError),
+    /// The keys that the database tells of.
+    #[error("the key that signs the log now is not here: bring the newest keys_file to this machine")]
+    KeyMissing,
+    /// One key signs alone.
+    #[error("one key signs the log alone; put a newer one beside it first: atena keys rotate --key log")]
+    NothingToEnd,
+    /// A newer key was prepared and not put in use.
+    #[error("a newer key is prepared; put it in use first: atena keys rotate --key log")]
+    Prepared,
+}
+
+/// A key that rows are under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKey {
+    /// Wraps the data keys of people.
+    Wrapping,
+    /// Indexes personal numbers.
+    BlindIndex,
+}
+
+impl From<RowKey> for KeyKind {
+    fn from(key: RowKey) -> Self {
+        match key {
+            RowKey::Wrapping => Self::Wrapping,
+            RowKey::BlindIndex => Self::BlindIndex,
+        }
+    }
 }
 
 /// What a rotation did.
@@ -50,6 +85,8 @@ pub struct KeyStatus {
     pub key: String,
     /// Whether new rows are made with it.
     pub in_use: bool,
+    /// Whether it is still used beside a newer one until it is ended (the key that signs the log).
+    pub ending: bool,
     /// Whether it is there; rows under one that is not can't be read.
     pub there: bool,
     /// Rows under it.
@@ -74,6 +111,7 @@ impl Keeper {
             self.store.wrapping_key_use().await?,
         );
         status.extend(listed(KeyKind::BlindIndex, &versions, &newest, self.store.index_use().await?));
+        status.extend(self.log_key_status().await?);
         Ok(status)
     }
 
@@ -81,12 +119,26 @@ impl Keeper {
     ///
     /// # Errors
     /// [`RotateError`]; the next call goes on.
-    pub async fn rotate(&self, kind: KeyKind, mut progress: impl FnMut(u64, u64)) -> Result<Rotated, RotateError> {
+    pub async fn rotate(&self, kind: RowKey, progress: impl FnMut(u64, u64)) -> Result<Rotated, RotateError> {
+        let action = Action::RotateKey { key: name_of(kind.into()) };
+        self.admin.during(action, self.bring_under(kind, progress), |rotated| rotated.rows).await
+    }
+
+    /// Makes a newer version of a key, which nothing uses yet.
+    ///
+    /// # Errors
+    /// [`RotateError`].
+    pub async fn prepare_key(&self, kind: KeyKind) -> Result<(), RotateError> {
+        let made = async { Ok(self.config.key_source().add(&self.municipality, kind)?) };
+        self.admin.during(Action::PrepareKey { key: name_of(kind) }, made, |()| 0).await
+    }
+
+    async fn bring_under(&self, kind: RowKey, mut progress: impl FnMut(u64, u64)) -> Result<Rotated, RotateError> {
         let source = self.config.key_source();
         let mut transaction = self.store.begin_write("rotate_keys").await?;
         let state = transaction.key_state().await?.unwrap_or_else(|| first_keys(&self.vault));
         if !under_way(kind, &state, &self.vault.wrapping_ids(), &self.vault.index_versions()) {
-            source.add(&self.municipality, kind)?;
+            source.add(&self.municipality, kind.into())?;
             self.vault.read_again()?;
         }
         let state = with_newest(kind, state, &self.vault.wrapping_ids(), &self.vault.index_versions());
@@ -100,8 +152,8 @@ impl Keeper {
         loop {
             let mut transaction = self.store.begin_write("rotate_keys").await?;
             let done = match kind {
-                KeyKind::Wrapping => self.wrap_some(&mut transaction, &state, &mut after).await?,
-                KeyKind::BlindIndex => self.index_some(&mut transaction, &state, &mut after).await?,
+                RowKey::Wrapping => self.wrap_some(&mut transaction, &state, &mut after).await?,
+                RowKey::BlindIndex => self.index_some(&mut transaction, &state, &mut after).await?,
             };
             transaction.commit().await?;
             rows += done;
@@ -114,17 +166,17 @@ impl Keeper {
                 after.clear();
             }
         }
-        if kind == KeyKind::BlindIndex {
+        if kind == RowKey::BlindIndex {
             let mut transaction = self.store.begin_write("rotate_keys").await?;
             let newest = vec![state.newest_index()];
             transaction.set_key_state(&KeyState { index_versions: newest, ..state.clone() }).await?;
             transaction.commit().await?;
         }
         tokio::time::sleep(BEFORE_THE_END).await;
-        source.keep_newest(&self.municipality, kind)?;
+        source.keep_newest(&self.municipality, kind.into())?;
         let key = match kind {
-            KeyKind::Wrapping => state.wrapping_id,
-            KeyKind::BlindIndex => state.newest_index().to_string(),
+            RowKey::Wrapping => state.wrapping_id,
+            RowKey::BlindIndex => state.newest_index().to_string(),
         };
         Ok(Rotated { rows, key })
     }
@@ -170,30 +222,30 @@ impl Keeper {
     }
 
     /// Rows that are not under the newest key yet.
-    async fn left(&self, kind: KeyKind, state: &KeyState) -> Result<u64, StoreError> {
+    async fn left(&self, kind: RowKey, state: &KeyState) -> Result<u64, StoreError> {
         let (rows, newest) = match kind {
-            KeyKind::Wrapping => (self.store.wrapping_key_use().await?, state.wrapping_id.clone()),
-            KeyKind::BlindIndex => (self.store.index_use().await?, state.newest_index().to_string()),
+            RowKey::Wrapping => (self.store.wrapping_key_use().await?, state.wrapping_id.clone()),
+            RowKey::BlindIndex => (self.store.index_use().await?, state.newest_index().to_string()),
         };
         Ok(rows.iter().filter(|under| under.key != newest).map(|under| under.rows).sum())
     }
 }
 
 /// Whether a rotation was begun and did not end: there is more than one key.
-fn under_way(kind: KeyKind, state: &KeyState, wrapping_ids: &[String], index_versions: &[u32]) -> bool {
+fn under_way(kind: RowKey, state: &KeyState, wrapping_ids: &[String], index_versions: &[u32]) -> bool {
     match kind {
-        KeyKind::Wrapping => wrapping_ids.len() > 1,
-        KeyKind::BlindIndex => index_versions.len() > 1 || state.index_versions.len() > 1,
+        RowKey::Wrapping => wrapping_ids.len() > 1,
+        RowKey::BlindIndex => index_versions.len() > 1 || state.index_versions.len() > 1,
     }
 }
 
 /// The state in which the newest key is in use, and the older ones are still asked for.
-fn with_newest(kind: KeyKind, state: KeyState, wrapping_ids: &[String], index_versions: &[u32]) -> KeyState {
+fn with_newest(kind: RowKey, state: KeyState, wrapping_ids: &[String], index_versions: &[u32]) -> KeyState {
     match kind {
-        KeyKind::Wrapping => {
+        RowKey::Wrapping => {
             KeyState { wrapping_id: wrapping_ids.last().cloned().unwrap_or(state.wrapping_id), ..state }
         }
-        KeyKind::BlindIndex => {
+        RowKey::BlindIndex => {
             let mut versions = state.index_versions;
             versions.extend(index_versions.last().filter(|newest| !versions.contains(newest)).copied());
             KeyState { index_versions: versions, ..state }
@@ -201,10 +253,25 @@ fn with_newest(kind: KeyKind, state: KeyState, wrapping_ids: &[String], index_ve
     }
 }
 
+/// How the admin log names a key.
+fn name_of(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Wrapping => "wrapping",
+        KeyKind::BlindIndex => "blind-index",
+        KeyKind::Log => "log",
+    }
+}
+
 fn listed(kind: KeyKind, there: &[String], in_use: &str, under: Vec<KeyUse>) -> Vec<KeyStatus> {
     let rows_of = |key: &str| under.iter().find(|known| known.key == key).map_or(0, |known| known.rows);
-    let status =
-        |key: &str, there| KeyStatus { kind, key: key.to_owned(), in_use: key == in_use, there, rows: rows_of(key) };
+    let status = |key: &str, there| KeyStatus {
+        kind,
+        key: key.to_owned(),
+        in_use: key == in_use,
+        ending: false,
+        there,
+        rows: rows_of(key),
+    };
     let lost = under.iter().filter(|under| !there.contains(&under.key)).map(|under| status(&under.key, false));
     there.iter().map(|key| status(key, true)).chain(lost).collect()
 }

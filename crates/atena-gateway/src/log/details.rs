@@ -37,6 +37,9 @@ pub(crate) struct Details {
     /// The caller's request id.
     #[prost(string, optional, tag = "7")]
     pub(crate) request_id: Option<String>,
+    /// In the admin log: places, and why something failed.
+    #[prost(string, optional, tag = "8")]
+    pub(crate) note: Option<String>,
     /// What the operator id stands on: 0 it was told, 1 a certificate, 2 a sign-in at the provider.
     #[prost(uint32, tag = "9")]
     pub(crate) operator_proof: u32,
@@ -154,7 +157,7 @@ fn put_bytes(tag: u32, value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Where the details of a transfer are sealed for.
-pub(super) fn place(id: &[u8; 16]) -> SealContext<'_> {
+pub(crate) fn place(id: &[u8; 16]) -> SealContext<'_> {
     SealContext { table: "log_details", column: "sealed", row: id }
 }
 
@@ -210,6 +213,7 @@ mod tests {
             content_sha256: vec![7; 32],
             request_id: Some("r".into()),
             operator_proof: 2,
+            note: None,
         };
         assert!(read(&record) == expected);
     }

@@ -7,12 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{CheckpointError, Frontier, Hash, VerifierKey, open_checkpoint};
+use atena_ledger::{CheckpointError, Frontier, Hash, open_checkpoint};
 use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
 use atena_vault::{PersonKey, Vault};
 
 use super::PERSON_ERASED;
 use super::details::Details;
+use super::keys::LogKeys;
 use super::retention::{Kind, erasure};
 
 /// Findings that are listed; one is enough to refuse to serve.
@@ -67,6 +68,9 @@ pub enum Finding {
     /// A signed head does not verify with the log's key.
     #[error("the signed head of size {0} is not signed by this log's key")]
     NotSigned(u64),
+    /// The newest signed head verifies only with a key that signs no more.
+    #[error("the newest signed head, of size {0}, is signed by none of the keys that sign this log now")]
+    SignedByOldKey(u64),
     /// The log ends before a head that was signed.
     #[error(
         "a head of {signed} leaves was signed, and only {size} are there: leaf {size} is the first that is missing (truncated, or a database from an old backup)"
@@ -110,7 +114,7 @@ pub(crate) enum Depth<'a> {
 /// A check under way.
 struct Check<'a> {
     store: &'a Store,
-    key: &'a VerifierKey,
+    keys: &'a LogKeys,
     tree: Frontier,
     nodes: HashMap<(u8, u64), Vec<Hash>>,
     signed: Vec<(u64, Hash)>,
@@ -127,7 +131,7 @@ struct Check<'a> {
 /// Checks the log; `progress` is told leaves done and leaves in all.
 pub(crate) async fn fsck(
     store: &Store,
-    key: &VerifierKey,
+    keys: &LogKeys,
     checkpoint_file: &Path,
     depth: Depth<'_>,
     mut progress: impl FnMut(u64, u64),
@@ -135,7 +139,7 @@ pub(crate) async fn fsck(
     let size = store.log_size().await?;
     let mut check = Check {
         store,
-        key,
+        keys,
         tree: Frontier::empty(),
         nodes: HashMap::new(),
         signed: Vec::new(),
@@ -210,28 +214,40 @@ impl Check<'_> {
 
     /// Every signed head, smallest last: those of the database, and the one beside it.
     async fn read_signed(&mut self, checkpoint_file: &Path) -> Result<(), StoreError> {
-        let mut from = 0;
+        let (mut from, mut newest) = (0, None::<(u64, String)>);
         loop {
             let checkpoints = self.store.checkpoints_from(from, CHECKPOINTS_AT_ONCE).await?;
             let Some(last) = checkpoints.last() else { break };
             from = last.size + 1;
             for checkpoint in &checkpoints {
                 self.result.checkpoints += 1;
-                match open_checkpoint(&checkpoint.note, self.key) {
+                match open_checkpoint(&checkpoint.note, self.keys) {
                     Ok(opened) if opened.size == checkpoint.size && opened.root == checkpoint.root => {
                         self.signed.push((opened.size, opened.root));
+                        newest = Some((opened.size, checkpoint.note.clone()));
                     }
                     Ok(_) | Err(_) => self.found(Finding::NotSigned(checkpoint.size)),
                 }
             }
         }
         if let Ok(note) = std::fs::read_to_string(checkpoint_file) {
-            match open_checkpoint(&note, self.key) {
-                Ok(opened) => self.signed.push((opened.size, opened.root)),
+            match open_checkpoint(&note, self.keys) {
+                Ok(opened) => {
+                    self.signed.push((opened.size, opened.root));
+                    if newest.as_ref().is_none_or(|(size, _)| *size < opened.size) {
+                        newest = Some((opened.size, note));
+                    }
+                }
                 Err(CheckpointError::Note(_) | CheckpointError::Malformed | CheckpointError::OtherLog) => {
                     self.found(Finding::NotSigned(0));
                 }
             }
+        }
+        // A key that signs no more vouches for what it signed then, and for nothing beyond: somebody may have kept a copy of it.
+        if let Some((size, note)) = newest
+            && open_checkpoint(&note, &self.keys.signing()).is_err()
+        {
+            self.found(Finding::SignedByOldKey(size));
         }
         self.signed.sort_unstable();
         self.signed.dedup();

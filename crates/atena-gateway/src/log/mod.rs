@@ -7,7 +7,9 @@ mod details;
 mod entry;
 pub(crate) mod export;
 pub(crate) mod fsck;
+pub(crate) mod head;
 mod indexer;
+mod keys;
 pub(crate) mod query;
 pub(crate) mod retention;
 pub(crate) mod search;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use atena_domain::MunicipalityCode;
 use atena_ledger::{Note, VerifierKey};
 use atena_store::{LogEntry, Store, StoreError, WriteTransaction};
 use atena_vault::Vault;
@@ -34,9 +37,11 @@ use crate::error::CallError;
 use crate::hall::Hall;
 use crate::transfer::TransferRecord;
 
-pub(crate) use details::{Details, damaged};
+pub(crate) use details::{Details, damaged, place};
 pub(crate) use entry::entries;
-pub use signer::{LogKeyError, log_key};
+use head::Head;
+pub use head::SignError;
+pub use keys::{LogKeyError, LogKeys};
 
 /// A witness in the settings that can't be asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +54,10 @@ pub struct WitnessRefused {
 pub(crate) struct Log {
     writer: writer::Writer,
     grown: Arc<Notify>,
-    newest: watch::Receiver<Option<String>>,
+    newest: watch::Receiver<Option<Head>>,
     cosigned: Vec<watch::Receiver<Option<String>>>,
-    key: VerifierKey,
+    /// The key that verifies heads until there is one.
+    first_key: VerifierKey,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -66,7 +72,8 @@ impl Log {
     pub(crate) fn start(
         store: &Store,
         vault: &Arc<Vault>,
-        key: VerifierKey,
+        municipality: &MunicipalityCode,
+        first_key: VerifierKey,
         config: &LogConfig,
     ) -> Result<Self, WitnessRefused> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -77,7 +84,7 @@ impl Log {
         let signer = signer::Signer {
             store: store.clone(),
             vault: Arc::clone(vault),
-            key: key.clone(),
+            municipality: municipality.clone(),
             publish,
             file: config.checkpoint_file.clone(),
             interval: config.checkpoint_interval(),
@@ -91,47 +98,50 @@ impl Log {
             let (address, path) = witness.place().ok_or_else(refused)?;
             let witness_key = VerifierKey::parse(&witness.key).map_err(|_| refused())?;
             let (publish, heads) = watch::channel(None);
-            let (store, log) = (store.clone(), key.clone());
-            let witness = witness::Witness { store, log, address, path, key: witness_key };
+            let witness = witness::Witness { store: store.clone(), address, path, key: witness_key };
             tasks.spawn(witness.run(newest.clone(), publish, stop.clone()));
             cosigned.push(heads);
         }
         tasks.close();
-        Ok(Self { writer, grown, newest, cosigned, key, tasks, stop })
+        Ok(Self { writer, grown, newest, cosigned, first_key, tasks, stop })
     }
 
-    /// The public key that verifies the log's signed heads.
-    pub(crate) fn key(&self) -> &VerifierKey {
-        &self.key
+    /// The newest key that verifies the newest signed head.
+    pub(crate) fn key(&self) -> VerifierKey {
+        self.newest.borrow().as_ref().map_or_else(|| self.first_key.clone(), |head| head.key.clone())
     }
 
-    /// The newest signed head (a signed note), once there is one; with the cosignatures that it has by now.
-    pub(crate) fn newest_checkpoint(&self) -> Option<String> {
-        let mut note = Note::parse(self.newest.borrow().as_deref()?).ok()?;
+    /// The newest signed head, once there is one; with the cosignatures that it has by now.
+    pub(crate) fn newest_head(&self) -> Option<Head> {
+        let Head { note, key } = self.newest.borrow().clone()?;
+        let mut note = Note::parse(&note).ok()?;
         for cosigned in &self.cosigned {
             let of_witness = cosigned.borrow().as_deref().and_then(|text| Note::parse(text).ok());
             if let Some(of_witness) = of_witness.filter(|of_witness| of_witness.text == note.text) {
-                note.signatures.extend(of_witness.signatures.into_iter().skip(1));
+                let others = of_witness.signatures.into_iter().filter(|line| !note.signatures.contains(line));
+                let others: Vec<_> = others.collect();
+                note.signatures.extend(others);
             }
         }
-        Some(note.to_string())
+        Some(Head { note: note.to_string(), key })
     }
 
     /// A signed head of more than `index` leaves: soon after a commit there is one. `None` where the log has stopped.
     pub(crate) async fn checkpoint_over(&self, index: u64) -> Option<String> {
-        let covers = |note: &Option<String>| {
-            let opened = note.as_deref().and_then(|note| atena_ledger::open_checkpoint(note, &self.key).ok());
-            opened.is_some_and(|checkpoint| checkpoint.size > index)
+        // Of those who ask, some know the newest key alone.
+        let covers = |note: &str, key: &VerifierKey| {
+            atena_ledger::open_checkpoint(note, key).is_ok_and(|checkpoint| checkpoint.size > index)
         };
         // One that a witness cosigned says more than one that is merely newer.
-        let cosigned = self
-            .cosigned
-            .iter()
-            .find_map(|cosigned| cosigned.borrow().clone().filter(|note| covers(&Some(note.clone()))));
-        match cosigned {
-            Some(note) => Some(note),
-            None => self.newest.clone().wait_for(covers).await.ok().and_then(|note| note.clone()),
+        let key = self.key();
+        let cosigned =
+            self.cosigned.iter().find_map(|cosigned| cosigned.borrow().clone().filter(|note| covers(note, &key)));
+        if let Some(note) = cosigned {
+            return Some(note);
         }
+        let mut newest = self.newest.clone();
+        let newest = newest.wait_for(|head| head.as_ref().is_some_and(|head| covers(&head.note, &head.key))).await.ok();
+        newest.and_then(|head| head.as_ref().map(|head| head.note.clone()))
     }
 
     /// Runs a task beside the log's own, until the log stops.

@@ -38,10 +38,11 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Transfers, Self::Refusals, Self::Audits];
 
-    /// The kind of a leaf; `None` for the records of erasures, whose details are kept for ever (they name nobody).
+    /// The kind of a leaf; `None` for the records of erasures and of what those did who run the system, whose details are kept for ever (they
+    /// name nobody of whom data is kept).
     pub(crate) fn of(shape: &LeafShape, leaf: &Leaf) -> Option<Self> {
         match leaf.outcome {
-            Outcome::Erased => None,
+            Outcome::Erased | Outcome::Begun | Outcome::Done => None,
             _ if shape.method.starts_with("TransferLogService/") => Some(Self::Audits),
             Outcome::Released | Outcome::Received => Some(Self::Transfers),
             Outcome::Refused | Outcome::Cancelled | Outcome::TimedOut | Outcome::Failed => Some(Self::Refusals),

@@ -1,9 +1,10 @@
-//! The log over HTTPS, read-only, in the layout that standard tools read (c2sp.org/tlog-tiles): `/log/checkpoint`, `/log/tile/…`. For
-//! auditors, on the same port and with the same certificates as every call.
+//! The logs over HTTPS, read-only, in the layout that standard tools read (c2sp.org/tlog-tiles): `/log/checkpoint`, `/log/tile/…`, and the same
+//! below `/admin-log`. For auditors, on the same port and with the same certificates as every call.
 
 use std::sync::Arc;
 
 use atena_ledger::TilePath;
+use atena_store::Log;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -17,7 +18,12 @@ use crate::hall::Hall;
 
 /// The routes.
 pub(crate) fn router(hall: Arc<Hall>) -> Router {
-    Router::new().route("/log/checkpoint", get(checkpoint)).route("/log/tile/{*path}", get(tile)).with_state(hall)
+    Router::new()
+        .route("/log/checkpoint", get(checkpoint))
+        .route("/log/tile/{*path}", get(tile))
+        .route("/admin-log/checkpoint", get(admin_checkpoint))
+        .route("/admin-log/tile/{*path}", get(admin_tile))
+        .with_state(hall)
 }
 
 /// Auditors only: the same registries, the same decision as for every call.
@@ -31,7 +37,22 @@ async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response
     if let Err(status) = may_they(&hall, &shown).await {
         return status.into_response();
     }
-    match hall.log.newest_checkpoint() {
+    signed(hall.log.newest_head().map(|head| head.note))
+}
+
+async fn admin_checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    let shown = Shown::by(request.extensions(), request.headers());
+    if let Err(status) = may_they(&hall, &shown).await {
+        return status.into_response();
+    }
+    match hall.store.about_log(Log::Administration).newest_checkpoint().await {
+        Ok(head) => signed(head.map(|head| head.note)),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn signed(note: Option<String>) -> Response {
+    match note {
         Some(note) => {
             let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
             (headers, note).into_response()
@@ -40,7 +61,15 @@ async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response
     }
 }
 
-async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
+async fn tile(hall: State<Arc<Hall>>, path: Path<String>, request: Request) -> Response {
+    tile_of(Log::Transfers, hall, path, request).await
+}
+
+async fn admin_tile(hall: State<Arc<Hall>>, path: Path<String>, request: Request) -> Response {
+    tile_of(Log::Administration, hall, path, request).await
+}
+
+async fn tile_of(log: Log, State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
     let shown = Shown::by(request.extensions(), request.headers());
     if let Err(status) = may_they(&hall, &shown).await {
         return status.into_response();
@@ -48,7 +77,7 @@ async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: 
     let Some(tile) = TilePath::parse(&format!("tile/{path}")) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    match export::tile(&hall.store, &tile).await {
+    match export::tile(&hall.store.about_log(log), &tile).await {
         Ok(Some(content)) => {
             let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "private, immutable")];
             (headers, content).into_response()

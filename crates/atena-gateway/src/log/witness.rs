@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use atena_ledger::witness::AddCheckpoint;
 use atena_ledger::{
-    Note, NoteSignature, VerifierKey, consistency_nodes, consistency_proof, open_checkpoint, verify_cosignature,
+    Checkpoint, Note, NoteSignature, VerifierKey, consistency_nodes, consistency_proof, verify_cosignature,
 };
 use atena_store::{Store, StoreError};
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use super::head::Head;
 
 /// Time for one question to a witness.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +30,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// One witness and the log that it watches.
 pub(super) struct Witness {
     pub(super) store: Store,
-    pub(super) log: VerifierKey,
     pub(super) address: String,
     pub(super) path: String,
     pub(super) key: VerifierKey,
@@ -65,7 +66,7 @@ impl Witness {
     /// Submits every new head until stopped; each cosigned head goes to `cosigned`.
     pub(super) async fn run(
         self,
-        mut newest: watch::Receiver<Option<String>>,
+        mut newest: watch::Receiver<Option<Head>>,
         cosigned: watch::Sender<Option<String>>,
         stop: CancellationToken,
     ) {
@@ -75,7 +76,7 @@ impl Witness {
             let mut pause = None;
             if let Some(head) = head {
                 let submitted = tokio::select! {
-                    submitted = self.submit(&head, &mut seen) => submitted,
+                    submitted = self.submit(&head.note, &mut seen) => submitted,
                     () = stop.cancelled() => return,
                 };
                 match submitted {
@@ -98,7 +99,8 @@ impl Witness {
 
     /// Submits one head, a second time if the witness remembers another size; the head with the cosignature added.
     async fn submit(&self, head: &str, seen: &mut u64) -> Result<String, WitnessError> {
-        let size = open_checkpoint(head, &self.log).map_err(|_| WitnessError::Tree)?.size;
+        let note = Note::parse(head).map_err(|_| WitnessError::Tree)?;
+        let size = Checkpoint::parse(&note.text).map_err(|_| WitnessError::Tree)?.size;
         for _ in 0..2 {
             if *seen > size {
                 return Err(WitnessError::Rewound { seen: *seen, size });

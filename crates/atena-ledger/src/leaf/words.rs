@@ -28,6 +28,10 @@ pub enum Outcome {
     Failed,
     /// Details of the log were erased because their time had come.
     Erased,
+    /// Somebody who runs the system is about to do something: recorded before it is done.
+    Begun,
+    /// It was done.
+    Done,
 }
 
 // === impl Direction ===
@@ -53,8 +57,17 @@ impl Direction {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 7] =
-        [Self::Released, Self::Received, Self::Refused, Self::Cancelled, Self::TimedOut, Self::Failed, Self::Erased];
+    pub const ALL: [Self; 9] = [
+        Self::Released,
+        Self::Received,
+        Self::Refused,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::Failed,
+        Self::Erased,
+        Self::Begun,
+        Self::Done,
+    ];
 
     /// As the log keeps it.
     #[must_use]
@@ -67,6 +80,8 @@ impl Outcome {
             Self::TimedOut => "TIMED_OUT",
             Self::Failed => "FAILED",
             Self::Erased => "ERASED",
+            Self::Begun => "BEGUN",
+            Self::Done => "DONE",
         }
     }
 

@@ -3,7 +3,7 @@
 use atena_domain::LocalAddressNumber;
 use atena_ledger::Hash;
 use atena_store::{
-    CopyError, KeyState, NewPersonalNumber, NewReviewCase, NewView, Part, ReviewKind, Store, StoredCheckpoint,
+    CopyError, KeyState, Log, NewPersonalNumber, NewReviewCase, NewView, Part, ReviewKind, Store, StoredCheckpoint,
     WriteTransaction,
 };
 use jiff::Timestamp;
@@ -61,6 +61,13 @@ async fn fill(store: &Store) {
     for commit in 0..33 {
         log::append(store, commit * 17, 17).await;
     }
+    let admin = store.about_log(Log::Administration);
+    log::append(&admin, 0, 300).await;
+    let mut transaction = admin.begin_write("sign").await.unwrap();
+    let head = StoredCheckpoint { size: 300, root: Hash([2; 32]), note: "管理".into() };
+    transaction.insert_checkpoint(&head, Timestamp::UNIX_EPOCH).await.unwrap();
+    transaction.set_log_key(&log::log_key(1)).await.unwrap();
+    transaction.commit().await.unwrap();
     let mut transaction = store.begin_write("derive").await.unwrap();
     let head = StoredCheckpoint { size: 561, root: Hash([1; 32]), note: "宛名".into() };
     transaction.insert_checkpoint(&head, Timestamp::UNIX_EPOCH).await.unwrap();
@@ -170,9 +177,9 @@ async fn a_snapshot_is_of_one_moment_whatever_is_written_meanwhile() {
         let store = database.open("132098").await;
         log::append(&store, 0, 5).await;
         let mut snapshot = store.snapshot().await.unwrap();
-        assert_eq!(snapshot.log_frontier().await.unwrap().size(), 5);
+        assert_eq!(snapshot.log_frontier(Log::Transfers).await.unwrap().size(), 5);
         log::append(&store, 5, 5).await;
-        assert_eq!(snapshot.log_frontier().await.unwrap().size(), 5);
+        assert_eq!(snapshot.log_frontier(Log::Transfers).await.unwrap().size(), 5);
         let elsewhere = Database::sqlite();
         let copy = elsewhere.open("132098").await;
         let mut transaction = copy.begin_write("copy").await.unwrap();

@@ -7,7 +7,7 @@ use atena_ledger::{
     Direction, Frontier, Hash, Leaf, LeafShape, Outcome, RenderedShape, inclusion_nodes, inclusion_proof, leaf_hash,
     root_nodes, tree_root, verify_inclusion,
 };
-use atena_store::{LogEntry, Store, StoreError, StoredCheckpoint};
+use atena_store::{Log, LogEntry, Store, StoreError, StoredCheckpoint, StoredLogKey};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -151,6 +151,59 @@ async fn tamper_evident_one_size_has_one_signed_head(database: Database) {
     assert_eq!(store.newest_checkpoint().await.unwrap(), Some(head(1)));
 }
 
+pub(crate) fn log_key(version: u32) -> StoredLogKey {
+    let public_key = [version.try_into().unwrap(); 32];
+    StoredLogKey { version, public_key, since: Timestamp::UNIX_EPOCH, until: None }
+}
+
+/// The two logs of a municipality know nothing of each other, though they are in one database.
+async fn the_admin_log_grows_beside_the_transfer_log_and_neither_shows_in_the_other(database: Database) {
+    let store = database.open("132098").await;
+    let admin = store.about_log(Log::Administration);
+    assert_eq!(admin.log_size().await.unwrap(), 0);
+    append(&store, 0, 3).await;
+    assert_eq!(append(&admin, 100, 700).await, 0);
+    append(&store, 3, 1).await;
+    assert_eq!(append(&admin, 800, 1).await, 700);
+    assert_eq!((store.log_size().await.unwrap(), admin.log_size().await.unwrap()), (4, 701));
+    let first = |chunks: Vec<atena_store::StoredChunk>| chunks[0].leaves().unwrap().leaves().next().unwrap().1.records;
+    assert_eq!(first(store.log_chunks_from(0, 1).await.unwrap()), 0);
+    assert_eq!(first(admin.log_chunks_from(0, 1).await.unwrap()), 100);
+    assert_eq!(admin.log_details(0).await.unwrap().len(), 512);
+    assert_eq!((admin.log_tile(1, 0).await.unwrap().len(), store.log_tile(1, 0).await.unwrap().len()), (2, 0));
+    let head = |size: u64| StoredCheckpoint { size, root: Hash([1; 32]), note: format!("head of {size}") };
+    for (store, size) in [(&store, 4), (&admin, 701)] {
+        let mut transaction = store.begin_write("sign").await.unwrap();
+        assert_eq!(transaction.log_frontier().await.unwrap().size(), size);
+        transaction.insert_checkpoint(&head(size), Timestamp::UNIX_EPOCH).await.unwrap();
+        transaction.thin_out_checkpoints().await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(store.newest_checkpoint().await.unwrap(), Some(head(size)));
+        assert_eq!(store.checkpoints_from(0, 9).await.unwrap(), [head(size)]);
+    }
+    store.close().await;
+    for statement in ["UPDATE admin_log_chunk SET leaf_count = 2", "DELETE FROM admin_log_chunk"] {
+        let refused = database.change(statement).await.unwrap_err();
+        assert!(refused.contains("the admin log is never"), "{statement}: {refused}");
+    }
+    if database.is_postgres() {
+        assert!(database.change("TRUNCATE admin_log_chunk").await.unwrap_err().contains("the admin log is never"));
+    }
+}
+
+async fn which_keys_sign_is_kept_until_they_sign_no_more(database: Database) {
+    let store = database.open("132098").await;
+    assert_eq!(store.log_keys().await.unwrap(), []);
+    let ended = StoredLogKey { until: Some(Timestamp::from_second(9).unwrap()), ..log_key(1) };
+    for key in [log_key(1), log_key(2), ended.clone()] {
+        let mut transaction = store.begin_write("keys").await.unwrap();
+        transaction.set_log_key(&key).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    assert_eq!(store.log_keys().await.unwrap(), [ended, log_key(2)]);
+    assert_eq!(database.open("131016").await.log_keys().await.unwrap(), [], "municipality-apart");
+}
+
 async fn the_log_is_only_ever_added_to(database: Database) {
     let store = database.open("132098").await;
     append(&store, 0, 3).await;
@@ -173,4 +226,6 @@ crate::on_both_engines!(
     leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back,
     tamper_evident_one_size_has_one_signed_head,
     the_log_is_only_ever_added_to,
+    the_admin_log_grows_beside_the_transfer_log_and_neither_shows_in_the_other,
+    which_keys_sign_is_kept_until_they_sign_no_more,
 );

@@ -12,8 +12,9 @@ pub(crate) async fn run(
     _request: v1::GetCheckpointRequest,
 ) -> Result<v1::GetCheckpointResponse, CallError> {
     let log = &call.hall.log;
-    Ok(v1::GetCheckpointResponse {
-        checkpoint: log.newest_checkpoint().unwrap_or_default(),
-        verifier_key: log.key().to_string(),
-    })
+    let (checkpoint, key) = match log.newest_head() {
+        Some(head) => (head.note, head.key),
+        None => (String::new(), log.key()),
+    };
+    Ok(v1::GetCheckpointResponse { checkpoint, verifier_key: key.to_string() })
 }

@@ -64,6 +64,9 @@ pub(super) fn outcome(outcome: Outcome) -> v1::TransferOutcome {
         Outcome::TimedOut => v1::TransferOutcome::TimedOut,
         Outcome::Failed => v1::TransferOutcome::Failed,
         Outcome::Erased => v1::TransferOutcome::Erased,
+        Outcome::Done => v1::TransferOutcome::Done,
+        // In the admin log alone.
+        Outcome::Begun => v1::TransferOutcome::Unspecified,
     }
 }
 

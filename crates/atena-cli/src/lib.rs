@@ -1,0 +1,104 @@
+//! The program `atena` as a library, so that its readers of files can be fuzzed: everything a person does with Atena (宛名システム兼連携システム), one command for each thing.
+//!
+//! A municipality starts with `atena init` (settings, keys, certificates, release rules) and `atena serve` (the gateway). Business
+//! systems use `register`, `push`, `pull` and `entitlements`; auditors use `transfers`; everyone may look at the rules with
+//! `policy`. `atena demo` shows all of it at work with made-up people in half a minute.
+//!
+//! Deliberately absent: decisions. What may be released is decided in the gateway by the rules; this program only calls it, over TLS
+//! 1.3 with a client certificate, like any other system of the town hall. Results go to stdout, progress and errors to stderr.
+
+mod card;
+mod cli;
+mod client;
+mod command;
+mod confine;
+mod contract;
+mod credential;
+mod csv_io;
+mod demo;
+mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
+mod hexadecimal;
+mod holder;
+mod home;
+mod init;
+mod output;
+mod pki;
+mod progress;
+mod prove;
+mod received;
+mod report;
+mod rows;
+mod sample;
+mod session;
+mod status;
+mod table;
+mod terms;
+mod upload;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::Cli;
+use crate::error::CliError;
+use crate::output::{Form, Output};
+
+/// The call failed, or the command could not be understood.
+const EXIT_FAILED: u8 = 1;
+/// The call went through, but some items of it came back with errors.
+const EXIT_SOME_ITEMS_FAILED: u8 = 2;
+
+/// What a command that ran to its end leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// All of it went well.
+    Clean,
+    /// Some items came back with errors; the others went on.
+    SomeItemsFailed,
+}
+
+/// The program: reads its arguments, runs one command, and tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Before anything is read: files, answers and keys hold what nobody else is to see.
+    confine::confine();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nowhere else to report to, should stderr be closed.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(EXIT_FAILED),
+            };
+        }
+    };
+    match run(cli) {
+        Ok(Finished::Clean) => ExitCode::SUCCESS,
+        Ok(Finished::SomeItemsFailed) => ExitCode::from(EXIT_SOME_ITEMS_FAILED),
+        // Whoever read the result had enough of it (`| head`).
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "atena: {error}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Finished, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let form = match (cli.json, cli.csv) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Csv,
+        (false, false) => Form::Table,
+    };
+    let mut output = Output::new(Box::new(std::io::stdout()), form);
+    let finished = runtime.block_on(command::run(cli.command, &mut output));
+    // A thread that still reads stdin must not hold up the end.
+    runtime.shutdown_background();
+    finished
+}

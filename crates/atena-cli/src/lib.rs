@@ -39,6 +39,7 @@ mod upload;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -51,6 +52,9 @@ use crate::output::{Form, Output};
 const EXIT_FAILED: u8 = 1;
 /// The call went through, but some items of it came back with errors.
 const EXIT_SOME_ITEMS_FAILED: u8 = 2;
+
+/// How long the end of the program waits for its threads.
+const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What a command that ran to its end leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +102,8 @@ fn run(cli: Cli) -> Result<Finished, CliError> {
     };
     let mut output = Output::new(Box::new(std::io::stdout()), form);
     let finished = runtime.block_on(command::run(cli.command, &mut output));
-    // A thread that still reads stdin must not hold up the end.
-    runtime.shutdown_background();
+    // The library of a token is torn down at the end of the process, so nobody may still be in it; but a thread that still reads stdin must not
+    // hold up the end for ever.
+    runtime.shutdown_timeout(END_WAIT_MAX);
     finished
 }

@@ -46,14 +46,16 @@ async fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, Cli
     if path.exists() {
         return Err(CliError::HasCertificate { kind: holder.kind(), id: holder.id().to_owned(), path });
     }
-    private_directory(&folder)?;
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
     let request =
         args.csr.as_ref().map(|csr| fs::read_to_string(csr).map_err(CliError::file("read", csr))).transpose()?;
-    let issue = || match &request {
-        Some(request) => authority.issue_requested(municipality.as_str(), &holder, days, request, &folder),
-        None => authority.issue_client(municipality.as_str(), &holder, days, &folder),
+    let issue = || {
+        private_directory(&folder)?;
+        match &request {
+            Some(request) => authority.issue_requested(municipality.as_str(), &holder, days, request, &folder),
+            None => authority.issue_client(municipality.as_str(), &holder, days, &folder),
+        }
     };
     let action = match &holder {
         Holder::System(system) => Action::IssueSystemCertificate { system: system.clone() },

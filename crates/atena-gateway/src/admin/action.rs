@@ -106,8 +106,7 @@ impl Action {
             Self::Backup { .. } => "Database/Backup",
             Self::Restore { .. } => "Database/Restore",
             Self::Migrate => "Database/Migrate",
-            Self::IssueSystemCertificate { .. } => "Pki/IssueSystem",
-            Self::IssuePersonCertificate { .. } => "Pki/IssuePerson",
+            Self::IssueSystemCertificate { .. } | Self::IssuePersonCertificate { .. } => "Pki/Issue",
             Self::RevokeCertificates { .. } => "Pki/Revoke",
             Self::RenewCertificates => "Pki/Renew",
             Self::AddMunicipality { .. } => "Municipality/Add",
@@ -127,7 +126,6 @@ impl Action {
             | Self::EndLogKey
             | Self::Backup { .. }
             | Self::Migrate
-            | Self::IssuePersonCertificate { .. }
             | Self::RenewCertificates => Vec::new(),
             Self::ChangeRules { from, to } => vec![
                 format!("from:{}", crate::convert::hexadecimal(from)),
@@ -139,6 +137,7 @@ impl Action {
                 vec![format!("lost:{lost}"), format!("lost-admin:{lost_admin}")]
             }
             Self::IssueSystemCertificate { system } => one("system", system),
+            Self::IssuePersonCertificate { .. } => one("holder", "person"),
             Self::RevokeCertificates { serials } => serials.iter().map(|serial| format!("serial:{serial}")).collect(),
             Self::AddMunicipality { code } => one("municipality", code),
             Self::ExportLog { log, .. } => one("log", log),

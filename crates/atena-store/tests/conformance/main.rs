@@ -5,6 +5,7 @@ mod copies;
 mod log;
 mod numbers;
 mod records;
+mod upgrade;
 
 use atena_domain::MunicipalityCode;
 use atena_store::{Store, StoreOptions};

@@ -1,0 +1,72 @@
+//! Databases from before go on: what older versions stored is found the way this one looks for it.
+
+use std::path::Path;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{PgPool, SqlitePool};
+
+use crate::Database;
+
+/// Two records and a link as they were kept until the second schema: one record changed twice, after another was added.
+const BEFORE: [&str; 4] = [
+    "INSERT INTO change_sequence VALUES ('132098', 5)",
+    "INSERT INTO link VALUES ('132098', 'resident-tax', 'T1', '000000000000019', 1)",
+    "INSERT INTO record VALUES ('132098', '000000000000019', 'payment', 'A', 9, 5, 0, 'nine', 'mac', 0), \
+        ('132098', '000000000000019', 'benefit', 'B', 1, 3, 1, '', 'mac', 0)",
+    "INSERT INTO record_history VALUES ('132098', 'payment', 'A', 1, '000000000000019', 2, 0, 'one', 'mac', 0), \
+        ('132098', 'payment', 'A', 4, '000000000000019', 4, 0, 'four', 'mac', 0)",
+];
+
+/// A database as the first two migrations made it.
+async fn made_before(database: &Database) {
+    let engine = if database.is_postgres() { "postgres" } else { "sqlite" };
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["0001_schema.sql", "0002_key_state.sql"] {
+        std::fs::copy(all.join(name), folder.path().join(name)).unwrap();
+    }
+    let migrator = Migrator::new(folder.path()).await.unwrap();
+    if database.is_postgres() {
+        migrator.run(&PgPool::connect(database.url()).await.unwrap()).await.unwrap();
+    } else {
+        let options: SqliteConnectOptions = database.url().parse().unwrap();
+        let pool = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+        migrator.run(&pool).await.unwrap();
+        pool.close().await;
+    }
+    for statement in BEFORE {
+        // SQLite's tables are strict: a text is no BLOB there, and a cast of its own for each engine would be no clearer.
+        let statement = if database.is_postgres() { statement.to_owned() } else { blobs(statement) };
+        database.change(Box::leak(statement.into_boxed_str())).await.unwrap();
+    }
+}
+
+/// The statement with its contents and digests as SQLite writes bytes.
+fn blobs(statement: &str) -> String {
+    ["nine", "four", "one", "mac"]
+        .iter()
+        .fold(statement.to_owned(), |text, word| text.replace(&format!("'{word}'"), &format!("CAST('{word}' AS BLOB)")))
+        .replace("1, 3, 1, ''", "1, 3, 1, CAST('' AS BLOB)")
+}
+
+async fn what_superseded_a_revision_leads_to_it_and_every_change_is_told(database: Database) {
+    made_before(&database).await;
+    let store = database.open("132098").await;
+    assert_eq!(store.last_change_sequence().await.unwrap(), 5);
+    const FORMER: &str = "SELECT superseded_by, change_sequence, revision FROM record_history ORDER BY superseded_by";
+    const CHANGES: &str = "SELECT last_sequence, first_sequence, entries FROM change_chunk ORDER BY last_sequence";
+    let (former, changes): (Vec<(i64, i64, i64)>, Vec<(i64, i64, String)>) = if database.is_postgres() {
+        let pool = PgPool::connect(database.url()).await.unwrap();
+        (sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(), sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap())
+    } else {
+        let pool = SqlitePool::connect(database.url()).await.unwrap();
+        (sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(), sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap())
+    };
+    assert_eq!(former, [(4, 2, 1), (5, 4, 4)], "from the newest, of change 5, to revision 4, and from there to revision 1");
+    let person = "000000000000019";
+    let entry = |sequence, what: &str| (sequence, sequence, format!("{what} {person}"));
+    assert_eq!(changes, [entry(1, "Lresident-tax"), entry(3, "Rbenefit"), entry(5, "Rpayment")]);
+}
+
+crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_every_change_is_told);

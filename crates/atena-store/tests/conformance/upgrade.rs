@@ -58,12 +58,22 @@ async fn what_superseded_a_revision_leads_to_it_and_every_change_is_told(databas
     const CHANGES: &str = "SELECT last_sequence, first_sequence, entries FROM change_chunk ORDER BY last_sequence";
     let (former, changes): (Vec<(i64, i64, i64)>, Vec<(i64, i64, String)>) = if database.is_postgres() {
         let pool = PgPool::connect(database.url()).await.unwrap();
-        (sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(), sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap())
+        (
+            sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(),
+            sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap(),
+        )
     } else {
         let pool = SqlitePool::connect(database.url()).await.unwrap();
-        (sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(), sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap())
+        (
+            sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(),
+            sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap(),
+        )
     };
-    assert_eq!(former, [(4, 2, 1), (5, 4, 4)], "from the newest, of change 5, to revision 4, and from there to revision 1");
+    assert_eq!(
+        former,
+        [(4, 2, 1), (5, 4, 4)],
+        "from the newest, of change 5, to revision 4, and from there to revision 1"
+    );
     let person = "000000000000019";
     let entry = |sequence, what: &str| (sequence, sequence, format!("{what} {person}"));
     assert_eq!(changes, [entry(1, "Lresident-tax"), entry(3, "Rbenefit"), entry(5, "Rpayment")]);

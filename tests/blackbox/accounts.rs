@@ -32,13 +32,13 @@ pub(crate) fn account(id: &str, role: &str) -> String {
 }
 
 /// Writes people.toml as an editor would that replaces the file.
-fn write_accounts(town: &Town, accounts: &[String]) {
+pub(crate) fn write_accounts(town: &Town, accounts: &[String]) {
     let new = town.home().join("people.new");
     std::fs::write(&new, accounts.join("\n")).unwrap();
     std::fs::rename(new, town.home().join("people.toml")).unwrap();
 }
 
-fn issue(town: &Town, account: &str) {
+pub(crate) fn issue(town: &Town, account: &str) {
     printed(&atena(&["pki", "issue", "--home", town.home_text(), "--person", account]));
 }
 

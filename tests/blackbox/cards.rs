@@ -142,3 +142,35 @@ async fn a_card_with_an_rsa_key_signs_in_as_well() {
     printed(&card.transfers("a2"));
     assert_eq!(town.transfers("operator_id = \"a2\"").await.len(), 1);
 }
+
+/// Also at the machine: the key on the card signs, and it has to be the one of the certificate.
+#[test]
+fn an_operator_signs_in_with_a_card_at_the_machine() {
+    let town = town_with(&[account("op1", "operator"), account("op2", "operator")]);
+    let Some(card) = TestCard::made_for(&town) else { return };
+    let people = town.home().join("pki/people");
+    let beside = "certificate = \"op1.crt\"\n";
+    for id in ["op1", "op2"] {
+        let settings = card.settings(id, "1234", beside);
+        let request = town.home().join(format!("{id}.csr"));
+        printed(&card.atena(&["card", "request", "--card", &settings, "--out", request.to_str().unwrap()]));
+    }
+    let (home, request) = (town.home_text(), town.home().join("op1.csr"));
+    printed(&card.atena(&["pki", "issue", "--home", home, "--person", "op1", "--csr", request.to_str().unwrap()]));
+    let export = |name: &str| {
+        let out = town.home().join(name);
+        let done = card.atena(&["log", "export", "--home", home, "--as", "person/op1", "--out", out.to_str().unwrap()]);
+        (done, out.exists())
+    };
+    let (done, exported) = export("with the card");
+    assert!(done.status.success() && exported, "{done:?}");
+    let admin = printed(&card.atena(&["log", "admin", "--home", home, "--action", "Log/Export", "--json"]));
+    assert_eq!(admin.lines().count(), 2);
+    assert!(admin.lines().all(|line| line.contains("account:op1") && line.contains("\"proof\":\"certificate\"")));
+
+    // The certificate of the one, and the key of the other.
+    std::fs::copy(people.join("op2.card.toml"), people.join("op1.card.toml")).unwrap();
+    let (refused, exported) = export("with another key");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("is not the one of the certificate") && !exported, "{told}");
+}

@@ -13,6 +13,7 @@ mod log_key;
 mod moving;
 mod municipalities;
 mod numbers;
+mod operators;
 mod people;
 mod program;
 mod release;

@@ -150,6 +150,31 @@ def test_an_account_opens_what_its_role_gives_and_only_in_its_time(town, idp, id
         assert recorded[0].reason == ("" if answer == "OK" else answer)
 
 
+def test_an_operator_acts_at_the_machine_and_the_admin_log_names_the_account(town, tmp_path):
+    def export(name):
+        return town.run("log", "export", "--as", "console", "--out", str(tmp_path / name))
+
+    for subject, told in [(None, "nobody is signed in"), ("sub-aud1", "does not have the role operator"), ("sub-nobody", "no such account")]:
+        if subject:
+            town.sign_in(subject)
+        refused = export("refused")
+        assert refused.returncode == 1 and told in refused.stderr, refused.stderr
+        assert not (tmp_path / "refused").exists()
+    town.sign_in("sub-oper1")
+    done = export("copy")
+    assert done.returncode == 0 and (tmp_path / "copy" / "checkpoint").exists(), done.stderr
+    session = town.home / "sessions" / "console"
+    token = session.read_text()
+    header, payload, signature = token.split(".")
+    session.write_text(".".join([header, payload, signature[::-1]]))
+    refused = export("forged")
+    assert refused.returncode == 1 and "is not believed" in refused.stderr, refused.stderr
+    town.run("logout")
+    records = [json.loads(line) for line in town.run("log", "admin", "--action", "Log/Export", "--json").stdout.splitlines()]
+    assert [(it["actor"], it["proof"], it["outcome"]) for it in records] == [
+        ("account:oper1", "sign-in", "BEGUN"), ("account:oper1", "sign-in", "DONE")]
+
+
 def test_an_information_manager_reads_the_rules(town):
     town.sign_in("sub-info1")
     answer = town.ask("entitlements")

@@ -51,7 +51,12 @@ impl Credential {
 
     /// What a TLS handshake shows and signs with.
     pub(crate) fn resolver(&self) -> Result<Arc<dyn ResolvesClientCert>, CliError> {
-        let shown = match self {
+        Ok(Arc::new(SingleCertAndKey::from(self.certified()?)))
+    }
+
+    /// The certificate, and the key that signs: of a card, signed in to.
+    pub(crate) fn certified(&self) -> Result<CertifiedKey, CliError> {
+        Ok(match self {
             Self::Files { certificate, key } => {
                 let private =
                     PrivateKeyDer::from_pem_file(key).map_err(|source| CliError::Pem { path: key.clone(), source })?;
@@ -62,8 +67,7 @@ impl Credential {
                 let card = Card::open(place)?;
                 CertifiedKey::new(card.chain(place)?, Arc::new(card))
             }
-        };
-        Ok(Arc::new(SingleCertAndKey::from(shown)))
+        })
     }
 }
 

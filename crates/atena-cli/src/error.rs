@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atena_gateway::telemetry::TelemetryError;
 use atena_gateway::{
     AdminError, AdminLogError, BackupError, ConfigError, EraseError, ExportError, GatewayError, MigrateError,
-    RotateError,
+    OperatorError, RotateError,
 };
 use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};
@@ -37,6 +37,17 @@ pub(crate) enum CliError {
     /// The admin log can't be written, or can't be believed.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// Who acts is not proved, or may not.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// No sign-in is kept for a console.
+    #[error(
+        "nobody is signed in at `{console}`, so nothing was done; sign in: atena login --as {console}. With a certificate: --as person/ID"
+    )]
+    NobodySignedIn {
+        /// The console.
+        console: String,
+    },
     /// The admin log can't be read.
     #[error(transparent)]
     AdminLog(#[from] AdminLogError),

@@ -169,7 +169,7 @@ impl Gateway {
         let (_, key) = in_use.and_then(|keys| keys.last().copied()).ok_or(SignError::KeyMissing)?;
         let log = Log::start(&store, &vault, municipality, key.clone(), &config.log)?;
         let file = config.log.admin_checkpoint_file.clone();
-        let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process(None));
+        let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process());
         let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, config.limits));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         Ok(Self { hall, door, reload })
@@ -262,7 +262,7 @@ pub(crate) fn policy_of(config: &Config) -> Result<Policy, GatewayError> {
 }
 
 /// Who may sign in, as the settings say.
-fn people_of(config: &Config) -> Result<People, GatewayError> {
+pub(crate) fn people_of(config: &Config) -> Result<People, GatewayError> {
     let provider = config.oidc.clone().map(Provider::of).transpose()?;
     Ok(People::of(accounts_of(config)?, provider, &config.people.clone().unwrap_or_default()))
 }

@@ -47,7 +47,7 @@ mod unreadable;
 
 pub use atena_store::Log;
 
-pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord};
+pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord, OperatorError, Showing, sign_in_operator};
 pub use catalog::field_catalog;
 pub use config::{
     Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,

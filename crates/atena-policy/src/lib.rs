@@ -111,8 +111,8 @@ pub use filter::FieldFilter;
 pub use legal_basis::LegalBasis;
 pub use matrix::{Matrix, MatrixRow, Verdict};
 pub use permit::{
-    AddressAdminPermit, AuditPermit, Auditor, PersonalNumberPermit, PushPermit, ReconstructPermit, RegistrationPermit,
-    ReleasePermit, ResolvePermit, RulesPermit,
+    AddressAdminPermit, AuditPermit, Auditor, OperatorPermit, PersonalNumberPermit, PushPermit, ReconstructPermit,
+    RegistrationPermit, ReleasePermit, ResolvePermit, RulesPermit,
 };
 pub use policy::{Entitlement, Policy};
 pub use problem::{PolicyError, Problem, Reason};

@@ -89,6 +89,12 @@ pub struct RulesPermit {
     pub(crate) reader: OperatorId,
 }
 
+/// Permission to act on the system at the machine (運用担当者). It opens no data of anybody, and no call of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorPermit {
+    pub(crate) operator: OperatorId,
+}
+
 /// Permission to merge people and to decide review cases (名寄せ; 宛名管理者).
 #[derive(Debug)]
 pub struct AddressAdminPermit {
@@ -330,6 +336,16 @@ impl RulesPermit {
     #[must_use]
     pub fn reader(&self) -> &OperatorId {
         &self.reader
+    }
+}
+
+// === impl OperatorPermit ===
+
+impl OperatorPermit {
+    /// Who acts.
+    #[must_use]
+    pub fn operator(&self) -> &OperatorId {
+        &self.operator
     }
 }
 

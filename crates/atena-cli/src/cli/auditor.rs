@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CallArgs, ReachArgs};
+use super::{ActingArgs, CallArgs, ReachArgs};
 
 /// What every question of an auditor needs.
 #[derive(Args)]
@@ -171,6 +171,9 @@ pub(crate) enum LogCommand {
         /// The directory that `init` made.
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        acting: ActingArgs,
         /// Directory for the copy.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::ActingArgs;
+
 /// `atena keys`.
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -16,6 +18,9 @@ pub(crate) enum KeysCommand {
         /// The directory that `init` made.
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        acting: ActingArgs,
     },
     /// Put a new key in the place of the one in use, while gateways run (鍵の更新).
     ///
@@ -48,6 +53,9 @@ pub(crate) struct KeysRotateArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// The key.
     #[arg(long)]
     pub(crate) key: KeyArg,

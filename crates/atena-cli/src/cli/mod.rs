@@ -1,5 +1,6 @@
 //! The command line. `--help` of each command says what it is for and shows an example.
 
+mod acting;
 mod auditor;
 mod keys;
 mod operator;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use acting::ActingArgs;
 pub(crate) use auditor::{
     AuditCommand, AuditorArgs, DiscloseArgs, LogArg, LogCommand, ReceiptArgs, ReviewArgs, TransfersArgs, VerifyCommand,
     WitnessArgs,

@@ -5,12 +5,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ActingArgs;
+
 /// `atena backup`.
 #[derive(Args)]
 pub(crate) struct BackupArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// A new directory for the backup.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -22,6 +27,9 @@ pub(crate) struct RestoreArgs {
     /// The directory that `init` made, with the keys; its database_url is where the backup goes.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// The directory of the backup.
     #[arg(long, value_name = "DIR")]
     pub(crate) from: PathBuf,
@@ -36,6 +44,9 @@ pub(crate) struct EraseArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// People, each as SYSTEM/LOCAL_NUMBER, e.g. pension/000000000000019.
     #[arg(value_name = "PERSON", required_unless_present = "list")]
     pub(crate) person: Vec<String>,
@@ -62,6 +73,9 @@ pub(crate) struct MigrateArgs {
     /// The directory that `init` made, with the keys of every municipality in the database: the move is recorded in their admin logs.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// The database to copy: sqlite:FILE or postgres://….
     #[arg(long, value_name = "URL")]
     pub(crate) from: String,
@@ -94,6 +108,9 @@ pub(crate) struct MunicipalityAddArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// 全国地方公共団体コード: 6 digits with check digit.
     #[arg(long, value_name = "CODE")]
     pub(crate) municipality: String,

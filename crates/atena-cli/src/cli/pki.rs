@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::ActingArgs;
 use crate::pki::CERTIFICATE_DAYS;
 
 /// `atena pki`.
@@ -26,7 +27,8 @@ pub(crate) enum PkiCommand {
     ///
     /// A gateway lets nobody in on a revocation list that has run out (35 days), so run this daily by a timer; deploy/systemd has one.
     /// Gateways take the new files without a restart. Systems need their new SYSTEM.crt and SYSTEM.key; the old ones stay valid until
-    /// they end. Those of people are renewed only where --person names them.
+    /// they end. Those of people are renewed only where --person names them. Without --system, --person and --server it needs no operator who
+    /// signs in, whatever atena.toml says.
     #[command(after_help = "Example:\n  atena pki renew --home /srv/atena")]
     Renew(PkiRenewArgs),
     /// Show every certificate and revocation list that the settings name, and what the built-in authority issued (証明書の状態).
@@ -47,6 +49,9 @@ pub(crate) struct PkiIssueArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// For whom.
     #[command(flatten)]
     pub(crate) holder: HolderArgs,
@@ -79,6 +84,9 @@ pub(crate) struct PkiRevokeArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// Every valid certificate of this system.
     #[arg(long, value_name = "ID", required_unless_present_any = ["serial", "person"], conflicts_with_all = ["serial", "person"])]
     pub(crate) system: Option<String>,
@@ -112,6 +120,9 @@ pub(crate) struct PkiRenewArgs {
     /// The directory that `init` made.
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts.
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
     /// Renew the certificates of these systems, however long they are still valid.
     #[arg(long, value_name = "ID", num_args = 1..)]
     pub(crate) system: Vec<String>,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::keeper;
+use super::acting_keeper;
 use crate::Finished;
 use crate::cli::BackupArgs;
 use crate::error::CliError;
@@ -12,7 +12,7 @@ use crate::table::counted;
 
 /// Copies the database while gateways run.
 pub(super) async fn run(args: &BackupArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let keeper = keeper(&args.home).await?;
+    let keeper = acting_keeper(&args.home, &args.acting).await?;
     let bar = progress::bar("バックアップ", Some(0));
     let made = keeper.backup(&args.out, progress::steps(&bar)).await;
     bar.finish_and_clear();

@@ -7,7 +7,7 @@ use atena_domain::{LocalAddressNumber, SystemId};
 use atena_gateway::Ground;
 use serde_json::json;
 
-use super::keeper;
+use super::acting_keeper;
 use crate::Finished;
 use crate::cli::EraseArgs;
 use crate::error::CliError;
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &EraseArgs, output: &mut Output) -> Result<Finishe
         None => args.person.clone(),
     };
     let people = named.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?;
-    let keeper = keeper(&args.home).await?;
+    let keeper = acting_keeper(&args.home, &args.acting).await?;
     let bar = progress::bar("消去", Some(0));
     let done = match args.yes {
         true => keeper.erase(&people, &ground, progress::steps(&bar)).await,

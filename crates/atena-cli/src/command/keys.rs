@@ -1,14 +1,14 @@
 //! `atena keys`.
 
-use atena_gateway::{Action, Actor, Config, Keeper, RowKey, municipality_of};
+use atena_gateway::{Action, Config, Keeper, RowKey, municipality_of};
 use atena_vault::{KeyKind, KeySource, TokenKeys};
 use std::path::Path;
 
 use serde_json::json;
 
-use super::keeper;
+use super::{acting, acting_keeper, keeper};
 use crate::Finished;
-use crate::cli::{KeyArg, KeysCommand, KeysRotateArgs};
+use crate::cli::{ActingArgs, KeyArg, KeysCommand, KeysRotateArgs};
 use crate::error::CliError;
 use crate::home::Home;
 use crate::output::Output;
@@ -18,21 +18,22 @@ use crate::table::{Table, counted};
 /// Looks after the keys.
 pub(super) async fn run(command: &KeysCommand, output: &mut Output) -> Result<Finished, CliError> {
     match command {
-        KeysCommand::Generate { home } => generate(&Home::existing(home)?, output).await,
+        KeysCommand::Generate { home, acting } => generate(&Home::existing(home)?, acting, output).await,
         KeysCommand::Rotate(args) => rotate(args, output).await,
         KeysCommand::Status { home } => status(home, output).await,
     }
 }
 
-async fn generate(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
+async fn generate(home: &Home, acting: &ActingArgs, output: &mut Output) -> Result<Finished, CliError> {
     let config = Config::load(&home.config())?;
     let KeySource::Token(place) = config.key_source() else {
         return Err(CliError::NoToken { settings: home.config() });
     };
     let municipality = municipality_of(&config)?;
+    let actor = acting::actor(home, &config, acting).await?;
     TokenKeys::generate(&place, &municipality)?;
     // Only now are there keys to record it with; before the first start there is no log either.
-    if let Some(keeper) = Keeper::open_if_used(config, Actor::of_process(None)).await? {
+    if let Some(keeper) = Keeper::open_if_used(config, actor).await? {
         let done = keeper.admin().during(Action::GenerateKeys, async { Ok::<_, CliError>(()) }, |()| 0).await;
         keeper.close().await;
         done?;
@@ -52,7 +53,7 @@ async fn rotate(args: &KeysRotateArgs, output: &mut Output) -> Result<Finished, 
     if args.end_old && args.key != KeyArg::Log {
         return Err(CliError::Malformed { what: "--end-old", reason: "is for --key log alone".to_owned() });
     }
-    let keeper = keeper(&args.home).await?;
+    let keeper = acting_keeper(&args.home, &args.acting).await?;
     if args.prepare {
         let kind = match args.key {
             KeyArg::Wrapping => KeyKind::Wrapping,

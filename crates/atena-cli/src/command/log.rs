@@ -6,7 +6,7 @@ use atena_gateway::{Keeper, Log};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::keeper;
+use super::{acting_keeper, keeper};
 use crate::Finished;
 use crate::cli::{LogArg, LogCommand};
 use crate::error::CliError;
@@ -22,7 +22,10 @@ pub(super) async fn run(command: &LogCommand, output: &mut Output) -> Result<Fin
         | LogCommand::Key { home, .. }
         | LogCommand::Admin { home, .. } => home,
     };
-    let keeper = keeper(home).await?;
+    let keeper = match command {
+        LogCommand::Export { acting, .. } => acting_keeper(home, acting).await?,
+        LogCommand::Fsck { .. } | LogCommand::Key { .. } | LogCommand::Admin { .. } => keeper(home).await?,
+    };
     let done = match command {
         LogCommand::Fsck { .. } => fsck(&keeper, output).await,
         LogCommand::Export { out, log, .. } => export(&keeper, log.which(), out, output).await,
@@ -111,6 +114,7 @@ async fn admin(keeper: &Keeper, action: Option<&str>, output: &mut Output) -> Re
         ("index", "番号"),
         ("time", "日時"),
         ("actor", "操作者"),
+        ("proof", "確認"),
         ("action", "操作"),
         ("outcome", "結果"),
         ("records", "件数"),
@@ -125,6 +129,7 @@ async fn admin(keeper: &Keeper, action: Option<&str>, output: &mut Output) -> Re
             json!(record.index),
             json!(record.at.to_string()),
             json!(record.actor),
+            json!(record.proof),
             json!(record.action),
             json!(record.outcome),
             json!(record.records),

@@ -1,7 +1,8 @@
 //! `atena migrate`.
 
-use atena_gateway::{Actor, Config, migrate};
+use atena_gateway::{Config, migrate, sign_in_operator};
 
+use super::acting;
 use crate::Finished;
 use crate::cli::MigrateArgs;
 use crate::error::CliError;
@@ -13,13 +14,20 @@ use crate::table::Table;
 /// Copies every municipality of one database into another.
 pub(super) async fn run(args: &MigrateArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
-    let mut homes = vec![Config::load(&home.config())?];
+    let first = Config::load(&home.config())?;
+    let actor = acting::actor(&home, &first, &args.acting).await?;
+    let mut homes = vec![first];
     for further in home.municipalities()? {
-        homes.push(Config::load(&further.config())?);
+        let config = Config::load(&further.config())?;
+        if args.acting.who.is_none() {
+            // Each may ask for an operator.
+            sign_in_operator(&config, None).await?;
+        }
+        homes.push(config);
     }
     let bar = progress::bar("移行", Some(0));
     let step = progress::steps(&bar);
-    let moved = migrate(&args.from, &args.to, &homes, &Actor::of_process(None), |_, done, all| step(done, all)).await;
+    let moved = migrate(&args.from, &args.to, &homes, &actor, |_, done, all| step(done, all)).await;
     bar.finish_and_clear();
     let mut table = Table::new(&[
         ("municipality_code", "団体コード / municipality"),

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod acting;
 mod audit;
 mod backup;
 mod card;
@@ -32,7 +33,7 @@ use std::path::Path;
 use atena_gateway::{Action, Actor, Config, Keeper};
 
 use crate::Finished;
-use crate::cli::{AuditorArgs, CallArgs, Command};
+use crate::cli::{ActingArgs, AuditorArgs, CallArgs, Command};
 use crate::client::{Caller, Client};
 use crate::error::CliError;
 use crate::home::Home;
@@ -76,21 +77,30 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
     }
 }
 
-/// The database and log of a home, without its gateway.
+/// The database and logs of a home, without its gateway, for what only reads.
 async fn keeper(home: &Path) -> Result<Keeper, CliError> {
     let home = Home::existing(home)?;
-    Ok(Keeper::open(Config::load(&home.config())?, Actor::of_process(None)).await?)
+    Ok(Keeper::open(Config::load(&home.config())?, Actor::of_process()).await?)
+}
+
+/// The same, for who acts on it.
+async fn acting_keeper(home: &Path, acting: &ActingArgs) -> Result<Keeper, CliError> {
+    let home = Home::existing(home)?;
+    let config = Config::load(&home.config())?;
+    let actor = acting::actor(&home, &config, acting).await?;
+    Ok(Keeper::open(config, actor).await?)
 }
 
 /// Does something to other things of a home than its database, between its records in the admin log. A home whose database was never used
 /// has no log to record it in.
 async fn recorded<T>(
     home: &Home,
+    actor: Actor,
     action: Action,
     work: impl FnOnce() -> Result<T, CliError>,
     count: impl FnOnce(&T) -> u64,
 ) -> Result<T, CliError> {
-    match Keeper::open_if_used(Config::load(&home.config())?, Actor::of_process(None)).await? {
+    match Keeper::open_if_used(Config::load(&home.config())?, actor).await? {
         None => work(),
         Some(keeper) => {
             let done = keeper.admin().during(action, async { work() }, count).await;

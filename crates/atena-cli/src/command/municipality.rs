@@ -51,11 +51,12 @@ async fn add(args: &MunicipalityAddArgs, output: &mut Output) -> Result<Finished
         let port = places.iter().map(|place| place.listen.port()).max().unwrap_or(config.listen.port());
         SocketAddr::new(config.listen.ip(), port.saturating_add(1))
     });
+    let actor = super::acting::actor(&first, &config, &args.acting).await?;
     let settings = settings_beside(&config, listen);
     let action = Action::AddMunicipality { code: code.as_str().to_owned() };
     let make =
         || init::create_with(first.municipality(code.as_str()).root(), code.as_str(), &args.server_name, &settings);
-    let (home, systems) = super::recorded(&first, action, make, |_| 1).await?;
+    let (home, systems) = super::recorded(&first, actor, action, make, |_| 1).await?;
     if output.is_json() {
         output.json_line(&serde_json::json!({
             "home": home.root(), "municipality_code": code.as_str(), "listen": listen.to_string(), "systems": systems

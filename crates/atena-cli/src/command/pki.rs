@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rcgen::RevocationReason;
 use serde_json::{Value, json};
 
+use super::acting;
 use crate::Finished;
 use crate::cli::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 use crate::credential::Credential;
@@ -46,6 +47,7 @@ async fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, Cli
     if path.exists() {
         return Err(CliError::HasCertificate { kind: holder.kind(), id: holder.id().to_owned(), path });
     }
+    let actor = acting::actor(&home, &config, &args.acting).await?;
     let municipality = municipality_of(&config)?;
     let authority = Authority::open(&home, japanese_day())?;
     let request =
@@ -61,7 +63,7 @@ async fn issue(args: &PkiIssueArgs, output: &mut Output) -> Result<Finished, Cli
         Holder::System(system) => Action::IssueSystemCertificate { system: system.clone() },
         Holder::Person(account) => Action::IssuePersonCertificate { account: account.clone() },
     };
-    let certificate = super::recorded(&home, action, issue, |_| 1).await?;
+    let certificate = super::recorded(&home, actor, action, issue, |_| 1).await?;
     tell(output, "issued", &holder.to_string(), &certificate)?;
     Ok(Finished::Clean)
 }
@@ -116,7 +118,8 @@ async fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, C
     let revoked: Vec<_> = found.iter().map(|it| Revoked { serial: it.serial_bytes.clone(), reason }).collect();
     let action = Action::RevokeCertificates { serials: found.iter().map(|it| it.serial.clone()).collect() };
     let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
-    super::recorded(&home, action, || authority.revoke(&revoked), |_| count).await?;
+    let actor = acting::actor(&home, &Config::load(&home.config())?, &args.acting).await?;
+    super::recorded(&home, actor, action, || authority.revoke(&revoked), |_| count).await?;
     for certificate in &found {
         let whose = certificate.holder().map_or_else(|| certificate.subject.clone(), |holder| holder.to_string());
         tell(output, "revoked", &whose, certificate)?;
@@ -126,7 +129,14 @@ async fn revoke(args: &PkiRevokeArgs, output: &mut Output) -> Result<Finished, C
 
 async fn renew(args: &PkiRenewArgs, output: &mut Output) -> Result<Finished, CliError> {
     let home = Home::existing(&args.home)?;
-    super::recorded(&home, Action::RenewCertificates, || renew_due(&home, args, output), |renewed| *renewed).await?;
+    let config = Config::load(&home.config())?;
+    // What a timer does daily gives nobody anything that they did not have, and without it the door closes to all.
+    let actor = match args.system.is_empty() && args.person.is_empty() && !args.server {
+        true => acting::unattended(&home, &config, &args.acting).await?,
+        false => acting::actor(&home, &config, &args.acting).await?,
+    };
+    let renew = || renew_due(&home, args, output);
+    super::recorded(&home, actor, Action::RenewCertificates, renew, |renewed| *renewed).await?;
     Ok(Finished::Clean)
 }
 
@@ -140,7 +150,7 @@ fn renew_due(home: &Home, args: &PkiRenewArgs, output: &mut Output) -> Result<u6
     let named: Vec<_> = args.system.iter().cloned().map(Holder::System).chain(people).collect();
     for holder in &named {
         // Names those that have one, if it has none.
-        Credential::of(&home, holder)?;
+        Credential::of(home, holder)?;
     }
     let mut renewed_count = 0;
     authority.revoke(&[])?;
@@ -155,7 +165,7 @@ fn renew_due(home: &Home, args: &PkiRenewArgs, output: &mut Output) -> Result<u6
         }
     }
     for holder in &known {
-        let folder = holder.folder(&home);
+        let folder = holder.folder(home);
         let path = folder.join(format!("{}.crt", holder.id()));
         let certificate = Certificate::read(&path)?;
         let wanted = named.contains(holder);

@@ -3,7 +3,7 @@
 use atena_gateway::Loss;
 use serde_json::json;
 
-use super::keeper;
+use super::acting_keeper;
 use crate::Finished;
 use crate::cli::RestoreArgs;
 use crate::error::CliError;
@@ -14,7 +14,7 @@ use crate::table::counted;
 /// Brings a backup back into the database of a home.
 pub(super) async fn run(args: &RestoreArgs, output: &mut Output) -> Result<Finished, CliError> {
     let loss = if args.accept_loss { Loss::Accepted } else { Loss::Refused };
-    let keeper = keeper(&args.home).await?;
+    let keeper = acting_keeper(&args.home, &args.acting).await?;
     let bar = progress::bar("リストア", Some(0));
     let done = keeper.restore(&args.from, loss, progress::steps(&bar)).await;
     bar.finish_and_clear();

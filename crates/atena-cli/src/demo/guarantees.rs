@@ -167,7 +167,7 @@ async fn receipts_verify(checks: &mut Checks<'_>, client: &Client, delivered: &[
 
 /// tamper-evident: every leaf, the tree and every signed head, recomputed.
 async fn log_is_sound(checks: &mut Checks<'_>, town: &Town) -> Result<(), CliError> {
-    let keeper = Keeper::open(Config::load(&town.home.config())?, Actor::of_process(None)).await?;
+    let keeper = Keeper::open(Config::load(&town.home.config())?, Actor::of_process()).await?;
     let checked = keeper.fsck(Log::Transfers, |_, _| {}).await?;
     keeper.close().await;
     let leaves = grouped(i64::try_from(checked.size).unwrap_or(i64::MAX));

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::log::retention::GATEWAY;
-use crate::log::{Details, place};
+use crate::log::{Details, place, proof_number};
+use crate::transfer::OperatorProof;
 
 /// How the leaf of an end names the leaf of its beginning.
 const BEGUN: &str = "begun:";
@@ -27,6 +28,7 @@ pub(crate) struct Record {
     pub(super) fields: Vec<String>,
     pub(super) records: u64,
     pub(super) actor: String,
+    pub(super) proof: OperatorProof,
     pub(super) note: Option<String>,
     pub(super) policy_hash: [u8; 32],
 }
@@ -40,8 +42,13 @@ impl Record {
         let mut seed = [0; 32];
         vault.fill_random(&mut seed).map_err(refused)?;
         let salts = Salts::from_seed(&seed);
-        let details =
-            Details { seed: seed.to_vec(), operator_id: Some(self.actor), note: self.note, ..Details::default() };
+        let details = Details {
+            seed: seed.to_vec(),
+            operator_id: Some(self.actor),
+            operator_proof: proof_number(self.proof),
+            note: self.note,
+            ..Details::default()
+        };
         let encoded = details.encode_to_vec();
         let mut fields = self.fields;
         fields.extend(self.begun.map(|id| format!("{BEGUN}{id}")));

@@ -7,6 +7,7 @@
 mod action;
 mod actor;
 mod entry;
+mod operator;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -25,10 +26,12 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::log::{Details, LogKeys, SignError, head};
+use crate::transfer::OperatorProof;
 
 pub use action::Action;
 pub use actor::Actor;
 use entry::Record;
+pub use operator::{OperatorError, Showing, sign_in_operator};
 
 /// Why an action was not done, or is not known to have ended.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,8 @@ pub struct AdminRecord {
     pub records: u64,
     /// Who: an account, or the user of the operating system.
     pub actor: String,
+    /// What that stands on: `certificate` or `sign-in` where an operator proved it, `told` where the operating system says so.
+    pub proof: &'static str,
     /// What is not for everybody's eyes: places, and why it failed.
     pub note: String,
     /// Hash of the rules then in force.
@@ -219,7 +224,8 @@ impl AdminLog {
             method: begun.action.method(),
             fields: begun.action.fields(),
             records: 0,
-            actor: self.actor.to_string(),
+            actor: self.actor.name_in(&self.municipality),
+            proof: self.actor.proof(),
             note: begun.action.note(),
             policy_hash: **self.policy_hash.load(),
         }
@@ -260,6 +266,11 @@ pub(crate) fn open(
         outcome: leaf.outcome.as_str().to_owned(),
         fields: shape.fields.clone(),
         records: leaf.records,
+        proof: match details.operator_proof() {
+            OperatorProof::Told => "told",
+            OperatorProof::Certificate => "certificate",
+            OperatorProof::SignIn => "sign-in",
+        },
         actor: details.operator_id.unwrap_or_default(),
         note: details.note.unwrap_or_default(),
         policy_hash: shape.policy,

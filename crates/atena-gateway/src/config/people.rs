@@ -16,13 +16,20 @@ pub struct PeopleConfig {
     pub sign_in_age_max_s: u64,
     /// Content is shown again (ReconstructTransfer) only to somebody who signed in no longer ago than this.
     pub content_sign_in_age_max_s: u64,
+    /// Whether what acts on the system at the machine is done only by operators who sign in.
+    pub operators_sign_in: bool,
 }
 
 // === impl PeopleConfig ===
 
 impl Default for PeopleConfig {
     fn default() -> Self {
-        Self { file: PathBuf::from("people.toml"), sign_in_age_max_s: 36_000, content_sign_in_age_max_s: 600 }
+        Self {
+            file: PathBuf::from("people.toml"),
+            sign_in_age_max_s: 36_000,
+            content_sign_in_age_max_s: 600,
+            operators_sign_in: false,
+        }
     }
 }
 

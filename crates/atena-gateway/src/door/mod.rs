@@ -17,5 +17,5 @@ pub(crate) use connection::serve;
 pub(crate) use expiry::Expiry;
 pub use expiry::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS};
 pub(crate) use identity::{Named, Peer};
-pub(crate) use tls::TlsError;
 pub use tls::revocation_lists;
+pub(crate) use tls::{Clients, TlsError};

@@ -73,15 +73,20 @@ pub enum TlsError {
 /// What the door shows and whom it believes. It never changes; a reload makes a new one.
 pub(crate) struct Tls {
     server: Arc<ServerConfig>,
-    clients: Arc<dyn ClientCertVerifier>,
+    clients: Clients,
     expiries: Vec<Expiry>,
 }
 
-// === impl Tls ===
+/// Whose client certificates are believed: by the door, and of operators at the machine.
+pub(crate) struct Clients {
+    verifier: Arc<dyn ClientCertVerifier>,
+    expiries: Vec<Expiry>,
+}
 
-impl Tls {
-    /// Reads the files. TLS 1.3 only, client certificate required and looked up in revocation lists that have not run out. No
-    /// resumption: a resumed session is not checked again, and its client would get past a revocation.
+// === impl Clients ===
+
+impl Clients {
+    /// Reads the authority and its revocation lists.
     pub(crate) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let refused = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::ClientAuthority {
@@ -102,11 +107,32 @@ impl Tls {
             let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
             expiries.push(expiry::of_revocation_list(list).ok_or_else(malformed)?);
         }
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .with_crls(lists.into_iter().map(|(_, list)| list))
             .enforce_revocation_expiration()
             .build()
             .map_err(|source| refused(source.into()))?;
+        Ok(Self { verifier, expiries })
+    }
+
+    /// Whether a client certificate would be let in now: issued by an authority of ours, in its time, on no revocation list.
+    pub(crate) fn believes(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let Some((certificate, intermediates)) = chain.split_first() else {
+            return Err(rustls::Error::NoCertificatesPresented);
+        };
+        self.verifier.verify_client_cert(certificate, intermediates, UnixTime::now()).map(|_| ())
+    }
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Reads the files. TLS 1.3 only, client certificate required and looked up in revocation lists that have not run out. No
+    /// resumption: a resumed session is not checked again, and its client would get past a revocation.
+    pub(crate) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = Clients::load(config)?;
+        let mut expiries = clients.expiries.clone();
         let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
             what: "private key",
             path: config.key.clone(),
@@ -118,7 +144,7 @@ impl Tls {
         expiries.push(shown.ok_or_else(malformed)?);
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_client_cert_verifier(Arc::clone(&clients.verifier))
             .with_single_cert(own, key)?;
         server.alpn_protocols = vec![b"h2".to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
@@ -133,10 +159,7 @@ impl Tls {
 
     /// Whether a client certificate would be let in now: issued by an authority of ours, in its time, on no revocation list.
     pub(crate) fn believes(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
-        let Some((certificate, intermediates)) = chain.split_first() else {
-            return Err(rustls::Error::NoCertificatesPresented);
-        };
-        self.clients.verify_client_cert(certificate, intermediates, UnixTime::now()).map(|_| ())
+        self.clients.believes(chain)
     }
 
     /// When each of its files runs out.

@@ -142,7 +142,7 @@ pub(super) fn encode_details(record: &TransferRecord, seed: &[u8; 32], out: &mut
 }
 
 /// What [`Details::operator_proof`] reads.
-fn proof_number(proof: OperatorProof) -> u32 {
+pub(crate) fn proof_number(proof: OperatorProof) -> u32 {
     match proof {
         OperatorProof::Told => 0,
         OperatorProof::Certificate => 1,

@@ -37,7 +37,7 @@ use crate::error::CallError;
 use crate::hall::Hall;
 use crate::transfer::TransferRecord;
 
-pub(crate) use details::{Details, damaged, place};
+pub(crate) use details::{Details, damaged, place, proof_number};
 pub(crate) use entry::entries;
 use head::Head;
 pub use head::SignError;

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 pub use account::{Account, PersonRole, Right};
 pub use read::{AccountsError, AccountsProblem};
 
-use crate::permit::{AuditPermit, Auditor, ReconstructPermit, RulesPermit};
+use crate::permit::{AuditPermit, Auditor, OperatorPermit, ReconstructPermit, RulesPermit};
 use crate::refusal::Refusal;
 
 /// The accounts of one municipality's people.
@@ -94,6 +94,19 @@ impl Accounts {
     pub fn authorize_rules(&self, id: &OperatorId, today: Date) -> Result<RulesPermit, Refusal> {
         let account = self.authorize(id, Right::ReadRules, today)?;
         Ok(RulesPermit { reader: account.id.clone() })
+    }
+
+    /// May this person act on the system at the machine? Asked of who has proved that they are this person.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::authorize`].
+    pub fn authorize_operator(&self, id: &OperatorId, today: Date) -> Result<OperatorPermit, Refusal> {
+        let account = in_force(self.by_id.get(id), today)?;
+        match account.roles.contains(&PersonRole::Operator) {
+            true => Ok(OperatorPermit { operator: account.id.clone() }),
+            false => Err(Refusal::RoleRequired),
+        }
     }
 }
 

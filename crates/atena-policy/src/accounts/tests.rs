@@ -84,6 +84,16 @@ fn a_role_gives_its_rights_and_no_other() {
 }
 
 #[test]
+fn only_an_operator_acts_at_the_machine_and_only_while_the_account_is_good() {
+    let accounts = Accounts::read(TEXT).unwrap();
+    let on = |who: &str, day| accounts.authorize_operator(&id(who), day).map(|permit| permit.operator().clone());
+    assert_eq!(on("m2001", TODAY), Ok(id("m2001")));
+    assert_eq!(on("m2001", date(2026, 11, 25)), Err(Refusal::CallerRevoked));
+    assert_eq!(on("a1001", TODAY), Err(Refusal::RoleRequired));
+    assert_eq!(on("nobody", TODAY), Err(Refusal::CallerUnknown));
+}
+
+#[test]
 fn every_problem_is_told_with_its_line() {
     for (from, to, told) in [
         ("id = \"a1001\"", "id = \"a 1001\"", "people.toml:3: account \"a 1001\": id must be"),

@@ -18,6 +18,12 @@ const BEFORE: [&str; 4] = [
         ('132098', 'payment', 'A', 4, '000000000000019', 4, 0, 'four', 'mac', 0)",
 ];
 
+/// What superseded a former revision, the change that it was itself, and its revision.
+type Former = (i64, i64, i64);
+
+/// The last and the first sequence of a commit, and its entries.
+type Changes = (i64, i64, String);
+
 /// A database as the first two migrations made it.
 async fn made_before(database: &Database) {
     let engine = if database.is_postgres() { "postgres" } else { "sqlite" };
@@ -56,7 +62,7 @@ async fn what_superseded_a_revision_leads_to_it_and_every_change_is_told(databas
     assert_eq!(store.last_change_sequence().await.unwrap(), 5);
     const FORMER: &str = "SELECT superseded_by, change_sequence, revision FROM record_history ORDER BY superseded_by";
     const CHANGES: &str = "SELECT last_sequence, first_sequence, entries FROM change_chunk ORDER BY last_sequence";
-    let (former, changes): (Vec<(i64, i64, i64)>, Vec<(i64, i64, String)>) = if database.is_postgres() {
+    let (former, changes): (Vec<Former>, Vec<Changes>) = if database.is_postgres() {
         let pool = PgPool::connect(database.url()).await.unwrap();
         (
             sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(),

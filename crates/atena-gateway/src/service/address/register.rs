@@ -64,10 +64,15 @@ struct Writes {
     views: Vec<NewView>,
 }
 
-/// Registrations with every check of their own done.
-pub(super) struct Checked {
+/// What a call may do, and what its records have in common.
+struct Allowed {
     permit: RegistrationPermit,
     heading: Arc<Heading>,
+}
+
+/// Registrations with every check of their own done.
+pub(super) struct Checked {
+    allowed: Allowed,
     candidates: Vec<Candidate>,
     /// A place for each registration; those that were refused have their result already.
     done: Vec<Option<Registered>>,
@@ -98,21 +103,23 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
             }
         }
     }
-    Ok(Checked { permit, heading, candidates, done, records })
+    Ok(Checked { allowed: Allowed { permit, heading }, candidates, done, records })
 }
 
 /// Registers everything that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
 pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Registered>, CallError> {
-    let Checked { permit, heading, mut candidates, mut done, mut records } = checked;
+    let Checked { allowed, mut candidates, mut done, mut records } = checked;
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = async {
         let keys = call.hall.key_state(&mut transaction).await?;
         for candidate in &mut candidates {
-            if let (Some(number), Some(permit)) = (&candidate.registration.personal_number, permit.personal_number()) {
+            if let (Some(number), Some(permit)) =
+                (&candidate.registration.personal_number, allowed.permit.personal_number())
+            {
                 candidate.indexes = indexes(call, &keys, number, &permit)?;
             }
         }
-        let writes = decide(call, &heading, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
+        let writes = decide(call, &allowed, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
         transaction.insert_people(&writes.people).await?;
@@ -140,7 +147,7 @@ fn may_migrate(call: &Call) -> bool {
 /// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.
 async fn decide(
     call: &Call,
-    heading: &Arc<Heading>,
+    allowed: &Allowed,
     key_state: &KeyState,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
@@ -160,7 +167,7 @@ async fn decide(
             Ok(plan) => planned.push((candidate, plan)),
             Err(error) => {
                 let local = Some(candidate.registration.local_address_number);
-                let record = refusal(heading, local.clone(), error.reason);
+                let record = refusal(&allowed.heading, local.clone(), error.reason);
                 if let Some(place) = done.get_mut(candidate.position) {
                     *place = Some(Registered { local, result: Err(error), transfer_id: record.transfer_id });
                 }
@@ -209,7 +216,7 @@ async fn decide(
                     writes.numbers.push(seal_number(key, &unified, 1, number, (index, key_state.newest_index()))?);
                     #[cfg(feature = "test-leaks")]
                     if let Some((leaked, row)) =
-                        crate::leak::digits("database", Some(number), permit).zip(writes.numbers.last_mut())
+                        crate::leak::digits("database", Some(number), &allowed.permit).zip(writes.numbers.last_mut())
                     {
                         row.sealed.extend_from_slice(leaked.as_bytes());
                     }
@@ -235,7 +242,7 @@ async fn decide(
                     .await?
             }
         };
-        let mut record = under(heading, Some(local.clone()));
+        let mut record = under(&allowed.heading, Some(local.clone()));
         record.person_key = success.unified.as_ref().and_then(|unified| keys.get(unified)).cloned();
         record.unified_address_number = success.unified.clone();
         if success.review_case.is_some() {
@@ -244,7 +251,9 @@ async fn decide(
         record.outcome = Outcome::Received;
         record.content_sha256 = Some(digest);
         #[cfg(feature = "test-leaks")]
-        if let Some(leaked) = crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), permit) {
+        if let Some(leaked) =
+            crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), &allowed.permit)
+        {
             record.heading_mut().affair = Some(leaked.into());
         }
         if let Some(place) = done.get_mut(position) {

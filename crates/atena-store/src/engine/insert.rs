@@ -148,7 +148,12 @@ impl<'q> Insert<'q> {
         }
         if unnested.is_empty() {
             // One row, or as many that are all alike.
-            let _ = write!(sql, "SELECT $1{selected} FROM generate_series(1, {}){}", self.rows, self.conflict);
+            let _ = match self.rows {
+                1 => write!(sql, "SELECT $1{selected}{}", self.conflict),
+                rows => {
+                    write!(sql, "SELECT $1{selected} FROM generate_series(1::bigint, {rows}::bigint){}", self.conflict)
+                }
+            };
             return sql;
         }
         let (parameters, names): (Vec<_>, Vec<_>) = unnested.into_iter().unzip();
@@ -196,9 +201,6 @@ mod tests {
         );
         let one = Insert::into("link", "132098", 1).texts("system_id", ["a"].into_iter());
         assert_eq!(one.sqlite(1), "INSERT INTO link (municipality_code, system_id) VALUES (?1, ?2)");
-        assert_eq!(
-            one.postgres(),
-            "INSERT INTO link (municipality_code, system_id) SELECT $1, $2::text FROM generate_series(1, 1)"
-        );
+        assert_eq!(one.postgres(), "INSERT INTO link (municipality_code, system_id) SELECT $1, $2::text");
     }
 }

@@ -21,7 +21,7 @@ impl Sql {
 /// value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
 /// whole, a table that has grown since it was last analysed would be walked through for every list.
 ///
-/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a [`batch!`](super::batch).
+/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
     (@all stored $table:literal) => {

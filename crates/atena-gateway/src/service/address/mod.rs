@@ -1,6 +1,7 @@
 //! AddressService: people, their numbers, and which local number each system uses for them.
 
 mod get_person;
+mod inbound;
 mod number;
 mod plan;
 mod register;

@@ -14,6 +14,7 @@ use atena_vault::{PersonKey, SealContext};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::inbound::{heading, refusal, under};
 use super::number::{indexes, seal_number};
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
 use crate::call::Call;
@@ -21,7 +22,7 @@ use crate::convert::person::{Registration, parse_registration};
 use crate::convert::view_row;
 use crate::error::{CallError, Reason};
 use crate::log;
-use crate::transfer::{Heading, Subject, TransferRecord, refuse, sha256};
+use crate::transfer::{Heading, TransferRecord, sha256};
 
 /// What became of one registration.
 pub(super) struct Registered {
@@ -431,28 +432,4 @@ async fn open_case(
         })
         .await?;
     Ok(Success { outcome: v1::RegistrationOutcome::ReviewRequired, unified: None, review_case: Some(case) })
-}
-
-/// What records of registrations have in common.
-fn heading(call: &Call, permit: &RegistrationPermit) -> Arc<Heading> {
-    Arc::new(Heading {
-        affair: Some(permit.affair().as_str().into()),
-        legal_basis: Some(permit.basis().into()),
-        ..call.heading(Some(Dataset::Person))
-    })
-}
-
-/// The record of a registration, an outcome still to be set.
-pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
-    under(&heading(call, permit), local)
-}
-
-fn under(heading: &Arc<Heading>, local: Option<LocalAddressNumber>) -> TransferRecord {
-    TransferRecord::under(heading, Subject { local_address_number: local, unified_address_number: None })
-}
-
-fn refusal(heading: &Arc<Heading>, local: Option<LocalAddressNumber>, reason: Reason) -> TransferRecord {
-    let mut record = under(heading, local);
-    refuse(&mut record, reason);
-    record
 }

@@ -7,8 +7,8 @@ use atena_ledger::Outcome;
 use atena_proto::v1;
 use atena_vault::PersonalNumber;
 
+use super::inbound::inbound;
 use super::number::{indexes, seal_number};
-use super::register::inbound;
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 use crate::log;

@@ -8,8 +8,8 @@ use atena_vault::WrappedKey;
 
 use crate::engine::{BatchSql, batch};
 use crate::error::StoreError;
-use crate::people::{keyed, link};
-use crate::records::{StoredRecord, current_record, current_records, datasets};
+use crate::people::link;
+use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;
 
 /// A person, as the permits' caller knows them, with their key and the newest revisions of their records.
@@ -23,10 +23,6 @@ pub struct Holding {
     /// Records of the permitted datasets without those deleted, ordered by dataset and record key.
     pub records: Vec<StoredRecord>,
 }
-
-/// People of a page are read as neighbours if among so many unified numbers at least one is of the page: reading past a few others costs less
-/// than looking each one up.
-const NEIGHBOURS_SPARSE_MAX: u64 = 4;
 
 // === impl Store ===
 
@@ -109,41 +105,9 @@ impl Store {
             people.sort_by(|one, other| one.local_address_number.cmp(&other.local_address_number));
         }
         // Keys before records: who is erased in between has no record without a key.
-        let (keys, records) = match neighbourhood(&people) {
-            Some((first, last)) => {
-                (self.keys_between(first, last).await?, self.records_between(permits, first, last).await?)
-            }
-            None => {
-                let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
-                (self.person_keys(&numbers).await?, self.current_records(permits, &numbers).await?)
-            }
-        };
+        let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
+        let (keys, records) = (self.person_keys(&numbers).await?, self.current_records(permits, &numbers).await?);
         Ok(together(people, keys, records))
-    }
-
-    async fn keys_between(
-        &self,
-        first: &UnifiedAddressNumber,
-        last: &UnifiedAddressNumber,
-    ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        const BETWEEN: BatchSql = batch!(select text "unified_address_number", text "kek_id", bytes "wrapped_key";
-            all " FROM person_key WHERE municipality_code = $1 AND unified_address_number >= $2 AND unified_address_number <= $3");
-        let between = BETWEEN.about(self.code()).text(first.as_str()).text(last.as_str());
-        self.engine.fetch_batch(&BETWEEN, &between).await?.into_map(keyed)
-    }
-
-    async fn records_between(
-        &self,
-        permits: &[ReleasePermit],
-        first: &UnifiedAddressNumber,
-        last: &UnifiedAddressNumber,
-    ) -> Result<Vec<StoredRecord>, StoreError> {
-        const BETWEEN: BatchSql = batch!(select text "unified_address_number", text "dataset", text "record_key", integer "revision",
-                bytes "sealed";
-            all " FROM record WHERE municipality_code = $1 AND unified_address_number >= $2 AND unified_address_number <= $3 \
-                AND deleted = 0 AND dataset" texts "$4");
-        let between = BETWEEN.about(self.code()).text(first.as_str()).text(last.as_str()).texts(datasets(permits));
-        current_records(&self.engine.fetch_batch(&BETWEEN, &between).await?)
     }
 }
 
@@ -160,14 +124,6 @@ impl Holding {
             self.records.sort_by(|one, other| one.place().cmp(&other.place()));
         }
     }
-}
-
-/// The first and the last of people whose unified numbers are close together; `None` where they are scattered, or there is nobody.
-fn neighbourhood(people: &[Holding]) -> Option<(&UnifiedAddressNumber, &UnifiedAddressNumber)> {
-    let numbers = || people.iter().map(|person| &person.unified_address_number);
-    let (first, last) = (numbers().min()?, numbers().max()?);
-    let width = last.body().checked_sub(first.body())?;
-    (width <= NEIGHBOURS_SPARSE_MAX * people.len() as u64).then_some((first, last))
 }
 
 /// Gives people their keys and records; those of others are left out.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{Chunk, Frontier, Hash, Leaf, LeafError, RenderedShape};
+use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, encode_chunk};
 use bytes::Bytes;
 
 use crate::engine::{EngineTransaction, Statement};
@@ -27,11 +27,14 @@ pub struct LogEntry {
     details: Bytes,
 }
 
-/// A perfect subtree's root that becomes part of a stored tile: its tile level, tile, and root.
+/// Roots of perfect subtrees that become part of one stored tile, one after the other: a way to the database and back for the tile, not for
+/// each of them.
 struct Completed {
     level: u8,
     tile: u64,
-    root: Hash,
+    /// Roots that the tile has already.
+    known: u64,
+    roots: Vec<u8>,
 }
 
 // === impl LogEntry ===
@@ -113,23 +116,22 @@ impl WriteTransaction {
         const DETAILS: LogSql = log_sql!(all "INSERT INTO " table "details" all " (municipality_code, first_index, details) \
             VALUES ($1, $2, $3)");
         let first = index(frontier.size())?;
-        let mut chunk = Chunk::default();
         let mut hashes = Vec::with_capacity(32 * entries.len());
         for entry in entries {
             hashes.extend_from_slice(&entry.hash.0);
             frontier.push(entry.hash, |level, index, root| {
                 // Every eighth level is a level of tiles; level 0 is kept with the leaves.
                 if level >= 8 && level % 8 == 0 {
-                    completed.push(Completed { level: level / 8, tile: index / TILE_WIDTH, root });
+                    complete(completed, level / 8, index, &root);
                 }
             });
-            chunk.push(&entry.shape, entry.leaf.clone());
         }
         let leaves = || entries.iter().map(|entry| &entry.leaf);
         let requested = || leaves().map(|leaf| i64::try_from(leaf.requested_us).unwrap_or(i64::MAX));
         let id = || leaves().map(|leaf| leaf.id);
         let (id_min, id_max) = (id().min().unwrap_or_default(), id().max().unwrap_or_default());
-        let (leaves, details) = (chunk.to_bytes(), pack_details(entries));
+        let leaves = encode_chunk(entries.iter().map(|entry| (&*entry.shape, &entry.leaf)));
+        let details = pack_details(entries);
         let code = self.municipality.as_str();
         let chunk = Statement::about(code, CHUNK.of(self.log))
             .integer(first)
@@ -145,7 +147,7 @@ impl WriteTransaction {
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
-        // `||` makes text of blobs in SQLite, so the bytes are joined here: once for 256 leaves.
+        // `||` makes text of blobs in SQLite, so the bytes are joined here.
         const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " \
             WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
         const PUT: LogSql = log_sql!(all "INSERT INTO " table "tile" all " (municipality_code, level, tile_index, hashes) VALUES ($1, $2, $3, $4) \
@@ -153,10 +155,25 @@ impl WriteTransaction {
         let (code, tile) = (self.municipality.as_str(), index(completed.tile)?);
         let log = self.log;
         let of_tile = |sql: LogSql| Statement::about(code, sql.of(log)).integer(completed.level.into()).integer(tile);
-        let known = self.transaction.fetch_optional(&of_tile(TILE)).await?;
+        let known = match completed.known {
+            0 => None,
+            _ => self.transaction.fetch_optional(&of_tile(TILE)).await?,
+        };
         let mut hashes = known.as_ref().map_or(Ok(&[][..]), |row| row.bytes(0))?.to_vec();
-        hashes.extend_from_slice(&completed.root.0);
+        if hashes.len() as u64 != 32 * completed.known {
+            return Err(StoreError::Corrupt { table: "log_tile" });
+        }
+        hashes.extend_from_slice(&completed.roots);
         self.transaction.execute(&of_tile(PUT).bytes(&hashes)).await
+    }
+}
+
+/// Notes the root of a perfect subtree, the `index`th of its level.
+fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) {
+    let (tile, known) = (index / TILE_WIDTH, index % TILE_WIDTH);
+    match completed.iter_mut().find(|other| (other.level, other.tile) == (level, tile)) {
+        Some(same) => same.roots.extend_from_slice(&root.0),
+        None => completed.push(Completed { level, tile, known, roots: root.0.to_vec() }),
     }
 }
 

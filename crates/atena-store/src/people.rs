@@ -61,11 +61,11 @@ pub struct StoredPersonalNumber {
     pub sealed: Vec<u8>,
 }
 
-const LINKS_BY_LOCAL: BatchSql = batch!(each "$3::text[]" select text "local_address_number", text "unified_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" wanted "$3" done "");
+const LINKS_BY_LOCAL: BatchSql = batch!(near "$3::text[]" select text "local_address_number", text "unified_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND local_address_number" wanted "$3" done "");
 
-const LINKS_BY_UNIFIED: BatchSql = batch!(each "$3::text[]" select text "local_address_number", text "unified_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" wanted "$3" done "");
+const LINKS_BY_UNIFIED: BatchSql = batch!(near_unified "$3::text[]" select text "unified_address_number", text "local_address_number"; all " FROM link WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number" wanted "$3" done "");
 
-const PERSON_KEYS: BatchSql = batch!(each "$2::text[]" select text "unified_address_number", text "kek_id", bytes "wrapped_key"; 
+const PERSON_KEYS: BatchSql = batch!(near_unified "$2::text[]" select text "unified_address_number", text "kek_id", bytes "wrapped_key"; 
     all " FROM person_key WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
 
 // === impl Store ===
@@ -199,7 +199,7 @@ impl WriteTransaction {
         &mut self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, [u8; 32]>, StoreError> {
-        const CURRENT: BatchSql = batch!(each "$2::text[]" select text "unified_address_number", bytes "blind_index";
+        const CURRENT: BatchSql = batch!(near_unified "$2::text[]" select text "unified_address_number", bytes "blind_index";
             all " FROM personal_number WHERE municipality_code = $1 AND superseded_at = 0 AND unified_address_number" wanted "$2" done "");
         let current = CURRENT.about(self.municipality.as_str()).texts(people.iter().map(UnifiedAddressNumber::as_str));
         self.transaction
@@ -264,7 +264,7 @@ impl WriteTransaction {
         &mut self,
         numbers: &[UnifiedAddressNumber],
     ) -> Result<HashSet<UnifiedAddressNumber>, StoreError> {
-        const EXISTING: BatchSql = batch!(each "$2::text[]" select text "unified_address_number"; all " FROM person \
+        const EXISTING: BatchSql = batch!(near_unified "$2::text[]" select text "unified_address_number"; all " FROM person \
             WHERE municipality_code = $1 AND unified_address_number" wanted "$2" done "");
         let existing =
             EXISTING.about(self.municipality.as_str()).texts(numbers.iter().map(UnifiedAddressNumber::as_str));
@@ -379,8 +379,10 @@ fn by_unified<'q>(code: &'q str, system: &'q SystemId, people: &'q [UnifiedAddre
     LINKS_BY_UNIFIED.about(code).text(system.as_str()).texts(people.iter().map(UnifiedAddressNumber::as_str))
 }
 
+/// A person and their local number.
 fn turned_link(row: BatchRow<'_>) -> Result<(UnifiedAddressNumber, LocalAddressNumber), StoreError> {
-    link(row).map(|(local, person)| (person, local))
+    let local = LocalAddressNumber::parse(row.text(1)?).map_err(StoreError::corrupt("link"))?;
+    Ok((person_of(row.text(0)?, "link")?, local))
 }
 
 fn keys_of<'q>(code: &'q str, people: &'q [UnifiedAddressNumber]) -> Statement<'q> {

@@ -108,7 +108,7 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const CURRENT: BatchSql = batch!(each "$3::text[]"
+        const CURRENT: BatchSql = batch!(near_unified "$3::text[]"
             select text "unified_address_number", text "dataset", text "record_key", integer "revision", bytes "sealed";
             all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
             all " AND unified_address_number" wanted "$3" done "");

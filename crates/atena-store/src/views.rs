@@ -99,7 +99,7 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, ViewHead>, StoreError> {
-        const HEADS: BatchSql = batch!(each "$3::text[]"
+        const HEADS: BatchSql = batch!(near "$3::text[]"
             select text "view.local_address_number", integer "view.revision", bytes "view.content_mac"; all " FROM person_view AS view \
             WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
             all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \

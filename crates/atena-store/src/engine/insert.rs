@@ -1,9 +1,10 @@
-//! Many rows in few statements: wide prepared `VALUES` on SQLite, one `UNNEST` on PostgreSQL.
+//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL.
 
 use std::fmt::Write as _;
 
-/// Rows of one wide statement on SQLite. Few sizes, so that their prepared forms stay cached.
-pub(super) const ROWS_OF_STATEMENT: [usize; 4] = [64, 16, 4, 1];
+/// Rows of one wide statement on SQLite. Few sizes, so that their prepared forms stay cached; each statement is a way to SQLite's thread and
+/// back, so rows that fill no statement go with the next larger one, whose other rows are empty.
+const ROWS_OF_STATEMENT: [usize; 4] = [1, 8, 64, 512];
 
 /// The values of one column, a row after the other.
 pub(crate) enum Column<'q> {
@@ -111,24 +112,31 @@ impl<'q> Insert<'q> {
         sql
     }
 
-    /// The statement for `rows` rows on SQLite. Parameters: the municipality, then what is the same in all rows, then row by row the rest.
+    /// How many rows the statement on SQLite has that takes the next of so many that are left.
+    pub(super) fn rows_of_statement(left: usize) -> usize {
+        let [.., largest] = ROWS_OF_STATEMENT;
+        // Half empty is dearer than twice.
+        let fits = |size: usize| left >= size || left > size / 2;
+        ROWS_OF_STATEMENT.into_iter().rev().find(|size| fits(*size)).unwrap_or(largest)
+    }
+
+    /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks
+    /// through those that have one.
     pub(super) fn sqlite(&self, rows: usize) -> String {
-        let mut sql = self.head();
-        sql.push_str("VALUES ");
-        let (mut same, mut own) =
-            (2_usize.., 2 + self.columns.iter().filter(|column| column.len().is_none()).count()..);
-        let shared: Vec<Option<usize>> =
-            self.columns.iter().map(|column| if column.len().is_none() { same.next() } else { None }).collect();
-        for row in 0..rows {
-            sql.push_str(if row == 0 { "(?1" } else { ", (?1" });
-            for shared in &shared {
-                let parameter = shared.or_else(|| own.next()).unwrap_or_default();
-                // Writing to a string does not fail.
-                let _ = write!(sql, ", ?{parameter}");
-            }
-            sql.push(')');
+        let own = self.columns.iter().filter(|column| column.len().is_some()).count();
+        let row = format!("(?{})", ", ?".repeat(own));
+        let mut names = "filled".to_owned();
+        let mut selected = String::new();
+        for (place, column) in self.columns.iter().enumerate() {
+            // Writing to a string does not fail.
+            let _ = match column.len() {
+                None => write!(selected, ", ?"),
+                Some(_) => write!(names, ", c{place}").and_then(|()| write!(selected, ", new.c{place}")),
+            };
         }
-        sql.push_str(self.conflict);
+        let mut sql = format!("WITH new ({names}) AS (VALUES {}) ", vec![row.as_str(); rows].join(", "));
+        sql.push_str(&self.head());
+        let _ = write!(sql, "SELECT ?{selected} FROM new WHERE new.filled{}", self.conflict);
         sql
     }
 
@@ -175,13 +183,31 @@ mod tests {
             .on_conflict(" ON CONFLICT DO NOTHING");
         assert_eq!(
             insert.sqlite(2),
-            "INSERT INTO link (municipality_code, system_id, change_sequence) VALUES (?1, ?2, ?3), (?1, ?4, ?5) ON CONFLICT DO NOTHING"
+            "WITH new (filled, c0, c1) AS (VALUES (?, ?, ?), (?, ?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence) \
+             SELECT ?, new.c0, new.c1 FROM new WHERE new.filled ON CONFLICT DO NOTHING"
         );
         assert_eq!(
             insert.postgres(),
             "INSERT INTO link (municipality_code, system_id, change_sequence) \
              SELECT $1, new.c0, new.c1 FROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
         );
+    }
+
+    #[test]
+    fn a_chunk_is_few_statements_of_few_sizes() {
+        let sizes = |mut left: usize| {
+            let mut sizes = Vec::new();
+            while left > 0 {
+                let rows = Insert::rows_of_statement(left);
+                left = left.saturating_sub(rows);
+                sizes.push(rows);
+            }
+            sizes
+        };
+        assert_eq!(sizes(500), [512]);
+        assert_eq!(sizes(1000), [512, 512]);
+        assert_eq!(sizes(250), [64, 64, 64, 64]);
+        assert_eq!((sizes(1), sizes(3), sizes(9)), (vec![1], vec![1, 1, 1], vec![8, 1]));
     }
 
     #[test]
@@ -192,7 +218,8 @@ mod tests {
             .integers("at", [7, 7].into_iter());
         assert_eq!(
             insert.sqlite(2),
-            "INSERT INTO link (municipality_code, system_id, change_sequence, at) VALUES (?1, ?2, ?4, ?3), (?1, ?2, ?5, ?3)"
+            "WITH new (filled, c1) AS (VALUES (?, ?), (?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence, at) \
+             SELECT ?, ?, new.c1, ? FROM new WHERE new.filled"
         );
         assert_eq!(
             insert.postgres(),
@@ -200,7 +227,10 @@ mod tests {
              SELECT $1, $2::text, new.c1, $4::bigint FROM UNNEST($3::bigint[]) AS new (c1)"
         );
         let one = Insert::into("link", "132098", 1).texts("system_id", ["a"].into_iter());
-        assert_eq!(one.sqlite(1), "INSERT INTO link (municipality_code, system_id) VALUES (?1, ?2)");
+        assert_eq!(
+            one.sqlite(1),
+            "WITH new (filled) AS (VALUES (?)) INSERT INTO link (municipality_code, system_id) SELECT ?, ? FROM new WHERE new.filled"
+        );
         assert_eq!(one.postgres(), "INSERT INTO link (municipality_code, system_id) SELECT $1, $2::text");
     }
 }

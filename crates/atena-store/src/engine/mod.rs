@@ -1,7 +1,10 @@
 //! The two engines behind one set of statements: SQLite, embedded, and PostgreSQL.
+//!
+//! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
 
 mod batch;
 mod insert;
+mod neighbours;
 mod postgres;
 mod row;
 mod sql;
@@ -14,6 +17,7 @@ use sqlx::{Sqlite, Transaction};
 use crate::error::StoreError;
 pub(crate) use batch::{Batch, BatchRow, BatchSql, Kind, batch};
 pub(crate) use insert::{Column, Insert};
+pub(crate) use neighbours::Spacing;
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};
@@ -43,14 +47,17 @@ impl Engine {
     pub(crate) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
             _ if statement.finds_nothing() => Ok(Vec::new()),
-            Self::Sqlite(engine) => engine.fetch_all(statement).await,
-            Self::Postgres(engine) => engine.fetch_all(statement).await,
+            Self::Sqlite(engine) => Box::pin(engine.fetch_all(statement)).await,
+            Self::Postgres(engine) => Box::pin(engine.fetch_all(statement)).await,
         }
     }
 
     /// Every row that a reading statement finds, by column.
     pub(crate) async fn fetch_batch(&self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
-        batch.read(self.fetch_all(statement).await?)
+        match batch.near(statement) {
+            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+            None => batch.read(self.fetch_all(statement).await?),
+        }
     }
 
     /// The one row that a reading statement finds, if any.
@@ -61,8 +68,8 @@ impl Engine {
     /// Begins a transaction that only reads, and reads everything as it was when it first read.
     pub(crate) async fn begin_snapshot(&self) -> Result<EngineTransaction, StoreError> {
         match self {
-            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin_snapshot().await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin_snapshot().await?)),
+            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(Box::pin(engine.begin_snapshot()).await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(Box::pin(engine.begin_snapshot()).await?)),
         }
     }
 
@@ -77,8 +84,8 @@ impl Engine {
     /// PostgreSQL on the row of the log's head: whoever has the turn sees everything that was committed before.
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
         match self {
-            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(engine.begin().await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(engine.begin(municipality).await?)),
+            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(Box::pin(engine.begin()).await?)),
+            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(Box::pin(engine.begin(municipality)).await?)),
         }
     }
 }
@@ -89,8 +96,8 @@ impl EngineTransaction {
     pub(crate) async fn fetch_all(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
             _ if statement.finds_nothing() => Ok(Vec::new()),
-            Self::Sqlite(transaction) => sqlite::fetch_all(transaction, statement).await,
-            Self::Postgres(of) => Ok(postgres::fetch_all(&mut of.transaction, statement).await?),
+            Self::Sqlite(transaction) => Box::pin(sqlite::fetch_all(transaction, statement)).await,
+            Self::Postgres(of) => Ok(Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await?),
         }
     }
 
@@ -99,7 +106,10 @@ impl EngineTransaction {
         batch: &BatchSql,
         statement: &Statement<'_>,
     ) -> Result<Batch, StoreError> {
-        batch.read(self.fetch_all(statement).await?)
+        match batch.near(statement) {
+            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+            None => batch.read(self.fetch_all(statement).await?),
+        }
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement<'_>) -> Result<Option<Row>, StoreError> {
@@ -114,29 +124,29 @@ impl EngineTransaction {
     /// Every row that a reading statement finds which was put together at run time, from names of ours.
     pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Sqlite(transaction) => sqlite::fetch_page(transaction, sql, values).await,
-            Self::Postgres(of) => Ok(postgres::fetch_page(&mut of.transaction, sql, values).await?),
+            Self::Sqlite(transaction) => Box::pin(sqlite::fetch_page(transaction, sql, values)).await,
+            Self::Postgres(of) => Ok(Box::pin(postgres::fetch_page(&mut of.transaction, sql, values)).await?),
         }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => sqlite::execute(transaction, statement).await,
-            Self::Postgres(of) => Ok(postgres::execute(&mut of.transaction, statement).await?),
+            Self::Sqlite(transaction) => Box::pin(sqlite::execute(transaction, statement)).await,
+            Self::Postgres(of) => Ok(Box::pin(postgres::execute(&mut of.transaction, statement)).await?),
         }
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => sqlite::insert(transaction, insert).await,
-            Self::Postgres(of) => Ok(postgres::insert(&mut of.transaction, insert).await?),
+            Self::Sqlite(transaction) => Box::pin(sqlite::insert(transaction, insert)).await,
+            Self::Postgres(of) => Ok(Box::pin(postgres::insert(&mut of.transaction, insert)).await?),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => Ok(transaction.commit().await?),
-            Self::Postgres(of) => Ok(of.transaction.commit().await?),
+            Self::Sqlite(transaction) => Ok(Box::pin(transaction.commit()).await?),
+            Self::Postgres(of) => Ok(Box::pin(of.transaction.commit()).await?),
         }
     }
 }

@@ -21,6 +21,9 @@ impl Sql {
 /// value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
 /// whole, a table that has grown since it was last analysed would be walked through for every list.
 ///
+/// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
+/// [`BatchSql`](crate::engine::BatchSql).
+///
 /// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
@@ -56,6 +59,20 @@ macro_rules! sql {
     (@postgres wanted_blob $list:literal) => { " = wanted.value" };
     (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
     (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
+    (@near_sqlite wanted $list:literal) => {
+        concat!(" BETWEEN json_extract(", $list, ", '$[0]') AND json_extract(", $list, ", '$[1]')")
+    };
+    (@near_sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@sqlite $kind $text) };
+    (@near_postgres each $list:literal) => { "" };
+    (@near_postgres wanted $list:literal) => { concat!(" BETWEEN (", $list, "::text[])[1] AND (", $list, "::text[])[2]") };
+    (@near_postgres done $nothing:literal) => { "" };
+    (@near_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
+    (near $($kind:ident $text:literal)+) => {
+        $crate::engine::Sql::new(
+            concat!($($crate::engine::sql!(@near_sqlite $kind $text)),+),
+            concat!($($crate::engine::sql!(@near_postgres $kind $text)),+),
+        )
+    };
     ($($kind:ident $text:literal)+) => {
         $crate::engine::Sql::new(
             concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
@@ -66,6 +83,7 @@ macro_rules! sql {
 pub(crate) use sql;
 
 /// A bound value.
+#[derive(Clone)]
 pub(crate) enum Value<'q> {
     Text(&'q str),
     MaybeText(Option<&'q str>),

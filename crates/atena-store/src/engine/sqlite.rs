@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection, Transaction};
 
 use super::WAIT_MAX;
-use super::insert::{Column, Insert, ROWS_OF_STATEMENT};
+use super::insert::{Column, Insert};
 use super::row::Row;
 use super::sql::{Statement, Value, json_blobs, json_integers, json_texts};
 use crate::error::StoreError;
@@ -125,36 +125,40 @@ pub(super) async fn execute(connection: &mut SqliteConnection, statement: &State
 
 pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_>) -> Result<(), StoreError> {
     let mut from = 0;
-    for rows in ROWS_OF_STATEMENT {
-        if insert.rows - from < rows {
-            continue;
-        }
-        let sql: std::sync::Arc<str> = insert.sqlite(rows).into();
-        while insert.rows - from >= rows {
-            // Names of tables and columns are ours; every value is bound.
-            let mut query = sqlx::query(AssertSqlSafe(std::sync::Arc::clone(&sql)));
-            query = query.bind(insert.municipality);
+    let mut prepared: Option<(usize, std::sync::Arc<str>)> = None;
+    while from < insert.rows {
+        let rows = Insert::rows_of_statement(insert.rows - from);
+        let sql = match prepared {
+            Some((of, sql)) if of == rows => sql,
+            _ => insert.sqlite(rows).into(),
+        };
+        // Names of tables and columns are ours; every value is bound.
+        let mut query = sqlx::query(AssertSqlSafe(std::sync::Arc::clone(&sql)));
+        prepared = Some((rows, sql));
+        for row in from..from + rows {
+            let filled = row < insert.rows;
+            query = query.bind(filled.then_some(1));
             for column in &insert.columns {
                 query = match column {
-                    Column::SameText(value) => query.bind(*value),
-                    Column::SameInteger(value) => query.bind(*value),
-                    Column::Text(_) | Column::MaybeText(_) | Column::Integer(_) | Column::Bytes(_) => query,
+                    Column::SameText(_) | Column::SameInteger(_) => query,
+                    _ if !filled => query.bind(None::<i64>),
+                    Column::Text(values) => query.bind(values[row]),
+                    Column::MaybeText(values) => query.bind(values[row].as_deref()),
+                    Column::Integer(values) => query.bind(values[row]),
+                    Column::Bytes(values) => query.bind(values[row]),
                 };
             }
-            for row in from..from + rows {
-                for column in &insert.columns {
-                    query = match column {
-                        Column::Text(values) => query.bind(values[row]),
-                        Column::MaybeText(values) => query.bind(values[row].as_deref()),
-                        Column::Integer(values) => query.bind(values[row]),
-                        Column::Bytes(values) => query.bind(values[row]),
-                        Column::SameText(_) | Column::SameInteger(_) => query,
-                    };
-                }
-            }
-            query.execute(&mut *connection).await?;
-            from += rows;
         }
+        query = query.bind(insert.municipality);
+        for column in &insert.columns {
+            query = match column {
+                Column::SameText(value) => query.bind(*value),
+                Column::SameInteger(value) => query.bind(*value),
+                Column::Text(_) | Column::MaybeText(_) | Column::Integer(_) | Column::Bytes(_) => query,
+            };
+        }
+        query.execute(&mut *connection).await?;
+        from += rows;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Records: the newest revision in reach, every former one kept as it was, and changes in the order of their commits.
 
+use std::collections::BTreeSet;
+
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
 use atena_store::{NewLink, NewRevision, Store, StoreError};
 use jiff::Timestamp;
@@ -89,6 +91,46 @@ async fn lists_of_any_length_and_any_characters_are_looked_up_at_once(database: 
     }
 }
 
+async fn of_neighbours_only_those_asked_for_are_found(database: Database) {
+    let store = database.open("132098").await;
+    let system = SystemId::parse("pension").unwrap();
+    let local = |number: u64| LocalAddressNumber::parse(&format!("P{number:08}")).unwrap();
+    let unified = |number: u64| UnifiedAddressNumber::from_body(number).unwrap();
+    let all = 1..=200_u64;
+    let links: Vec<_> = all
+        .clone()
+        .map(|number| NewLink {
+            system_id: system.clone(),
+            local_address_number: local(number),
+            unified_address_number: unified(number),
+        })
+        .collect();
+    let people: Vec<_> = all.clone().map(|number| crate::numbers::person(&unified(number))).collect();
+    let mut transaction = store.begin_write("register").await.unwrap();
+    transaction.insert_people(&people).await.unwrap();
+    transaction.insert_links(&links).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    // Close together, in no order, with one that is not there; and the same far apart.
+    for (step, others) in [(3, 1), (3, 2), (7, 1)] {
+        let wanted: Vec<u64> = all.clone().rev().filter(|number| number % step == others).chain([201]).collect();
+        let (locals, numbers): (Vec<_>, Vec<_>) = wanted.iter().map(|one| (local(*one), unified(*one))).unzip();
+        let expected: BTreeSet<_> = numbers.iter().filter(|number| **number != unified(201)).cloned().collect();
+        let linked = store.links_by_local(&system, &locals).await.unwrap();
+        assert_eq!(linked.values().cloned().collect::<BTreeSet<_>>(), expected);
+        assert!(linked.iter().all(|(local, person)| {
+            links.iter().any(|link| link.local_address_number == *local && link.unified_address_number == *person)
+        }));
+        let turned = store.links_by_unified(&system, &numbers).await.unwrap();
+        assert_eq!(turned.into_keys().collect::<BTreeSet<_>>(), expected);
+        let keys = store.person_keys(&numbers).await.unwrap();
+        assert_eq!(keys.into_keys().collect::<BTreeSet<_>>(), expected);
+        let mut transaction = store.begin_write("look").await.unwrap();
+        let existing = transaction.existing_people(&numbers).await.unwrap();
+        assert_eq!(existing.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+}
+
 async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database: Database) {
     let (store, again, other) =
         (database.open("132098").await, database.open("132098").await, database.open("131016").await);
@@ -111,5 +153,6 @@ crate::on_both_engines!(
     a_record_may_change_often_also_in_one_chunk,
     a_revision_is_never_overwritten,
     lists_of_any_length_and_any_characters_are_looked_up_at_once,
+    of_neighbours_only_those_asked_for_are_found,
     writers_of_one_municipality_take_turns_and_others_do_not_wait,
 );

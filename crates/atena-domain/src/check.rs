@@ -6,10 +6,39 @@ use crate::violation::Violation;
 /// Longest remark, in characters.
 const REMARKS_CHARS_MAX: usize = 200;
 
+/// Where a field stands below its record. Written out only where something is wrong with it: nearly all records are good.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'a> {
+    /// `field`.
+    Field(&'a str),
+    /// `part.field`.
+    Of(&'a str, &'a str),
+    /// `list[index].field`.
+    In(&'a str, usize, &'a str),
+}
+
 /// The violations found so far.
 #[derive(Default)]
 pub(crate) struct Check {
     violations: Vec<Violation>,
+}
+
+// === impl Path ===
+
+impl<'a> From<&'a str> for Path<'a> {
+    fn from(field: &'a str) -> Self {
+        Self::Field(field)
+    }
+}
+
+impl From<Path<'_>> for String {
+    fn from(path: Path<'_>) -> Self {
+        match path {
+            Path::Field(field) => field.to_owned(),
+            Path::Of(part, field) => format!("{part}.{field}"),
+            Path::In(list, index, field) => format!("{list}[{index}].{field}"),
+        }
+    }
 }
 
 // === impl Check ===
@@ -19,19 +48,20 @@ impl Check {
         self.violations
     }
 
-    pub(crate) fn wrong(&mut self, field: &str, rule: &'static str) {
-        self.violations.push(Violation::new(field, rule));
+    pub(crate) fn wrong<'a>(&mut self, field: impl Into<Path<'a>>, rule: &'static str) {
+        self.violations.push(Violation::new(field.into(), rule));
     }
 
     /// Notes `rule` unless `holds`.
-    pub(crate) fn holds(&mut self, holds: bool, field: &str, rule: &'static str) {
+    pub(crate) fn holds<'a>(&mut self, holds: bool, field: impl Into<Path<'a>>, rule: &'static str) {
         if !holds {
             self.wrong(field, rule);
         }
     }
 
     /// A date, or none where the text is empty.
-    pub(crate) fn date(&mut self, field: &str, text: &str) -> Option<Date> {
+    pub(crate) fn date<'a>(&mut self, field: impl Into<Path<'a>>, text: &str) -> Option<Date> {
+        let field = field.into();
         if text.is_empty() {
             return None;
         }
@@ -48,13 +78,15 @@ impl Check {
         }
     }
 
-    pub(crate) fn required_date(&mut self, field: &str, text: &str) -> Option<Date> {
+    pub(crate) fn required_date<'a>(&mut self, field: impl Into<Path<'a>>, text: &str) -> Option<Date> {
+        let field = field.into();
         self.holds(!text.is_empty(), field, "is required (YYYY-MM-DD)");
         self.date(field, text)
     }
 
     /// A month, or none where the text is empty.
-    pub(crate) fn month(&mut self, field: &str, text: &str) -> Option<YearMonth> {
+    pub(crate) fn month<'a>(&mut self, field: impl Into<Path<'a>>, text: &str) -> Option<YearMonth> {
+        let field = field.into();
         if text.is_empty() {
             return None;
         }
@@ -63,17 +95,18 @@ impl Check {
         month
     }
 
-    pub(crate) fn required_month(&mut self, field: &str, text: &str) -> Option<YearMonth> {
+    pub(crate) fn required_month<'a>(&mut self, field: impl Into<Path<'a>>, text: &str) -> Option<YearMonth> {
+        let field = field.into();
         self.holds(!text.is_empty(), field, "is required (YYYY-MM)");
         self.month(field, text)
     }
 
     /// Two dates or months in order, as far as both are there.
-    pub(crate) fn in_order<T: PartialOrd>(
+    pub(crate) fn in_order<'a, T: PartialOrd>(
         &mut self,
         earlier: Option<T>,
         later: Option<T>,
-        field: &str,
+        field: impl Into<Path<'a>>,
         rule: &'static str,
     ) {
         if let (Some(earlier), Some(later)) = (earlier, later) {
@@ -82,11 +115,11 @@ impl Check {
     }
 
     /// A code of a list numbered 1 to `last`; 0 where it is not given.
-    pub(crate) fn code(&mut self, field: &str, code: i32, last: i32) {
+    pub(crate) fn code<'a>(&mut self, field: impl Into<Path<'a>>, code: i32, last: i32) {
         self.holds((0..=last).contains(&code), field, "is not in the code list");
     }
 
-    pub(crate) fn required_code(&mut self, field: &str, code: i32, last: i32) {
+    pub(crate) fn required_code<'a>(&mut self, field: impl Into<Path<'a>>, code: i32, last: i32) {
         self.holds((1..=last).contains(&code), field, "is required and must be in the code list");
     }
 
@@ -113,7 +146,7 @@ impl Check {
         self.text("remarks", text, REMARKS_CHARS_MAX);
     }
 
-    pub(crate) fn amount(&mut self, field: &str, yen: i64) {
+    pub(crate) fn amount<'a>(&mut self, field: impl Into<Path<'a>>, yen: i64) {
         self.holds(yen >= 0, field, "must not be negative");
     }
 }

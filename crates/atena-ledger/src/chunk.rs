@@ -20,17 +20,6 @@ pub struct Chunk {
 // === impl Chunk ===
 
 impl Chunk {
-    /// Adds a leaf.
-    pub fn push(&mut self, shape: &RenderedShape, leaf: Leaf) {
-        // A chunk has few shapes, and the one of the last leaf is most often that of the next.
-        let known = self.shapes.iter().rposition(|known| known == shape);
-        let place = known.unwrap_or_else(|| {
-            self.shapes.push(shape.clone());
-            self.shapes.len() - 1
-        });
-        self.leaves.push((place, leaf));
-    }
-
     /// The leaves in order, each with its shape.
     pub fn leaves(&self) -> impl ExactSizeIterator<Item = (&RenderedShape, &Leaf)> {
         self.leaves.iter().map(|(place, leaf)| (&self.shapes[*place], leaf))
@@ -51,30 +40,7 @@ impl Chunk {
     /// The stored form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let shapes: usize = self.shapes.iter().map(|shape| shape.as_bytes().len() + 4).sum();
-        let mut out = Vec::with_capacity(16 + shapes + 160 * self.leaves.len());
-        out.push(VERSION);
-        push_number(&mut out, self.shapes.len() as u64);
-        for shape in &self.shapes {
-            push_number(&mut out, shape.as_bytes().len() as u64);
-            out.extend_from_slice(shape.as_bytes());
-        }
-        push_number(&mut out, self.leaves.len() as u64);
-        for (place, leaf) in &self.leaves {
-            push_number(&mut out, *place as u64);
-            out.extend_from_slice(&leaf.id);
-            out.extend_from_slice(&leaf.requested_us.to_be_bytes());
-            out.extend_from_slice(&leaf.provided_us.to_be_bytes());
-            out.push(outcome_code(leaf.outcome));
-            let reason = leaf.reason.as_deref().unwrap_or_default();
-            push_number(&mut out, reason.len() as u64);
-            out.extend_from_slice(reason.as_bytes());
-            push_number(&mut out, leaf.records);
-            for commitment in [&leaf.subject, &leaf.content, &leaf.details] {
-                out.extend_from_slice(&commitment.0);
-            }
-        }
-        out
+        encode_chunk(self.leaves())
     }
 
     /// Reads the stored form.
@@ -99,6 +65,48 @@ impl Chunk {
             chunk.leaves.push((place, reader.leaf()?));
         }
         if reader.rest.is_empty() { Ok(chunk) } else { Err(LeafError::Malformed) }
+    }
+}
+
+/// The stored form of leaves with their shapes; [`Chunk::from_bytes`] reads it.
+#[must_use]
+pub fn encode_chunk<'a>(leaves: impl ExactSizeIterator<Item = (&'a RenderedShape, &'a Leaf)>) -> Vec<u8> {
+    let mut shapes: Vec<&RenderedShape> = Vec::new();
+    let mut own = Vec::with_capacity(160 * leaves.len());
+    push_number(&mut own, leaves.len() as u64);
+    for (shape, leaf) in leaves {
+        // A chunk has few shapes, and the one of the last leaf is most often that of the next.
+        let known = shapes.iter().rposition(|known| std::ptr::eq(*known, shape) || *known == shape);
+        let place = known.unwrap_or_else(|| {
+            shapes.push(shape);
+            shapes.len() - 1
+        });
+        push_number(&mut own, place as u64);
+        push_leaf(&mut own, leaf);
+    }
+    let length: usize = shapes.iter().map(|shape| shape.as_bytes().len() + 4).sum();
+    let mut out = Vec::with_capacity(16 + length + own.len());
+    out.push(VERSION);
+    push_number(&mut out, shapes.len() as u64);
+    for shape in shapes {
+        push_number(&mut out, shape.as_bytes().len() as u64);
+        out.extend_from_slice(shape.as_bytes());
+    }
+    out.extend_from_slice(&own);
+    out
+}
+
+fn push_leaf(out: &mut Vec<u8>, leaf: &Leaf) {
+    out.extend_from_slice(&leaf.id);
+    out.extend_from_slice(&leaf.requested_us.to_be_bytes());
+    out.extend_from_slice(&leaf.provided_us.to_be_bytes());
+    out.push(outcome_code(leaf.outcome));
+    let reason = leaf.reason.as_deref().unwrap_or_default();
+    push_number(out, reason.len() as u64);
+    out.extend_from_slice(reason.as_bytes());
+    push_number(out, leaf.records);
+    for commitment in [&leaf.subject, &leaf.content, &leaf.details] {
+        out.extend_from_slice(&commitment.0);
     }
 }
 
@@ -179,7 +187,7 @@ mod tests {
     use super::*;
     use crate::leaf::{Direction, LeafShape};
 
-    fn chunk() -> Chunk {
+    fn stored() -> Vec<u8> {
         let shape = |system: &str| {
             LeafShape {
                 direction: Direction::Outbound,
@@ -196,7 +204,7 @@ mod tests {
             .render()
             .unwrap()
         };
-        let mut chunk = Chunk::default();
+        let mut leaves = Vec::new();
         for number in 0..300_u64 {
             let outcome = Outcome::ALL[usize::try_from(number).unwrap() % 9];
             let reason = (number % 3 == 0).then(|| "REASON".to_owned());
@@ -211,17 +219,22 @@ mod tests {
                 content: Hash([2; 32]),
                 details: Hash([3; 32]),
             };
-            chunk.push(&shape(if number % 2 == 0 { "a" } else { "b" }), leaf);
+            leaves.push((shape(if number % 2 == 0 { "a" } else { "b" }), leaf));
         }
-        chunk
+        encode_chunk(leaves.iter().map(|(shape, leaf)| (shape, leaf)))
     }
 
     #[test]
     fn leaves_come_back_and_shapes_are_kept_once() {
-        let chunk = chunk();
-        assert_eq!(chunk.shapes.len(), 2);
-        let bytes = chunk.to_bytes();
-        assert_eq!(Chunk::from_bytes(&bytes), Ok(chunk));
+        let bytes = stored();
+        let chunk = Chunk::from_bytes(&bytes).unwrap();
+        assert_eq!((chunk.shapes.len(), chunk.leaves.len()), (2, 300));
+        let (shape, leaf) = chunk.leaves().nth(299).unwrap();
+        assert_eq!(
+            (shape.shape().unwrap().system.as_str(), leaf.records, leaf.provided_us),
+            ("b", 299_000, u64::MAX - 299)
+        );
+        assert_eq!(chunk.to_bytes(), bytes);
         for end in 0..bytes.len() {
             assert!(Chunk::from_bytes(&bytes[..end]).is_err());
         }
@@ -229,12 +242,13 @@ mod tests {
 
     #[test]
     fn damage_is_refused_or_read_as_something_else_and_never_harmful() {
-        let bytes = chunk().to_bytes();
+        let bytes = stored();
+        let good = Chunk::from_bytes(&bytes).unwrap();
         for bit in 0..2000 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let read = Chunk::from_bytes(&flipped);
-            assert!(read.is_err() || read.is_ok_and(|read| read != chunk()));
+            assert!(read.is_err() || read.is_ok_and(|read| read != good));
         }
     }
 }

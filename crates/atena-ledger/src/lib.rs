@@ -48,7 +48,7 @@ mod tile;
 pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, open_checkpoint};
-pub use chunk::Chunk;
+pub use chunk::{Chunk, encode_chunk};
 pub use commitment::{Salts, commit_content, commit_details, commit_subject};
 pub use cosignature::{Cosigner, verify_cosignature};
 pub use frontier::{Frontier, FrontierError};

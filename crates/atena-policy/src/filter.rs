@@ -1,6 +1,6 @@
 //! The field filter: what a rule lets through, as a tree over field numbers.
 
-use crate::wire::{Content, WireError, WireReader, put_delimited_head};
+use crate::wire::{Content, WireError, WireReader, put_delimited_head, short_delimited_head};
 
 #[cfg(test)]
 mod tests;
@@ -84,6 +84,7 @@ impl FieldFilter {
                 (Some(Step::Keep), Content::Scalar | Content::Delimited(_)) => out.extend_from_slice(field.raw),
                 (Some(Step::Descend(inner)), Content::Delimited(body)) => {
                     let start = out.len();
+                    out.extend_from_slice(&HEAD_TO_COME);
                     inner.copy_allowed(body, out)?;
                     wrap(field.number, start, out);
                 }
@@ -127,15 +128,21 @@ impl FieldFilter {
     }
 }
 
-/// Turns what was appended since `start` into the body of a delimited field; an empty body leaves no trace.
+/// Room for tag and length of a delimited field, one byte each as almost always, until its length is known.
+const HEAD_TO_COME: [u8; 2] = [0; 2];
+
+/// Turns what was appended since `start`, behind room for its head, into the body of a delimited field; an empty body leaves no trace.
 fn wrap(number: u32, start: usize, out: &mut Vec<u8>) {
-    let end = out.len();
-    if end == start {
-        return;
-    }
-    put_delimited_head(number, end - start, out);
-    let head = out.len() - end;
-    if let Some(field) = out.get_mut(start..) {
-        field.rotate_right(head);
+    let body = start + HEAD_TO_COME.len();
+    let Some(length) = out.len().checked_sub(body).filter(|length| *length > 0) else {
+        return out.truncate(start);
+    };
+    match (short_delimited_head(number, length), out.get_mut(start..body)) {
+        (Some(head), Some(room)) => room.copy_from_slice(&head),
+        _ => {
+            let mut head = Vec::with_capacity(20);
+            put_delimited_head(number, length, &mut head);
+            out.splice(start..body, head);
+        }
     }
 }

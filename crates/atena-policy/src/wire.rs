@@ -75,6 +75,13 @@ pub(crate) fn put_delimited_head(number: u32, length: usize, out: &mut Vec<u8>) 
     put_varint(length as u64, out);
 }
 
+/// Tag and length of a delimited field where each fits one byte, as in almost every message.
+pub(crate) fn short_delimited_head(number: u32, length: usize) -> Option<[u8; 2]> {
+    let tag = u8::try_from(u64::from(number) << 3 | DELIMITED).ok()?;
+    let length = u8::try_from(length).ok()?;
+    (tag < 0x80 && length < 0x80).then_some([tag, length])
+}
+
 // === impl WireReader ===
 
 impl<'a> WireReader<'a> {

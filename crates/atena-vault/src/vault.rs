@@ -8,10 +8,12 @@ use atena_domain::{Dataset, MunicipalityCode, SystemId, UnifiedAddressNumber};
 use atena_policy::PersonalNumberPermit;
 use bytes::Bytes;
 use compact_str::CompactString;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
-use crate::key_service::{DataKey, KeyService, LogKey, Purpose, hmac_sha256, message};
+use crate::key_service::{DataKey, KeyService, LogKey, Purpose, begin_hmac_sha256, message};
 use crate::key_source::KeySource;
 use crate::personal_number::PersonalNumber;
 use crate::pseudonym::Pseudonyms;
@@ -25,7 +27,8 @@ pub struct Vault {
     cursor: SealingKey,
     municipal: Zeroizing<[u8; 32]>,
     pseudonym: Zeroizing<[u8; 32]>,
-    digest: Zeroizing<[u8; 32]>,
+    /// The digest of contents, begun with its key and the municipality.
+    digest: Hmac<Sha256>,
 }
 
 /// The keys as they were read last.
@@ -70,7 +73,8 @@ impl Vault {
             cursor,
             municipal: keys.purpose_key(Purpose::Municipal)?,
             pseudonym: keys.purpose_key(Purpose::Pseudonym)?,
-            digest: keys.purpose_key(Purpose::Digest)?,
+            digest: begin_hmac_sha256(&*keys.purpose_key(Purpose::Digest)?)
+                .chain_update(message(municipality, &[]).as_slice()),
             keys: ArcSwap::from_pointee(Keys { now: keys, before: None, read_at: Instant::now() }),
         })
     }
@@ -234,7 +238,13 @@ impl Vault {
     /// A keyed digest of content, to tell whether two contents are the same without opening them.
     #[must_use]
     pub fn content_mac(&self, kind: &str, content: &[u8]) -> [u8; 32] {
-        self.mac(&self.digest, &[kind.as_bytes(), content])
+        // Part by part: content may be long, and a message put together would have to be wiped again.
+        let mut mac = self.digest.clone();
+        for part in [kind.as_bytes(), content] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     /// Fills `bytes` with the operating system's random numbers.
@@ -261,10 +271,6 @@ impl Vault {
 
     fn person_key(&self, key: &DataKey, person: &UnifiedAddressNumber) -> PersonKey {
         SealingKey::new(key.suite, &key.bytes, &self.municipality, person.as_str())
-    }
-
-    fn mac(&self, key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-        hmac_sha256(key, &message(&self.municipality, parts))
     }
 }
 

@@ -1,7 +1,7 @@
 //! 納付: the payment record of one fiscal year (年度, April to March).
 
 use super::symbol::PaymentSymbol;
-use crate::check::Check;
+use crate::check::{Check, Path};
 use crate::violation::Violation;
 
 /// A year of payments.
@@ -52,16 +52,16 @@ impl Payment<'_> {
         let mut before = None;
         // A longer list is wrong as a whole; its surplus is not looked at one by one.
         for (index, entry) in self.months.iter().take(MONTHS_MAX).enumerate() {
-            let path = format!("months[{index}].month");
-            if let Some(month) = check.required_month(&path, entry.month) {
+            let path = Path::In("months", index, "month");
+            if let Some(month) = check.required_month(path, entry.month) {
                 check.holds(
                     i32::from(month.fiscal_year()) == self.fiscal_year,
-                    &path,
+                    path,
                     "must lie in the fiscal year (April to March)",
                 );
                 check.holds(
                     before.is_none_or(|before| before < month),
-                    &path,
+                    path,
                     "must follow the month before it, each month once",
                 );
                 before = Some(month);
@@ -86,15 +86,15 @@ impl Payment<'_> {
 
 impl PaymentMonth<'_> {
     fn check(self, check: &mut Check, index: usize) {
-        let amount = format!("months[{index}].amount_yen");
-        check.amount(&amount, self.amount_yen);
+        let amount = Path::In("months", index, "amount_yen");
+        check.amount(amount, self.amount_yen);
         match PaymentSymbol::parse(self.status) {
             Some(symbol) if self.amount_yen > 0 => {
-                check.holds(symbol.is_paid(), &amount, "must be 0 for a month that was not paid");
+                check.holds(symbol.is_paid(), amount, "must be 0 for a month that was not paid");
             }
             Some(_) => {}
             None => check.wrong(
-                &format!("months[{index}].status"),
+                Path::In("months", index, "status"),
                 "must be one symbol of 国民年金納付記録の見方 (kana in full width)",
             ),
         }

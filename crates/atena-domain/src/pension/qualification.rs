@@ -1,6 +1,6 @@
 //! 資格: one period of insurance (国民年金法第7条 to 第9条, 附則第5条).
 
-use crate::check::Check;
+use crate::check::{Check, Path};
 use crate::violation::Violation;
 
 /// A period of insurance.
@@ -77,8 +77,8 @@ impl Qualification<'_> {
 
 impl DatedReason<'_> {
     fn check(self, check: &mut Check, path: &str, last_reason: i32) -> Option<crate::date::Date> {
-        check.required_code(&format!("{path}.reason"), self.reason, last_reason);
-        check.required_date(&format!("{path}.date"), self.date)
+        check.required_code(Path::Of(path, "reason"), self.reason, last_reason);
+        check.required_date(Path::Of(path, "date"), self.date)
     }
 }
 

@@ -114,7 +114,8 @@ impl PaymentSymbol {
     pub fn parse(text: &str) -> Option<Self> {
         let mut characters = text.chars();
         let symbol = characters.next().filter(|_| characters.as_str().is_empty())?;
-        Self::ALL.into_iter().find(|known| known.symbol == symbol)
+        // By reference: a record has twelve months, and the list is two kilobytes.
+        Self::ALL.iter().find(|known| known.symbol == symbol).copied()
     }
 
     /// Whether money may have been paid for such a month; where not, its amount has to be 0.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::log::retention::GATEWAY;
-use crate::log::{Details, place, proof_number};
+use crate::log::{Details, microseconds, place, proof_number};
 use crate::transfer::OperatorProof;
 
 /// How the leaf of an end names the leaf of its beginning.
@@ -64,8 +64,6 @@ impl Record {
             fields,
             policy: self.policy_hash,
         };
-        // A clock before 1970 is a broken clock; the leaf then says 1970.
-        let microseconds = |at: Timestamp| u64::try_from(at.as_microsecond()).unwrap_or(0);
         let leaf = Leaf {
             id: *self.id.as_bytes(),
             requested_us: microseconds(self.requested_at),

@@ -18,7 +18,7 @@ use crate::call::Method;
 use crate::clock;
 use crate::config::ErasureConfig;
 use crate::log::retention::GATEWAY;
-use crate::log::{PERSON_ERASED, entries};
+use crate::log::{PERSON_ERASED, Shapes, entries};
 use crate::transfer::{self, TransferRecord};
 
 const ERASE: Method = Method { name: PERSON_ERASED, direction: Direction::Inbound };
@@ -162,7 +162,7 @@ impl Keeper {
         for some in known.chunks(PEOPLE_AT_ONCE) {
             let records: Vec<_> = some.iter().map(|person| self.record(person, ground)).collect();
             // Without the person's key, which is about to go: what tells of an erasure has to be read after it.
-            let entries = entries(&self.vault, &records, &HashMap::new())?;
+            let entries = entries(&self.vault, &Shapes::default(), &records, &HashMap::new())?;
             let mut transaction = self.store.begin_write("erase_people").await?;
             for person in some {
                 transaction.erase_person(person).await?;

@@ -18,7 +18,7 @@ use crate::admin::Action;
 use crate::call::Method;
 use crate::clock;
 use crate::log::retention::GATEWAY;
-use crate::log::{LogKeys, entries, head};
+use crate::log::{LogKeys, Shapes, entries, head};
 use crate::transfer;
 
 const ADD: Method = Method { name: "Log/AddKey", direction: Direction::Inbound };
@@ -185,7 +185,7 @@ impl Keeper {
         let heading = record.heading_mut();
         heading.affair = Some(affair.into());
         heading.fields = Arc::from([key.to_string()]);
-        transaction.append_log(&entries(&self.vault, &[record], &HashMap::new())?).await?;
+        transaction.append_log(&entries(&self.vault, &Shapes::default(), &[record], &HashMap::new())?).await?;
         let head = head::sign(&mut transaction, &self.vault, &self.municipality, false).await?;
         transaction.commit().await?;
         let keys = LogKeys::of(Log::Transfers, &self.municipality, &self.vault)?;

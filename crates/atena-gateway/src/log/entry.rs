@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{Leaf, LeafShape, RenderedShape, Salts, commit_content, commit_details, commit_subject};
+use atena_ledger::{Hash, Leaf, RenderedShape, Salts, commit_content, commit_details, commit_subject};
 use atena_store::{LogEntry, StoreError};
 use atena_vault::{PersonKey, SealingKey, Vault, WrappedKey};
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::details::{encode_details, place};
+use super::shapes::Shapes;
 use crate::transfer::{Heading, TransferRecord};
 
 /// People whose key has to be fetched before their details can be sealed.
@@ -26,6 +27,7 @@ pub(super) fn people_without_key(records: &[TransferRecord]) -> Vec<UnifiedAddre
 /// The entries of records, sealed; `wrapped` holds the keys that the records do not carry.
 pub(crate) fn entries(
     vault: &Vault,
+    shapes: &Shapes,
     records: &[TransferRecord],
     wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
 ) -> Result<Vec<LogEntry>, StoreError> {
@@ -36,17 +38,11 @@ pub(crate) fn entries(
     let mut municipal = None;
     let mut seeds = vec![0; 32 * records.len()];
     vault.fill_random(&mut seeds).map_err(|_| StoreError::LeafRefused)?;
-    let mut shape: Option<(&Arc<Heading>, Arc<RenderedShape>)> = None;
-    let mut encoded = Vec::with_capacity(256);
-    let mut sealed = Vec::with_capacity(256 * records.len());
-    let mut prepared = Vec::with_capacity(records.len());
     let (seeds, _) = seeds.as_chunks::<32>();
+    // What the leaves commit to and what is stored of it, one after the other, so that an entry is made once and not moved.
+    let (mut encoded, mut sealed) = (Vec::new(), Vec::with_capacity(256 * records.len()));
+    let mut prepared = Vec::with_capacity(records.len());
     for (record, seed) in records.iter().zip(seeds) {
-        let rendered = match shape {
-            Some((heading, rendered)) if Arc::ptr_eq(heading, &record.heading) => rendered,
-            _ => Arc::new(shape_of(&record.heading).render().map_err(|_| StoreError::LeafRefused)?),
-        };
-        shape = Some((&record.heading, Arc::clone(&rendered)));
         let person = record.unified_address_number.as_ref();
         let own = record.person_key.as_deref().or_else(|| person.and_then(|person| keys.get(person)));
         let key: &SealingKey = match own {
@@ -54,22 +50,32 @@ pub(crate) fn entries(
             None => municipal.get_or_insert_with(|| vault.municipal_key()),
         };
         encoded.clear();
-        let leaf = leaf(record, seed, &mut encoded);
+        encode_details(record, seed, &mut encoded);
+        let salts = Salts::from_seed(seed);
+        let committed = commit_details(&salts.details, &encoded);
         let start = sealed.len();
-        key.seal_to(&place(&leaf.id), &encoded, &mut sealed).map_err(|_| StoreError::LeafRefused)?;
-        prepared.push((rendered, leaf, person.filter(|_| own.is_some()).cloned(), start..sealed.len()));
+        key.seal_to(&place(record.transfer_id.as_bytes()), &encoded, &mut sealed)
+            .map_err(|_| StoreError::LeafRefused)?;
+        prepared.push((salts, committed, person.filter(|_| own.is_some()), start..sealed.len()));
     }
     let sealed = Bytes::from(sealed);
-    let entry = |(shape, leaf, person, details)| LogEntry::new(shape, leaf, person, sealed.slice(details));
-    prepared.into_iter().map(entry).collect()
+    let mut shape: Option<(&Arc<Heading>, Arc<RenderedShape>)> = None;
+    let mut entries = Vec::with_capacity(records.len());
+    for (record, (salts, details, person, place)) in records.iter().zip(prepared) {
+        let rendered = match shape {
+            Some((heading, rendered)) if Arc::ptr_eq(heading, &record.heading) => rendered,
+            _ => shapes.of(&record.heading).map_err(|_| StoreError::LeafRefused)?,
+        };
+        shape = Some((&record.heading, Arc::clone(&rendered)));
+        entries.push(LogEntry::new(rendered, leaf(record, &salts, details), person.cloned(), sealed.slice(place))?);
+    }
+    Ok(entries)
 }
 
-/// The leaf of a record; the details it commits to are appended to `encoded`.
-fn leaf(record: &TransferRecord, seed: &[u8; 32], encoded: &mut Vec<u8>) -> Leaf {
+/// The leaf of a record, with the commitment to its details.
+fn leaf(record: &TransferRecord, salts: &Salts, details: Hash) -> Leaf {
     let person = record.unified_address_number.as_ref().map(UnifiedAddressNumber::as_str);
     let digest = record.content_sha256.as_ref().map(<[u8; 32]>::as_slice).unwrap_or_default();
-    encode_details(record, seed, encoded);
-    let salts = Salts::from_seed(seed);
     Leaf {
         id: *record.transfer_id.as_bytes(),
         requested_us: microseconds(record.heading.requested_at),
@@ -79,26 +85,12 @@ fn leaf(record: &TransferRecord, seed: &[u8; 32], encoded: &mut Vec<u8>) -> Leaf
         records: u64::try_from(record.records.len()).unwrap_or(u64::MAX),
         subject: commit_subject(&salts.subject, person.unwrap_or_default()),
         content: commit_content(&salts.content, digest),
-        details: commit_details(&salts.details, encoded),
+        details,
     }
 }
 
-fn microseconds(at: Timestamp) -> u64 {
+/// As a leaf tells a time.
+pub(crate) fn microseconds(at: Timestamp) -> u64 {
     // A clock before 1970 is a broken clock; the leaf then says 1970.
     u64::try_from(at.as_microsecond()).unwrap_or(0)
-}
-
-fn shape_of(heading: &Heading) -> LeafShape {
-    LeafShape {
-        direction: heading.direction,
-        method: heading.method.to_owned(),
-        system: heading.system_id.to_string(),
-        division: heading.division.as_deref().map(str::to_owned),
-        affair: heading.affair.as_deref().map(str::to_owned),
-        rule: heading.rule_id.as_deref().map(|id| (id.to_owned(), heading.rule_version)),
-        basis: heading.legal_basis.as_deref().map(str::to_owned),
-        dataset: heading.dataset.map(|dataset| dataset.as_str().to_owned()),
-        fields: heading.fields.to_vec(),
-        policy: heading.policy_hash,
-    }
 }

@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod serve;
+mod shapes;
 mod signer;
 mod witness;
 mod writer;
@@ -38,10 +39,11 @@ use crate::hall::Hall;
 use crate::transfer::TransferRecord;
 
 pub(crate) use details::{Details, damaged, place, proof_number};
-pub(crate) use entry::entries;
+pub(crate) use entry::{entries, microseconds};
 use head::Head;
 pub use head::SignError;
 pub use keys::{LogKeyError, LogKeys};
+pub(crate) use shapes::Shapes;
 
 /// A witness in the settings that can't be asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ pub struct WitnessRefused {
 /// The running log of one municipality.
 pub(crate) struct Log {
     writer: writer::Writer,
+    shapes: Shapes,
     grown: Arc<Notify>,
     newest: watch::Receiver<Option<Head>>,
     cosigned: Vec<watch::Receiver<Option<String>>>,
@@ -103,7 +106,7 @@ impl Log {
             cosigned.push(heads);
         }
         tasks.close();
-        Ok(Self { writer, grown, newest, cosigned, first_key, tasks, stop })
+        Ok(Self { writer, shapes: Shapes::default(), grown, newest, cosigned, first_key, tasks, stop })
     }
 
     /// The newest key that verifies the newest signed head.
@@ -169,7 +172,7 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     let work = async {
         let people = entry::people_without_key(records);
         let wrapped = hall.store.person_keys(&people).await?;
-        let entries = entries(&hall.vault, records, &wrapped)?;
+        let entries = entries(&hall.vault, &hall.log.shapes, records, &wrapped)?;
         hall.log.writer.append(entries).await
     };
     work.instrument(tracing::info_span!("log", transfers = records.len()))
@@ -195,7 +198,7 @@ pub(crate) async fn seal(
     let people = entry::people_without_key(&records);
     let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
     let hall = Arc::clone(hall);
-    let work = async move { entries(&hall.vault, &records, &wrapped) };
+    let work = async move { entries(&hall.vault, &hall.log.shapes, &records, &wrapped) };
     Ok(Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) })
 }
 

@@ -221,3 +221,20 @@ fn long_sub_messages_get_long_lengths() {
     let expected = encode(&vec![(1, Value::Message(vec![(1, Value::Bytes(text))]))]);
     assert_eq!(applied(&filter, &input).unwrap(), expected);
 }
+
+/// The head of a nested message has one byte for its tag and one for its length, or more: all are written as an encoder writes them.
+#[test]
+fn a_nested_message_of_any_length_keeps_its_form() {
+    for number in [1, 15, 16, 2047, 2048] {
+        let filter = FieldFilter::allowing([[number, 1].as_slice()]);
+        for length in (1..300).chain([16_382, 16_383, 16_384, 70_000]) {
+            let allowed = (1, Value::Bytes(vec![7; length]));
+            let dropped = (2, Value::Varint(9));
+            let full = encode(&vec![(number, Value::Message(vec![allowed.clone(), dropped]))]);
+            let mut out = b"before".to_vec();
+            filter.apply(&full, &mut out).unwrap();
+            let expected = encode(&vec![(number, Value::Message(vec![allowed]))]);
+            assert_eq!(out, [b"before".as_slice(), &expected].concat(), "field {number}, {length} bytes");
+        }
+    }
+}

@@ -120,8 +120,9 @@ impl<'q> Insert<'q> {
         ROWS_OF_STATEMENT.into_iter().rev().find(|size| fits(*size)).unwrap_or(largest)
     }
 
-    /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks
-    /// through those that have one.
+    /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then
+    /// the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks through those
+    /// that have one.
     pub(super) fn sqlite(&self, rows: usize) -> String {
         let own = self.columns.iter().filter(|column| column.len().is_some()).count();
         let row = format!("(?{})", ", ?".repeat(own));

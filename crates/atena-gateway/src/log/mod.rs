@@ -1,7 +1,7 @@
 //! The transfer log: how records become leaves, are kept together, signed, searched and proved.
 //!
-//! `entry` turns a record into a leaf and its sealed details; `writer` keeps the records of concurrent calls in one durable commit;
-//! `signer` signs the head of the log soon after; `indexer` derives the search index; `search` answers auditors.
+//! `entry` turns a record into a leaf and its sealed details, `shapes` keeps what leaves share; `writer` keeps the records of concurrent
+//! calls in one durable commit; `signer` signs the head of the log soon after; `indexer` derives the search index; `search` answers auditors.
 
 mod details;
 mod entry;

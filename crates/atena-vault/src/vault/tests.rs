@@ -164,3 +164,14 @@ fn versions_of_keys_stand_side_by_side_until_the_old_ones_are_dropped() {
     after.read_again().unwrap();
     assert!(after.unwrap_person_key(&person(1), &wrapped).is_ok());
 }
+
+/// Digests are compared with those that were stored before: part by part they are what they are over the message put together.
+#[test]
+fn a_digest_is_that_of_the_whole_message() {
+    let vault = vault("132098");
+    let key = vault.keys.load().now.purpose_key(Purpose::Digest).ok().unwrap();
+    for content in [b"".as_slice(), b"content", &[7; 1000]] {
+        let whole = message(&vault.municipality, &[b"payment", content]);
+        assert_eq!(vault.content_mac("payment", content), crate::key_service::hmac_sha256(&key, &whole));
+    }
+}

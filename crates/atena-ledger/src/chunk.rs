@@ -43,7 +43,7 @@ impl Chunk {
         encode_chunk(self.leaves())
     }
 
-    /// Reads the stored form.
+    /// Reads the stored form. Shapes stand in the order in which leaves use them, each once and none unused, so that leaves have one form alone.
     ///
     /// # Errors
     /// [`LeafError::Malformed`].
@@ -55,16 +55,22 @@ impl Chunk {
         let mut chunk = Self::default();
         for _ in 0..reader.number()? {
             let length = reader.length()?;
-            chunk.shapes.push(RenderedShape::from_bytes(reader.take(length)?.to_vec())?);
-        }
-        for _ in 0..reader.number()? {
-            let place = reader.length()?;
-            if place >= chunk.shapes.len() {
+            let shape = RenderedShape::from_bytes(reader.take(length)?.to_vec())?;
+            if chunk.shapes.contains(&shape) {
                 return Err(LeafError::Malformed);
             }
+            chunk.shapes.push(shape);
+        }
+        let mut used = 0;
+        for _ in 0..reader.number()? {
+            let place = reader.length()?;
+            if place > used || place >= chunk.shapes.len() {
+                return Err(LeafError::Malformed);
+            }
+            used = used.max(place + 1);
             chunk.leaves.push((place, reader.leaf()?));
         }
-        if reader.rest.is_empty() { Ok(chunk) } else { Err(LeafError::Malformed) }
+        if reader.rest.is_empty() && used == chunk.shapes.len() { Ok(chunk) } else { Err(LeafError::Malformed) }
     }
 }
 
@@ -238,6 +244,30 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(Chunk::from_bytes(&bytes[..end]).is_err());
         }
+    }
+
+    #[test]
+    fn shapes_that_no_leaf_uses_or_that_stand_twice_or_in_another_order_are_refused() {
+        let chunk = Chunk::from_bytes(&stored()).unwrap();
+        let (leaf, two) = (&chunk.leaves[0].1, &chunk.shapes);
+        let written = |shapes: &[&RenderedShape], places: &[u8]| {
+            let mut out = vec![VERSION, u8::try_from(shapes.len()).unwrap()];
+            for shape in shapes {
+                push_number(&mut out, shape.as_bytes().len() as u64);
+                out.extend_from_slice(shape.as_bytes());
+            }
+            out.push(u8::try_from(places.len()).unwrap());
+            for place in places {
+                out.push(*place);
+                push_leaf(&mut out, leaf);
+            }
+            Chunk::from_bytes(&out).is_ok()
+        };
+        assert!(written(&[], &[]) && written(&[&two[0], &two[1]], &[0, 1, 0]));
+        assert!(!written(&[&two[0]], &[]));
+        assert!(!written(&[&two[0], &two[1]], &[0]));
+        assert!(!written(&[&two[0], &two[1]], &[1, 0]));
+        assert!(!written(&[&two[0], &two[0]], &[0, 1]));
     }
 
     #[test]

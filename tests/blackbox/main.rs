@@ -19,6 +19,7 @@ mod program;
 mod release;
 mod resume;
 mod rotation;
+mod streams;
 mod telemetry;
 mod token;
 mod town;

@@ -20,6 +20,7 @@ mod release;
 mod residue;
 mod resume;
 mod rotation;
+mod streams;
 mod telemetry;
 mod token;
 mod town;

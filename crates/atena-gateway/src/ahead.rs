@@ -1,9 +1,11 @@
-//! Working ahead on a stream of chunks: while one chunk is stored, a task of its own receives and prepares the next, so that the cores
-//! and the database are busy at the same time. One chunk at most is ahead (back-pressure).
+//! Working ahead on a stream of chunks: while chunks are stored, a task of its own receives and prepares the next, so that the cores
+//! and the database are busy at the same time. Chunks that are prepared when their turn comes are stored together, as one transaction.
+//! How many wait is bounded (back-pressure).
 
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 use tracing::Instrument as _;
@@ -11,52 +13,71 @@ use tracing::Instrument as _;
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 
-/// The rest of the stream, and the next chunk prepared; `None` at the end.
-type Prepared<T, P> = Result<Option<(Streaming<T>, P)>, CallError>;
+/// Chunks that are stored together, at most, and as many that are prepared meanwhile. Others who write wait for so long.
+const TOGETHER_MAX: usize = 4;
 
 /// Chunks that are prepared ahead, in their order.
-pub(crate) struct Ahead<T, P, F> {
-    call: Arc<Call>,
-    prepare: F,
-    under_way: Option<AbortOnDropHandle<Prepared<T, P>>>,
+pub(crate) struct Ahead<P> {
+    prepared: mpsc::Receiver<Result<P, CallError>>,
+    /// What ended the stream, behind chunks that are stored first.
+    failed: Option<CallError>,
+    work: AbortOnDropHandle<()>,
 }
 
 // === impl Ahead ===
 
-impl<T, P, F, W> Ahead<T, P, F>
-where
-    T: Send + 'static,
-    P: Send + 'static,
-    F: Fn(Arc<Call>, T) -> W + Copy + Send + 'static,
-    W: Future<Output = Result<P, CallError>> + Send + 'static,
-{
-    /// Begins with the first chunk.
-    pub(crate) fn new(call: &Arc<Call>, chunks: Streaming<T>, prepare: F) -> Self {
-        let mut ahead = Self { call: Arc::clone(call), prepare, under_way: None };
-        ahead.begin(chunks);
-        ahead
-    }
-
-    /// The next chunk, once it is prepared; the one after it is begun. `None` at the end of the stream; a stream that breaks off is an
-    /// error, and recorded as one.
-    pub(crate) async fn next(&mut self) -> Result<Option<P>, CallError> {
-        let Some(under_way) = self.under_way.take() else { return Ok(None) };
-        let prepared = under_way
-            .await
-            .map_err(|_| CallError::new(Reason::Internal, "the chunk could not be looked at; tell the operator"))?;
-        let Some((chunks, prepared)) = prepared? else { return Ok(None) };
-        self.begin(chunks);
-        Ok(Some(prepared))
-    }
-
-    fn begin(&mut self, mut chunks: Streaming<T>) {
-        let (call, prepare) = (Arc::clone(&self.call), self.prepare);
+impl<P: Send + 'static> Ahead<P> {
+    /// Begins with the first chunk. The stream ends with the first chunk that can't be prepared.
+    pub(crate) fn new<T, F, W>(call: &Arc<Call>, mut chunks: Streaming<T>, prepare: F) -> Self
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Call>, T) -> W + Send + 'static,
+        W: Future<Output = Result<P, CallError>> + Send,
+    {
+        let (sender, prepared) = mpsc::channel(TOGETHER_MAX);
+        let call = Arc::clone(call);
         let work = async move {
-            match chunks.message().await.map_err(|status| CallError::from_inbound(&status))? {
-                Some(chunk) => Ok(Some((chunks, prepare(call, chunk).await?))),
-                None => Ok(None),
+            loop {
+                let next = match chunks.message().await {
+                    Ok(Some(chunk)) => prepare(Arc::clone(&call), chunk).await,
+                    Ok(None) => return,
+                    Err(status) => Err(CallError::from_inbound(&status)),
+                };
+                let failed = next.is_err();
+                if sender.send(next).await.is_err() || failed {
+                    return;
+                }
             }
         };
-        self.under_way = Some(AbortOnDropHandle::new(tokio::spawn(work.in_current_span())));
+        Self { prepared, failed: None, work: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
+    }
+
+    /// The next chunks that are prepared, one at least; none at the end of the stream. A stream that breaks off is an error, and recorded as
+    /// one, once the chunks before are stored.
+    pub(crate) async fn next(&mut self) -> Result<Vec<P>, CallError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(first) = self.prepared.recv().await else { return self.ended().await };
+        let mut together = vec![first?];
+        while together.len() < TOGETHER_MAX {
+            match self.prepared.try_recv() {
+                Ok(Ok(next)) => together.push(next),
+                Ok(Err(error)) => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(together)
+    }
+
+    /// No chunk is left: the end of the stream, unless the work broke off.
+    async fn ended(&mut self) -> Result<Vec<P>, CallError> {
+        match (&mut self.work).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(_) => Err(CallError::new(Reason::Internal, "a chunk could not be looked at; tell the operator")),
+        }
     }
 }

@@ -51,14 +51,17 @@ pub(crate) struct Answers<A> {
     deadline: Instant,
 }
 
+/// Room for one answer.
+pub(crate) type Room<A> = mpsc::OwnedPermit<Result<A, Status>>;
+
 /// What a streaming handler answers with.
 pub(crate) type AnswerStream<A> = ReceiverStream<Result<A, Status>>;
 
 /// Response metadata that carries the hash of the rules in force (64 hexadecimal digits), as the transfer record does.
 const POLICY_HASH_METADATA: &str = "x-atena-policy-hash";
 
-/// Answers of a stream that may wait for a slow client.
-const ANSWERS_WAITING_MAX: usize = 2;
+/// Answers of a stream that may wait for a slow client: logged, and not yet sent.
+const ANSWERS_WAITING_MAX: usize = 4;
 
 /// Runs a unary call: identifies the caller, runs `run` in its own task, and records the call if `run` failed without doing so.
 pub(crate) async fn unary<Q, A, F>(
@@ -315,12 +318,25 @@ impl Call {
 
 impl<A> Answers<A> {
     /// Waits until the client has room for one more answer, so that nothing is logged as released that can't be sent soon.
-    pub(crate) async fn room(&self) -> Result<mpsc::OwnedPermit<Result<A, Status>>, CallError> {
+    pub(crate) async fn room(&self) -> Result<Room<A>, CallError> {
         match tokio::time::timeout_at(self.deadline, self.sender.clone().reserve_owned()).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) => Err(CallError::new(Reason::CallCancelled, "the caller went away")),
             Err(_) => Err(CallError::new(Reason::CallTimedOut, "the deadline passed")),
         }
+    }
+
+    /// Sends answers in their order: the first into the room that was waited for, the others as the client takes them.
+    pub(crate) async fn send_all(&self, room: Room<A>, answers: impl IntoIterator<Item = A>) -> Result<(), CallError> {
+        let mut room = Some(room);
+        for answer in answers {
+            let room = match room.take() {
+                Some(room) => room,
+                None => self.room().await?,
+            };
+            room.send(Ok(answer));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
-//! Many rows in one. Through sqlx a row of SQLite costs more on its way from SQLite's thread than it takes to be found: each of its values is
-//! copied by itself. So SQLite answers with one row that has every column's values end to end; PostgreSQL, whose rows arrive in one
-//! buffer anyway, answers with rows. Either way it is read here by row and column.
+//! Many rows in one. Through sqlx a row costs more on its way to us than it takes to be found: on SQLite each of its values is copied by
+//! itself, on PostgreSQL each row goes through a stream. So the database answers with one row that has every column's values end to end.
+//! PostgreSQL answers with rows only where each value of a list is looked up by itself. Either way it is read here by row and column.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,14 +8,13 @@ use std::hash::Hash;
 use bytes::Bytes;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
 
 use super::neighbours::Spacing;
 use super::row::Row;
 use super::sql::{Sql, Statement, Value};
 use crate::error::StoreError;
 
-/// Stands between values in SQLite's answer (U+001F, the unit separator). Whatever has it as a part of a value is refused when it is read.
+/// Stands between values in an answer (U+001F, the unit separator). Whatever has it as a part of a value is refused when it is read.
 const SEPARATOR: char = '\u{1f}';
 
 /// What a column holds. None of its values may be NULL.
@@ -78,14 +77,22 @@ macro_rules! batch {
         $crate::engine::batch!(each $list select $kind $column $(, $more $next)*; $($part $text)+).or_near(
             $spacing,
             $crate::engine::sql!(
-                near sqlite "SELECT count(*), " postgres "SELECT " $kind $column $(all ", " $more $next)* $($part $text)+
+                near all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
             ),
         )
     };
-    ($(each $list:literal)? select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
+    (select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
         $crate::engine::BatchSql::new(
             $crate::engine::sql!(
-                $(each $list)? sqlite "SELECT count(*), " postgres "SELECT " $kind $column $(all ", " $more $next)* $($part $text)+
+                together all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
+            ),
+            &[$crate::engine::batch!(@kind $kind) $(, $crate::engine::batch!(@kind $more))*],
+        )
+    };
+    (each $list:literal select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
+        $crate::engine::BatchSql::new(
+            $crate::engine::sql!(
+                each $list sqlite "SELECT count(*), " postgres "SELECT " $kind $column $(all ", " $more $next)* $($part $text)+
             ),
             &[$crate::engine::batch!(@kind $kind) $(, $crate::engine::batch!(@kind $more))*],
         )
@@ -125,20 +132,20 @@ impl BatchSql {
         Some((Statement { sql: near, values }, wanted))
     }
 
-    /// What was answered.
+    /// What was answered: one row with all columns, or rows of PostgreSQL where each value of the list was looked up by itself.
     pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
         let mut of_postgres = Vec::new();
         for row in rows {
             match row {
-                Row::Sqlite(row) => return self.columns(&row),
-                Row::Postgres(row) => of_postgres.push(row),
+                Row::Postgres(row) if row.len() == self.kinds.len() => of_postgres.push(row),
+                row => return self.columns(&row),
             }
         }
         Ok(Batch::of(Rows::Postgres(of_postgres)))
     }
 
-    fn columns(&self, row: &SqliteRow) -> Result<Batch, StoreError> {
-        let rows = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+    fn columns(&self, row: &Row) -> Result<Batch, StoreError> {
+        let rows = usize::try_from(row.integer(0)?).unwrap_or(0);
         if rows == 0 {
             return Ok(Batch::of(Rows::Columns { rows, columns: Vec::new() }));
         }
@@ -147,13 +154,13 @@ impl BatchSql {
         let columns = self.kinds.iter().map(|kind| {
             Ok(match kind {
                 Kind::Text => {
-                    let joined: String = row.try_get(next())?;
+                    let joined = row.text(next())?.to_owned();
                     Values::Text { ends: ends(&joined, rows)?, joined }
                 }
-                Kind::Integer => Values::Integer(integers(row.try_get(next())?, rows)?),
+                Kind::Integer => Values::Integer(integers(row.text(next())?, rows)?),
                 Kind::Bytes => {
-                    let lengths = integers(row.try_get(next())?, rows)?;
-                    let joined: Vec<u8> = row.try_get(next())?;
+                    let lengths = integers(row.text(next())?, rows)?;
+                    let joined = Bytes::copy_from_slice(row.bytes(next())?);
                     let mut end = 0_usize;
                     let ends: Option<Vec<_>> = lengths
                         .into_iter()
@@ -163,7 +170,7 @@ impl BatchSql {
                         })
                         .collect();
                     let ends = ends.filter(|_| end == joined.len()).ok_or(UNREADABLE)?;
-                    Values::Bytes { joined: Bytes::from(joined), ends }
+                    Values::Bytes { joined, ends }
                 }
             })
         });
@@ -324,6 +331,12 @@ mod tests {
              (SELECT a, c FROM t WHERE m = $1 AND a = wanted.value OFFSET 0) AS found"
         );
         assert_eq!(FIND.kinds, [Kind::Text, Kind::Bytes]);
+
+        const ALL: BatchSql = batch!(select text "a", bytes "c"; all " FROM t WHERE m = $1");
+        assert_eq!(
+            ALL.sql.postgres,
+            "SELECT count(*), string_agg(a, chr(31)), string_agg(length(c)::text, chr(31)), string_agg(c, '') FROM t WHERE m = $1"
+        );
     }
 
     #[test]
@@ -337,7 +350,11 @@ mod tests {
             "SELECT count(*), group_concat(a, char(31)), group_concat(b, char(31)) FROM t \
              WHERE m = $1 AND a BETWEEN json_extract($2, '$[0]') AND json_extract($2, '$[1]')"
         );
-        assert_eq!(NEAR.postgres, "SELECT a, b FROM t WHERE m = $1 AND a BETWEEN ($2::text[])[1] AND ($2::text[])[2]");
+        assert_eq!(
+            NEAR.postgres,
+            "SELECT count(*), string_agg(a, chr(31)), string_agg((b)::text, chr(31)) FROM t \
+             WHERE m = $1 AND a BETWEEN ($2::text[])[1] AND ($2::text[])[2]"
+        );
     }
 
     #[test]

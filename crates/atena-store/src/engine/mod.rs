@@ -12,8 +12,6 @@ mod sqlite;
 
 use std::time::Duration;
 
-use sqlx::{Sqlite, Transaction};
-
 use crate::error::StoreError;
 pub(crate) use batch::{Batch, BatchRow, BatchSql, Kind, batch};
 pub(crate) use insert::{Column, Insert};
@@ -23,6 +21,7 @@ use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};
 pub(crate) use sql::{Sql, Statement, Value, sql};
 pub(crate) use sqlite::SqliteEngine;
+use sqlite::SqliteTransaction;
 
 /// How long a connection waits for a lock, for its turn, or for the database to come back.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -36,7 +35,7 @@ pub(crate) enum Engine {
 
 /// A transaction.
 pub(crate) enum EngineTransaction {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(SqliteTransaction),
     Postgres(PostgresTransaction),
 }
 
@@ -96,7 +95,7 @@ impl EngineTransaction {
     pub(crate) async fn fetch_all(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
             _ if statement.finds_nothing() => Ok(Vec::new()),
-            Self::Sqlite(transaction) => Box::pin(sqlite::fetch_all(transaction, statement)).await,
+            Self::Sqlite(of) => Box::pin(sqlite::fetch_all(&mut of.transaction, statement)).await,
             Self::Postgres(of) => Ok(Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await?),
         }
     }
@@ -124,28 +123,28 @@ impl EngineTransaction {
     /// Every row that a reading statement finds which was put together at run time, from names of ours.
     pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Sqlite(transaction) => Box::pin(sqlite::fetch_page(transaction, sql, values)).await,
+            Self::Sqlite(of) => Box::pin(sqlite::fetch_page(&mut of.transaction, sql, values)).await,
             Self::Postgres(of) => Ok(Box::pin(postgres::fetch_page(&mut of.transaction, sql, values)).await?),
         }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => Box::pin(sqlite::execute(transaction, statement)).await,
+            Self::Sqlite(of) => Box::pin(sqlite::execute(&mut of.transaction, statement)).await,
             Self::Postgres(of) => Ok(Box::pin(postgres::execute(&mut of.transaction, statement)).await?),
         }
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => Box::pin(sqlite::insert(transaction, insert)).await,
+            Self::Sqlite(of) => Box::pin(sqlite::insert(&mut of.transaction, insert)).await,
             Self::Postgres(of) => Ok(Box::pin(postgres::insert(&mut of.transaction, insert)).await?),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => Ok(Box::pin(transaction.commit()).await?),
+            Self::Sqlite(of) => Box::pin(of.commit()).await,
             Self::Postgres(of) => Ok(Box::pin(of.transaction.commit()).await?),
         }
     }

@@ -24,7 +24,8 @@ impl Sql {
 /// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
 /// [`BatchSql`](crate::engine::BatchSql).
 ///
-/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement.
+/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement: all values of each end to end, in one row
+/// (`together` and `near`); but rows as they are on PostgreSQL where each value of a list is looked up by itself.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
     (@all stored $table:literal) => {
@@ -59,6 +60,12 @@ macro_rules! sql {
     (@postgres wanted_blob $list:literal) => { " = wanted.value" };
     (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
     (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
+    (@together_postgres text $column:literal) => { concat!("string_agg(", $column, ", chr(31))") };
+    (@together_postgres integer $column:literal) => { concat!("string_agg((", $column, ")::text, chr(31))") };
+    (@together_postgres bytes $column:literal) => {
+        concat!("string_agg(length(", $column, ")::text, chr(31)), string_agg(", $column, ", '')")
+    };
+    (@together_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
     (@near_sqlite wanted $list:literal) => {
         concat!(" BETWEEN json_extract(", $list, ", '$[0]') AND json_extract(", $list, ", '$[1]')")
     };
@@ -66,7 +73,13 @@ macro_rules! sql {
     (@near_postgres each $list:literal) => { "" };
     (@near_postgres wanted $list:literal) => { concat!(" BETWEEN (", $list, "::text[])[1] AND (", $list, "::text[])[2]") };
     (@near_postgres done $nothing:literal) => { "" };
-    (@near_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
+    (@near_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@together_postgres $kind $text) };
+    (together $($kind:ident $text:literal)+) => {
+        $crate::engine::Sql::new(
+            concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
+            concat!($($crate::engine::sql!(@together_postgres $kind $text)),+),
+        )
+    };
     (near $($kind:ident $text:literal)+) => {
         $crate::engine::Sql::new(
             concat!($($crate::engine::sql!(@near_sqlite $kind $text)),+),

@@ -4,12 +4,16 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::WAIT_MAX;
 use super::insert::{Column, Insert};
@@ -26,12 +30,27 @@ const WRITER_CACHE: &str = "-65536";
 /// Rows that may wait for the task that asked: a page fits, so that reading it does not go back and forth between threads.
 const ROWS_WAITING_MAX: usize = 1024;
 
+/// How long commits gather in the write-ahead log before they are written back together.
+const WRITE_BACK_AFTER: Duration = Duration::from_millis(500);
+
+/// SQLite does not wait for another who writes back; we ask again.
+const TRUNCATE_AGAIN: Duration = Duration::from_millis(20);
+
 /// A database file.
 #[derive(Clone)]
 pub(crate) struct SqliteEngine {
     readers: SqlitePool,
     /// One connection: SQLite has one writer, and waiting here is fairer than waiting for its lock.
     writer: SqlitePool,
+    committed: Arc<Notify>,
+    write_back: Arc<AbortOnDropHandle<()>>,
+}
+
+/// A transaction on one of its connections.
+pub(crate) struct SqliteTransaction {
+    pub(super) transaction: Transaction<'static, Sqlite>,
+    /// Who is told of its commit.
+    committed: Arc<Notify>,
 }
 
 // === impl SqliteEngine ===
@@ -49,9 +68,10 @@ impl SqliteEngine {
             .foreign_keys(true)
             .busy_timeout(WAIT_MAX)
             .pragma("secure_delete", "ON")
-            // Pages that every commit touches (head, newest index pages) are written back once in 64 MiB instead of once in 4.
-            .pragma("wal_autocheckpoint", "16000")
+            // 128 MiB: a connection of its own writes back before.
+            .pragma("wal_autocheckpoint", "32000")
             .pragma("trusted_schema", "OFF")
+            .pragma("temp_store", "MEMORY")
             .row_buffer_size(ROWS_WAITING_MAX)
             .disable_statement_logging();
         let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
@@ -63,6 +83,7 @@ impl SqliteEngine {
             .await
             .map_err(opened)?;
         sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
+        let writing_back = options.clone().connect().await.map_err(opened)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(WAIT_MAX)
@@ -70,34 +91,71 @@ impl SqliteEngine {
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(opened)?;
-        Ok(Self { readers, writer })
+        let committed = Arc::new(Notify::new());
+        let write_back = tokio::spawn(write_back(writing_back, Arc::clone(&committed)));
+        Ok(Self { readers, writer, committed, write_back: Arc::new(AbortOnDropHandle::new(write_back)) })
     }
 
     pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         fetch_all(&mut *self.readers.acquire().await?, statement).await
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub(super) async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(SqliteTransaction { transaction, committed: Arc::clone(&self.committed) })
     }
 
-    pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.readers.begin().await?)
+    pub(super) async fn begin_snapshot(&self) -> Result<SqliteTransaction, StoreError> {
+        Ok(SqliteTransaction { transaction: self.readers.begin().await?, committed: Arc::clone(&self.committed) })
     }
 
-    /// Empties the write-ahead log into the database, so that nothing erased stays in it; waits for those who still read from it.
+    /// Empties the write-ahead log into the database, so that nothing erased stays in it; waits for those who still read from it, and for
+    /// whoever is writing it back just now, here or in another process.
     pub(crate) async fn truncate_wal(&self) -> Result<(), StoreError> {
-        let (busy, _, _): (i64, i64, i64) =
-            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
-        if busy == 0 { Ok(()) } else { Err(StoreError::Unavailable("the write-ahead log is read all the time")) }
+        let until = Instant::now() + WAIT_MAX;
+        loop {
+            let (busy, _, _): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+            if busy == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(StoreError::Unavailable("the write-ahead log is read all the time"));
+            }
+            tokio::time::sleep(TRUNCATE_AGAIN).await;
+        }
     }
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
+        self.write_back.abort();
         if let Err(error) = self.truncate_wal().await {
             tracing::warn!(%error, "the write-ahead log was not emptied; the next start does it");
         }
         self.writer.close().await;
+    }
+}
+
+// === impl SqliteTransaction ===
+
+impl SqliteTransaction {
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await?;
+        self.committed.notify_one();
+        Ok(())
+    }
+}
+
+/// Writes what was committed from the write-ahead log back into the database, beside those who write and read: a commit that had to do it
+/// would keep everybody waiting, for a tenth of a second at full speed. Pages that every commit touches are written once in a while.
+async fn write_back(mut connection: SqliteConnection, committed: Arc<Notify>) {
+    loop {
+        committed.notified().await;
+        tokio::time::sleep(WRITE_BACK_AFTER).await;
+        // Where it fails or somebody is in its way, the log goes on growing, and the writing connection does it in the end.
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await {
+            tracing::warn!(%error, "the write-ahead log could not be written back");
+        }
     }
 }
 
@@ -125,7 +183,7 @@ pub(super) async fn execute(connection: &mut SqliteConnection, statement: &State
 
 pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_>) -> Result<(), StoreError> {
     let mut from = 0;
-    let mut prepared: Option<(usize, std::sync::Arc<str>)> = None;
+    let mut prepared: Option<(usize, Arc<str>)> = None;
     while from < insert.rows {
         let rows = Insert::rows_of_statement(insert.rows - from);
         let sql = match prepared {
@@ -133,7 +191,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_
             _ => insert.sqlite(rows).into(),
         };
         // Names of tables and columns are ours; every value is bound.
-        let mut query = sqlx::query(AssertSqlSafe(std::sync::Arc::clone(&sql)));
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&sql)));
         prepared = Some((rows, sql));
         for row in from..from + rows {
             let filled = row < insert.rows;

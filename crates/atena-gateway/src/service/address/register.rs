@@ -1,4 +1,4 @@
-//! Registers a chunk of people in one transaction: what `RegisterPerson` and `RegisterPersons` share.
+//! Registers chunks of people in one transaction: what `RegisterPerson` and `RegisterPersons` share.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(super) struct Success {
 
 /// A registration that passed every check of its own.
 struct Candidate {
+    allowed: Arc<Allowed>,
+    /// Among all registrations of the transaction.
     position: usize,
     registration: Registration,
     /// Under every version of the key that is in use, oldest first.
@@ -56,7 +58,7 @@ impl Candidate {
     }
 }
 
-/// What has to be written for the chunk.
+/// What has to be written.
 #[derive(Default)]
 struct Writes {
     people: Vec<NewPerson>,
@@ -73,7 +75,6 @@ struct Allowed {
 
 /// Registrations with every check of their own done.
 pub(super) struct Checked {
-    allowed: Allowed,
     candidates: Vec<Candidate>,
     /// A place for each registration; those that were refused have their result already.
     done: Vec<Option<Registered>>,
@@ -84,43 +85,58 @@ pub(super) struct Checked {
 pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Checked, CallError> {
     let permit = call.hall.policy().authorize_registration(&call.caller.system_id, call.hall.today())?;
     let heading = heading(call, &permit);
+    let allowed = Arc::new(Allowed { permit, heading });
     let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
     let mut candidates = Vec::with_capacity(items.len());
     let mut records = Vec::new();
     for (position, item) in items.into_iter().enumerate() {
         let local = LocalAddressNumber::parse(&item.local_address_number).ok();
-        match parse_registration(item, &permit, may_migrate(call)) {
+        match parse_registration(item, &allowed.permit, may_migrate(call)) {
             Ok(registration) => {
                 #[cfg(feature = "test-leaks")]
-                crate::leak::leak(call, registration.personal_number.as_ref(), &permit)?;
+                crate::leak::leak(call, registration.personal_number.as_ref(), &allowed.permit)?;
                 let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
-                candidates.push(Candidate { position, registration, indexes: Vec::new(), content_mac });
+                let allowed = Arc::clone(&allowed);
+                candidates.push(Candidate { allowed, position, registration, indexes: Vec::new(), content_mac });
                 done.push(None);
             }
             Err(error) => {
-                let record = refusal(&heading, local.clone(), error.reason);
+                let record = refusal(&allowed.heading, local.clone(), error.reason);
                 done.push(Some(Registered { local, result: Err(error), transfer_id: record.transfer_id }));
                 records.push(record);
             }
         }
     }
-    Ok(Checked { allowed: Allowed { permit, heading }, candidates, done, records })
+    Ok(Checked { candidates, done, records })
 }
 
-/// Registers everything that is good, and everything of it or nothing (one transaction, acknowledged-is-durable).
-pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Registered>, CallError> {
-    let Checked { allowed, mut candidates, mut done, mut records } = checked;
+/// Registers everything that is good of some chunks, and everything of it or nothing (one transaction, acknowledged-is-durable). Tells what
+/// became of each registration of each chunk.
+pub(super) async fn register(call: &Call, chunks: Vec<Checked>) -> Result<Vec<Vec<Registered>>, CallError> {
+    let lengths: Vec<_> = chunks.iter().map(|chunk| chunk.done.len()).collect();
+    let (mut candidates, mut done, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    for chunk in chunks {
+        let before = done.len();
+        candidates.extend(
+            chunk
+                .candidates
+                .into_iter()
+                .map(|candidate| Candidate { position: before + candidate.position, ..candidate }),
+        );
+        done.extend(chunk.done);
+        records.extend(chunk.records);
+    }
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = async {
         let keys = call.hall.key_state(&mut transaction).await?;
         for candidate in &mut candidates {
             if let (Some(number), Some(permit)) =
-                (&candidate.registration.personal_number, allowed.permit.personal_number())
+                (&candidate.registration.personal_number, candidate.allowed.permit.personal_number())
             {
                 candidate.indexes = indexes(call, &keys, number, &permit)?;
             }
         }
-        let writes = decide(call, &allowed, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
+        let writes = decide(call, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
         transaction.insert_people(&writes.people).await?;
@@ -138,7 +154,8 @@ pub(super) async fn register(call: &Call, checked: Checked) -> Result<Vec<Regist
         "inbound",
     );
     // Every place was filled by the checks or by `decide`.
-    Ok(done.into_iter().flatten().collect())
+    let mut done = done.into_iter().flatten();
+    Ok(lengths.into_iter().map(|length| done.by_ref().take(length).collect()).collect())
 }
 
 fn may_migrate(call: &Call) -> bool {
@@ -148,7 +165,6 @@ fn may_migrate(call: &Call) -> bool {
 /// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.
 async fn decide(
     call: &Call,
-    allowed: &Allowed,
     key_state: &KeyState,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
@@ -168,7 +184,7 @@ async fn decide(
             Ok(plan) => planned.push((candidate, plan)),
             Err(error) => {
                 let local = Some(candidate.registration.local_address_number);
-                let record = refusal(&allowed.heading, local.clone(), error.reason);
+                let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
                 if let Some(place) = done.get_mut(candidate.position) {
                     *place = Some(Registered { local, result: Err(error), transfer_id: record.transfer_id });
                 }
@@ -217,7 +233,8 @@ async fn decide(
                     writes.numbers.push(seal_number(key, &unified, 1, number, (index, key_state.newest_index()))?);
                     #[cfg(feature = "test-leaks")]
                     if let Some((leaked, row)) =
-                        crate::leak::digits("database", Some(number), &allowed.permit).zip(writes.numbers.last_mut())
+                        crate::leak::digits("database", Some(number), &candidate.allowed.permit)
+                            .zip(writes.numbers.last_mut())
                     {
                         row.sealed.extend_from_slice(leaked.as_bytes());
                     }
@@ -243,7 +260,7 @@ async fn decide(
                     .await?
             }
         };
-        let mut record = under(&allowed.heading, Some(local.clone()));
+        let mut record = under(&candidate.allowed.heading, Some(local.clone()));
         record.person_key = success.unified.as_ref().and_then(|unified| keys.get(unified)).cloned();
         record.unified_address_number = success.unified.clone();
         if success.review_case.is_some() {
@@ -253,7 +270,7 @@ async fn decide(
         record.content_sha256 = Some(digest);
         #[cfg(feature = "test-leaks")]
         if let Some(leaked) =
-            crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), &allowed.permit)
+            crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), &candidate.allowed.permit)
         {
             record.heading_mut().affair = Some(leaked.into());
         }
@@ -365,7 +382,7 @@ fn key_of<'a>(
 }
 
 fn inconsistent() -> CallError {
-    tracing::error!("a person of this chunk has neither a number nor a key");
+    tracing::error!("a person among these has neither a number nor a key");
     CallError::new(Reason::Internal, "the registration could not be completed; nothing was changed; tell the operator")
 }
 

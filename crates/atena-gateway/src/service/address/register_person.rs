@@ -15,8 +15,11 @@ pub(crate) async fn run(
 ) -> Result<v1::RegisterPersonResponse, CallError> {
     call.keep_request_id(&request.request_id)?;
     let registration = request.registration.ok_or_else(|| CallError::field("registration", "is required"))?;
-    let registered = register(&call, check(&call, vec![registration])?).await?.pop();
-    let registered = registered
+    let chunks = register(&call, vec![check(&call, vec![registration])?]).await?;
+    let registered = chunks
+        .into_iter()
+        .flatten()
+        .next()
         .ok_or_else(|| CallError::new(Reason::Internal, "the registration had no result; tell the operator"))?;
     match &registered.result {
         // `register` recorded it with the person it is about.

@@ -1,4 +1,4 @@
-//! RegisterPersons: chunks of people; one answer for each chunk, once everything good in it is durable.
+//! RegisterPersons: chunks of people; one answer for each chunk, once everything good in it is durable. Chunks that wait are stored together.
 
 use std::sync::Arc;
 
@@ -20,13 +20,19 @@ pub(crate) async fn run(
     answers: Answers<v1::RegisterPersonsResponse>,
 ) -> Result<(), CallError> {
     let mut ahead = Ahead::new(&call, chunks, prepare);
-    while let Some(checked) = ahead.next().await? {
+    loop {
+        let chunks = ahead.next().await?;
+        if chunks.is_empty() {
+            return Ok(());
+        }
         let room = answers.room().await?;
-        let registered = register(&call, checked).await?;
-        let results = registered.into_iter().enumerate().map(|(index, one)| result(&call, index, one)).collect();
-        room.send(Ok(v1::RegisterPersonsResponse { results }));
+        let registered = register(&call, chunks).await?;
+        let told = registered.into_iter().map(|registered| {
+            let results = registered.into_iter().enumerate().map(|(index, one)| result(&call, index, one));
+            v1::RegisterPersonsResponse { results: results.collect() }
+        });
+        answers.send_all(room, told).await?;
     }
-    Ok(())
 }
 
 async fn prepare(call: Arc<Call>, chunk: v1::RegisterPersonsRequest) -> Result<Checked, CallError> {

@@ -3,6 +3,7 @@
 mod deliver;
 mod get_records;
 mod list_entitlements;
+mod pages;
 mod pull_records;
 mod together;
 

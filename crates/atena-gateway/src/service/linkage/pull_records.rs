@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_proto::v1;
-use atena_store::{Change, Holding, Store, StoredRecord};
+use atena_store::{Change, Store, StoredRecord};
 use atena_vault::PersonKey;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
 use super::deliver::{Addressee, Packer, Parcel};
+use super::pages::{Page, Pages};
 use super::{Allowed, decide, refuse};
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
@@ -21,9 +22,6 @@ use crate::transfer::Subject;
 /// Records in a chunk unless the caller says otherwise, and at most.
 const PAGE_DEFAULT: u32 = 256;
 const PAGE_MAX: u32 = 1000;
-
-/// People read at once in a full pull.
-const PEOPLE_AT_ONCE: u32 = 512;
 
 /// Changes read at once.
 const CHANGES_AT_ONCE: u32 = 512;
@@ -36,7 +34,7 @@ pub(crate) async fn run(
     call.keep_request_id(&request.request_id)?;
     let datasets = parse_pension_datasets(&request.datasets)?;
     let allowed = match decide(&call, &request.affair, &datasets) {
-        Ok(permits) => Allowed { datasets, permits },
+        Ok(permits) => Arc::new(Allowed { datasets, permits }),
         Err(error) => return Err(refuse(&call, &request.affair, &datasets, &[Subject::default()], error).await),
     };
     let page_size = match request.page_size {
@@ -65,7 +63,7 @@ pub(crate) async fn run(
 /// One pull under way.
 struct Pull<'a> {
     call: &'a Arc<Call>,
-    allowed: &'a Allowed,
+    allowed: &'a Arc<Allowed>,
     page: usize,
     answers: &'a Answers<v1::PullRecordsResponse>,
     packer: Packer<'a>,
@@ -87,34 +85,6 @@ type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<St
 /// Records of people, by person and dataset.
 type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>;
 
-/// Some of the caller's people, with everything that is packed for them.
-struct Page {
-    people: Vec<Holding>,
-    last: LocalAddressNumber,
-}
-
-// === impl Page ===
-
-impl Page {
-    /// The people after `after`; `None` after the last.
-    async fn read(
-        call: &Call,
-        allowed: &Allowed,
-        as_of: u64,
-        after: Option<LocalAddressNumber>,
-    ) -> Result<Option<Self>, CallError> {
-        let work = async {
-            let store = call.hall.store.as_new_as(as_of).await;
-            let people = store.holdings_after(&allowed.permits, after.as_ref(), PEOPLE_AT_ONCE).await?;
-            let Some(last) = people.last().map(|person| person.local_address_number.clone()) else {
-                return Ok(None);
-            };
-            Ok(Some(Self { people, last }))
-        };
-        work.instrument(tracing::info_span!("read")).await
-    }
-}
-
 // === impl Pull ===
 
 impl<'a> Pull<'a> {
@@ -127,16 +97,11 @@ impl<'a> Pull<'a> {
         self.sent().await
     }
 
-    /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next is read.
+    /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next are read.
     async fn everything(&mut self, as_of: u64, after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        let (call, allowed): (&'a Call, _) = (self.call, self.allowed);
-        let mut page = Page::read(call, allowed, as_of, after).await?;
-        while let Some(now) = page {
-            let last = now.last.clone();
-            let (next, delivered) =
-                tokio::join!(Page::read(call, allowed, as_of, Some(last)), self.deliver_page(as_of, now));
-            delivered?;
-            page = next?;
+        let mut pages = Pages::new(self.call, self.allowed, as_of, after);
+        while let Some(page) = pages.next().await? {
+            self.deliver_page(as_of, page).await?;
         }
         Ok(as_of)
     }

@@ -1,5 +1,5 @@
-//! PushRecords: chunks of records. Each good record of a chunk becomes a new immutable revision; a chunk is one transaction with its
-//! transfer records, and its answer leaves after the commit (acknowledged-is-durable).
+//! PushRecords: chunks of records. Each good record of a chunk becomes a new immutable revision; a chunk is stored whole, in one transaction with
+//! its transfer records and with other chunks that wait, and its answer leaves after the commit (acknowledged-is-durable).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -36,12 +36,15 @@ pub(crate) async fn run(
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
     let mut ahead = Ahead::new(&call, chunks, prepare);
-    while let Some(prepared) = ahead.next().await? {
+    loop {
+        let chunks = ahead.next().await?;
+        if chunks.is_empty() {
+            return Ok(());
+        }
         let room = answers.room().await?;
-        let results = store(&call, prepared).await?;
-        room.send(Ok(v1::PushRecordsResponse { results }));
+        let results = store(&call, chunks).await?;
+        answers.send_all(room, results.into_iter().map(|results| v1::PushRecordsResponse { results })).await?;
     }
-    Ok(())
 }
 
 /// A chunk with everything done that can be done before its turn.
@@ -122,27 +125,43 @@ struct Verdict {
     person: UnifiedAddressNumber,
 }
 
-async fn store(call: &Call, prepared: Prepared) -> Result<Vec<v1::PushResult>, CallError> {
-    let Prepared { permits, records, mut people } = prepared;
-    // Whoever was linked since, or by the chunk before, is found now.
-    people.add(People::of(call, &unknown(&records, &people)).await?);
+/// A chunk whose records were compared with what is stored.
+struct Judged {
+    permits: HashMap<Dataset, PushPermit>,
+    items: Vec<Item>,
+    /// For each item the id of its transfer record.
+    transfer_ids: Vec<Uuid>,
+}
+
+/// Stores chunks in their order, all of them or none, and tells what became of each record of each.
+async fn store(call: &Call, chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushResult>>, CallError> {
+    let mut people = People::default();
+    let chunks: Vec<_> = chunks
+        .into_iter()
+        .map(|chunk| {
+            people.add(chunk.people);
+            (chunk.permits, chunk.records)
+        })
+        .collect();
+    // Whoever was linked since is found now.
+    people.add(People::of(call, &unknown(chunks.iter().flat_map(|(_, records)| records), &people)).await?);
     let mut transaction = call.hall.store.begin_write("push_records").await?;
     let work = async {
-        let items = judge(&mut transaction, &people, records).await?;
-        let (transfers, transfer_ids) = transfers(call, &permits, &people, &items);
+        let mut heads = heads(&mut transaction, chunks.iter().flat_map(|(_, records)| records)).await?;
+        let (mut judged, mut transfers) = (Vec::with_capacity(chunks.len()), Vec::new());
+        for (permits, records) in chunks {
+            let items = judge(&people, &mut heads, records);
+            let (of_chunk, transfer_ids) = self::transfers(call, &permits, &people, &items);
+            transfers.extend(of_chunk);
+            judged.push(Judged { permits, items, transfer_ids });
+        }
         let sealing = log::seal(&call.hall, &mut transaction, transfers).await?;
-        write(call, &mut transaction, &people, &items).await?;
-        Ok::<_, CallError>((items, sealing, transfer_ids))
+        write(call, &mut transaction, &people, judged.iter_mut().flat_map(|chunk| &mut chunk.items)).await?;
+        Ok::<_, CallError>((judged, sealing))
     };
-    let (items, sealing, transfer_ids) = work.instrument(tracing::info_span!("store")).await?;
+    let (judged, sealing) = work.instrument(tracing::info_span!("store")).await?;
     log::commit(&call.hall, transaction, sealing).await?;
-    for dataset in permits.keys() {
-        let count = items.iter().filter(|item| item.place.dataset == Some(*dataset) && item.verdict.is_ok()).count();
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        call.hall.metrics.records(count, call.caller.system_id.as_str(), dataset.as_str(), "inbound");
-    }
-    let told = items.into_iter().zip(transfer_ids).enumerate().map(|(index, (item, id))| told(index, item, id));
-    Ok(told.collect())
+    Ok(judged.into_iter().map(|chunk| chunk.told(call)).collect())
 }
 
 /// A record with everything of its own checked, every violation at once.
@@ -164,8 +183,12 @@ fn parse_one(record: v1::PushedRecord) -> (Item, Option<ParsedRecord>) {
 }
 
 /// Local numbers of good records whose people are not known yet.
-fn unknown(records: &[(Item, Option<ParsedRecord>)], known: &People) -> Vec<LocalAddressNumber> {
-    let locals = records.iter().filter_map(|(_, parsed)| parsed.as_ref()).map(|parsed| &parsed.local_address_number);
+fn unknown<'r>(
+    records: impl IntoIterator<Item = &'r (Item, Option<ParsedRecord>)>,
+    known: &People,
+) -> Vec<LocalAddressNumber> {
+    let parsed = records.into_iter().filter_map(|(_, parsed)| parsed.as_ref());
+    let locals = parsed.map(|parsed| &parsed.local_address_number);
     let unknown: HashSet<_> = locals.filter(|local| !known.linked.contains_key(*local)).collect();
     unknown.into_iter().cloned().collect()
 }
@@ -200,36 +223,41 @@ impl People {
     }
 }
 
-/// Compares each good record with what is stored, and with what came before it in the chunk.
-async fn judge(
+/// The newest revisions of records, by dataset and key.
+type Heads = HashMap<(Dataset, RecordKey), RecordHead>;
+
+/// What is stored of the records that come in.
+async fn heads<'r>(
     transaction: &mut WriteTransaction,
-    people: &People,
-    records: Vec<(Item, Option<ParsedRecord>)>,
-) -> Result<Vec<Item>, CallError> {
+    records: impl Iterator<Item = &'r (Item, Option<ParsedRecord>)>,
+) -> Result<Heads, CallError> {
     let mut keys: HashMap<Dataset, Vec<RecordKey>> = HashMap::new();
-    for record in records.iter().filter_map(|(_, record)| record.as_ref()) {
+    for record in records.filter_map(|(_, record)| record.as_ref()) {
         keys.entry(record.dataset).or_default().push(record.record_key.clone());
     }
-    let mut heads: HashMap<(Dataset, RecordKey), RecordHead> = HashMap::new();
+    let mut heads = Heads::new();
     for (dataset, keys) in keys {
         for (key, head) in transaction.record_heads(dataset, &keys).await? {
             heads.insert((dataset, key), head);
         }
     }
-    Ok(records
-        .into_iter()
-        .map(|(mut item, parsed)| {
-            if let Some(parsed) = parsed {
-                item.verdict = judge_one(people, &mut heads, item.content_mac, parsed);
-            }
-            item
-        })
-        .collect())
+    Ok(heads)
+}
+
+/// Compares each good record with what is stored, and with what came before it.
+fn judge(people: &People, heads: &mut Heads, records: Vec<(Item, Option<ParsedRecord>)>) -> Vec<Item> {
+    let judged = records.into_iter().map(|(mut item, parsed)| {
+        if let Some(parsed) = parsed {
+            item.verdict = judge_one(people, heads, item.content_mac, parsed);
+        }
+        item
+    });
+    judged.collect()
 }
 
 fn judge_one(
     people: &People,
-    heads: &mut HashMap<(Dataset, RecordKey), RecordHead>,
+    heads: &mut Heads,
     content_mac: [u8; 32],
     parsed: ParsedRecord,
 ) -> Result<Verdict, CallError> {
@@ -260,20 +288,20 @@ fn judge_one(
 }
 
 /// Stores the new revisions, sealing those that could not be sealed ahead.
-async fn write(
+async fn write<'i>(
     call: &Call,
     transaction: &mut WriteTransaction,
     people: &People,
-    items: &[Item],
+    items: impl Iterator<Item = &'i mut Item>,
 ) -> Result<(), CallError> {
-    let mut revisions = Vec::with_capacity(items.len());
+    let mut revisions = Vec::with_capacity(items.size_hint().0);
     for item in items {
         let Some(verdict) = item.verdict.as_ref().ok().filter(|new| new.outcome != v1::PushOutcome::Unchanged) else {
             continue;
         };
         let parsed = &verdict.parsed;
-        let sealed = match &item.sealed {
-            Some(sealed) => Some(sealed.clone()),
+        let sealed = match item.sealed.take() {
+            Some(sealed) => Some(sealed),
             None => {
                 let key = people.keys.get(&verdict.person).ok_or_else(|| {
                     tracing::error!("a linked person has no key");
@@ -351,6 +379,25 @@ fn heading(call: &Call, permits: &HashMap<Dataset, PushPermit>, dataset: Option<
         heading.fields = call.hall.fields_of(permit.dataset());
     }
     heading
+}
+
+// === impl Judged ===
+
+impl Judged {
+    /// What the owner is told of a chunk that is stored, and what is counted of it.
+    fn told(self, call: &Call) -> Vec<v1::PushResult> {
+        for dataset in self.permits.keys() {
+            let good = |item: &&Item| item.place.dataset == Some(*dataset) && item.verdict.is_ok();
+            let count = u64::try_from(self.items.iter().filter(good).count()).unwrap_or(u64::MAX);
+            call.hall.metrics.records(count, call.caller.system_id.as_str(), dataset.as_str(), "inbound");
+        }
+        self.items
+            .into_iter()
+            .zip(self.transfer_ids)
+            .enumerate()
+            .map(|(index, (item, id))| told(index, item, id))
+            .collect()
+    }
 }
 
 /// What the owner is told of one record.

@@ -62,12 +62,20 @@ macro_rules! scan_through {
     };
 }
 
+/// Times that rows are scanned, of which the fastest counts, as of two pulls the faster does: one scan of a small town takes less than a tenth of
+/// a second.
+const SCANS: u32 = 3;
+
 /// Reads the very rows that a full pull reads, in order, without doing anything with them.
 pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
     let pool = pool(database).await;
-    let started = Instant::now();
-    scan_through!(&pool, rows);
-    started.elapsed()
+    let mut fastest = Duration::MAX;
+    for _ in 0..SCANS {
+        let started = Instant::now();
+        scan_through!(&pool, rows);
+        fastest = fastest.min(started.elapsed());
+    }
+    fastest
 }
 
 /// Inserts rows of 300 bytes into PostgreSQL, by `UNNEST` of 500, each a transaction.
@@ -96,7 +104,11 @@ pub(crate) async fn insert_postgres(url: &str, rows: u64) -> Duration {
 /// As [`scan`], on PostgreSQL.
 pub(crate) async fn scan_postgres(url: &str, rows: u64) -> Duration {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    let started = Instant::now();
-    scan_through!(&mut connection, rows);
-    started.elapsed()
+    let mut fastest = Duration::MAX;
+    for _ in 0..SCANS {
+        let started = Instant::now();
+        scan_through!(&mut connection, rows);
+        fastest = fastest.min(started.elapsed());
+    }
+    fastest
 }

@@ -41,7 +41,7 @@ async fn chunks_of_a_push_follow_each_other_and_end_with_the_one_that_is_refused
     let refused = answers.message().await.err().unwrap();
     assert_eq!(reason(&refused), "MESSAGE_TOO_LARGE");
 
-    let status = v1::GetPushStatusRequest { dataset: v1::Dataset::Qualification.into(), ..Default::default() };
+    let status = v1::GetPushStatusRequest { dataset: v1::Dataset::Qualification.into() };
     let status = town.records("pension").get_push_status(status).await.unwrap().into_inner();
     assert_eq!((status.current_records, status.last_revision), (1, CHUNKS), "nothing after the refused chunk");
     let recorded: BTreeSet<_> = town.transfers("").await.into_iter().map(|transfer| transfer.transfer_id).collect();

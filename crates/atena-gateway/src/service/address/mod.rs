@@ -9,6 +9,7 @@ mod register_person;
 mod register_persons;
 mod replace_personal_number;
 mod resolve_numbers;
+mod review;
 
 use std::sync::Arc;
 

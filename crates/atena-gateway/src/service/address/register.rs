@@ -7,9 +7,7 @@ use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_ledger::Outcome;
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
-use atena_store::{
-    KeyState, NewLink, NewPerson, NewPersonalNumber, NewReviewCase, NewView, ReviewKind, ViewHead, WriteTransaction,
-};
+use atena_store::{KeyState, NewLink, NewPerson, NewPersonalNumber, NewView, ReviewKind, ViewHead, WriteTransaction};
 use atena_vault::{PersonKey, SealContext};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use super::inbound::{heading, refusal, under};
 use super::number::{indexes, seal_number};
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
+use super::review::open_case;
 use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
 use crate::convert::view_row;
@@ -414,39 +413,4 @@ fn keep_view(
     });
     heads.insert(local.clone(), ViewHead { revision, content_mac });
     Ok(true)
-}
-
-/// Opens a case for a person to decide. The registration is kept sealed under the municipality's own key: it belongs to nobody yet.
-async fn open_case(
-    call: &Call,
-    transaction: &mut WriteTransaction,
-    kind: ReviewKind,
-    registration: &Registration,
-    unified_address_number: UnifiedAddressNumber,
-    other_unified_address_number: Option<UnifiedAddressNumber>,
-) -> Result<Success, CallError> {
-    let local = &registration.local_address_number;
-    let row = [call.caller.system_id.as_str(), local.as_str()].join("/");
-    let context = SealContext { table: "review_case", column: "sealed", row: row.as_bytes() };
-    let identity = [
-        row.as_str(),
-        unified_address_number.as_str(),
-        other_unified_address_number.as_ref().map_or("", UnifiedAddressNumber::as_str),
-    ]
-    .join("/");
-    let mut content = identity.into_bytes();
-    content.extend_from_slice(&registration.content);
-    let case = transaction
-        .open_review_case(NewReviewCase {
-            kind,
-            system_id: call.caller.system_id.clone(),
-            local_address_number: local.clone(),
-            unified_address_number,
-            other_unified_address_number,
-            sealed: call.hall.vault.municipal_key().seal(&context, &registration.content)?,
-            content_mac: call.hall.vault.content_mac("review_case", &content),
-            created_at: call.requested_at,
-        })
-        .await?;
-    Ok(Success { outcome: v1::RegistrationOutcome::ReviewRequired, unified: None, review_case: Some(case) })
 }

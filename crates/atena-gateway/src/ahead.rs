@@ -1,6 +1,5 @@
-//! Working ahead on a stream of chunks: while chunks are stored, a task of its own receives and prepares the next, so that the cores
-//! and the database are busy at the same time. Chunks that are prepared when their turn comes are stored together, as one transaction.
-//! How many wait is bounded (back-pressure).
+//! Working ahead: while something is stored or sent, a task of its own prepares what comes next, so that the cores and the database are busy
+//! at the same time. How much waits is bounded (back-pressure).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,10 +15,10 @@ use crate::error::{CallError, Reason};
 /// Chunks that are stored together, at most, and as many that are prepared meanwhile. Others who write wait for so long.
 const TOGETHER_MAX: usize = 4;
 
-/// Chunks that are prepared ahead, in their order.
+/// What is prepared ahead, in its order.
 pub(crate) struct Ahead<P> {
     prepared: mpsc::Receiver<Result<P, CallError>>,
-    /// What ended the stream, behind chunks that are stored first.
+    /// What ended it, behind what is stored first.
     failed: Option<CallError>,
     work: AbortOnDropHandle<()>,
 }
@@ -27,24 +26,30 @@ pub(crate) struct Ahead<P> {
 // === impl Ahead ===
 
 impl<P: Send + 'static> Ahead<P> {
-    /// Begins with the first chunk. The stream ends with the first chunk that can't be prepared.
-    pub(crate) fn new<T, F, W>(call: &Arc<Call>, mut chunks: Streaming<T>, prepare: F) -> Self
+    /// Prepares one after the other: `step` makes the next out of a state, and the state after it; `None` at the end. It ends with the first
+    /// that can't be prepared, too. So many wait, at most.
+    pub(crate) fn unfold<S, F, W>(waiting_max: usize, first: S, step: F) -> Self
     where
-        T: Send + 'static,
-        F: Fn(Arc<Call>, T) -> W + Send + 'static,
-        W: Future<Output = Result<P, CallError>> + Send,
+        S: Send + 'static,
+        F: Fn(S) -> W + Send + 'static,
+        W: Future<Output = Result<Option<(P, S)>, CallError>> + Send,
     {
-        let (sender, prepared) = mpsc::channel(TOGETHER_MAX);
-        let call = Arc::clone(call);
+        let (sender, prepared) = mpsc::channel(waiting_max);
         let work = async move {
-            loop {
-                let next = match chunks.message().await {
-                    Ok(Some(chunk)) => prepare(Arc::clone(&call), chunk).await,
+            let mut state = Some(first);
+            while let Some(now) = state {
+                let next = match step(now).await {
                     Ok(None) => return,
-                    Err(status) => Err(CallError::from_inbound(&status)),
+                    Ok(Some((next, after))) => {
+                        state = Some(after);
+                        Ok(next)
+                    }
+                    Err(error) => {
+                        state = None;
+                        Err(error)
+                    }
                 };
-                let failed = next.is_err();
-                if sender.send(next).await.is_err() || failed {
+                if sender.send(next).await.is_err() {
                     return;
                 }
             }
@@ -52,14 +57,44 @@ impl<P: Send + 'static> Ahead<P> {
         Self { prepared, failed: None, work: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
     }
 
-    /// The next chunks that are prepared, one at least; none at the end of the stream. A stream that breaks off is an error, and recorded as
-    /// one, once the chunks before are stored.
-    pub(crate) async fn next(&mut self) -> Result<Vec<P>, CallError> {
+    /// The chunks of a stream, as many as are stored together. A stream that breaks off is an error, and recorded as one.
+    pub(crate) fn of_chunks<T, F, W>(call: &Arc<Call>, chunks: Streaming<T>, prepare: F) -> Self
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Call>, T) -> W + Copy + Send + 'static,
+        W: Future<Output = Result<P, CallError>> + Send,
+    {
+        let call = Arc::clone(call);
+        Self::unfold(TOGETHER_MAX, chunks, move |mut chunks| {
+            let call = Arc::clone(&call);
+            async move {
+                match chunks.message().await.map_err(|status| CallError::from_inbound(&status))? {
+                    Some(chunk) => Ok(Some((prepare(call, chunk).await?, chunks))),
+                    None => Ok(None),
+                }
+            }
+        })
+    }
+
+    /// The next, once it is prepared; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<P>, CallError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let Some(first) = self.prepared.recv().await else { return self.ended().await };
-        let mut together = vec![first?];
+        match self.prepared.recv().await {
+            Some(next) => next.map(Some),
+            // The end, unless the work broke off.
+            None => match (&mut self.work).await {
+                Ok(()) => Ok(None),
+                Err(_) => Err(CallError::new(Reason::Internal, "what comes next was lost; tell the operator")),
+            },
+        }
+    }
+
+    /// All that are prepared, the next at least, to be stored together; `None` at the end. An error has its turn once those before it are stored.
+    pub(crate) async fn next_together(&mut self) -> Result<Option<Vec<P>>, CallError> {
+        let Some(first) = self.next().await? else { return Ok(None) };
+        let mut together = vec![first];
         while together.len() < TOGETHER_MAX {
             match self.prepared.try_recv() {
                 Ok(Ok(next)) => together.push(next),
@@ -70,14 +105,6 @@ impl<P: Send + 'static> Ahead<P> {
                 Err(_) => break,
             }
         }
-        Ok(together)
-    }
-
-    /// No chunk is left: the end of the stream, unless the work broke off.
-    async fn ended(&mut self) -> Result<Vec<P>, CallError> {
-        match (&mut self.work).await {
-            Ok(()) => Ok(Vec::new()),
-            Err(_) => Err(CallError::new(Reason::Internal, "a chunk could not be looked at; tell the operator")),
-        }
+        Ok(Some(together))
     }
 }

@@ -42,8 +42,10 @@ pub(crate) struct SqliteEngine {
     readers: SqlitePool,
     /// One connection: SQLite has one writer, and waiting here is fairer than waiting for its lock.
     writer: SqlitePool,
+    /// One connection, opened when there is something to write back.
+    write_back: SqlitePool,
     committed: Arc<Notify>,
-    write_back: Arc<AbortOnDropHandle<()>>,
+    writing_back: Arc<AbortOnDropHandle<()>>,
 }
 
 /// A transaction on one of its connections.
@@ -83,7 +85,11 @@ impl SqliteEngine {
             .await
             .map_err(opened)?;
         sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
-        let writing_back = options.clone().connect().await.map_err(opened)?;
+        let write_back = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(WAIT_MAX)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(WAIT_MAX)
@@ -92,8 +98,9 @@ impl SqliteEngine {
             .await
             .map_err(opened)?;
         let committed = Arc::new(Notify::new());
-        let write_back = tokio::spawn(write_back(writing_back, Arc::clone(&committed)));
-        Ok(Self { readers, writer, committed, write_back: Arc::new(AbortOnDropHandle::new(write_back)) })
+        let writing_back = tokio::spawn(write_back_after_commits(write_back.clone(), Arc::clone(&committed)));
+        let writing_back = Arc::new(AbortOnDropHandle::new(writing_back));
+        Ok(Self { readers, writer, write_back, committed, writing_back })
     }
 
     pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
@@ -128,7 +135,8 @@ impl SqliteEngine {
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
-        self.write_back.abort();
+        self.writing_back.abort();
+        self.write_back.close().await;
         if let Err(error) = self.truncate_wal().await {
             tracing::warn!(%error, "the write-ahead log was not emptied; the next start does it");
         }
@@ -148,12 +156,12 @@ impl SqliteTransaction {
 
 /// Writes what was committed from the write-ahead log back into the database, beside those who write and read: a commit that had to do it
 /// would keep everybody waiting, for a tenth of a second at full speed. Pages that every commit touches are written once in a while.
-async fn write_back(mut connection: SqliteConnection, committed: Arc<Notify>) {
+async fn write_back_after_commits(write_back: SqlitePool, committed: Arc<Notify>) {
     loop {
         committed.notified().await;
         tokio::time::sleep(WRITE_BACK_AFTER).await;
         // Where it fails or somebody is in its way, the log goes on growing, and the writing connection does it in the end.
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await {
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&write_back).await {
             tracing::warn!(%error, "the write-ahead log could not be written back");
         }
     }

@@ -153,8 +153,8 @@ pub(super) async fn register(call: &Call, chunks: Vec<Checked>) -> Result<Vec<Ve
         "inbound",
     );
     // Every place was filled by the checks or by `decide`.
-    let mut done = done.into_iter().flatten();
-    Ok(lengths.into_iter().map(|length| done.by_ref().take(length).collect()).collect())
+    let mut done = done.into_iter();
+    Ok(lengths.into_iter().map(|length| done.by_ref().take(length).flatten().collect()).collect())
 }
 
 fn may_migrate(call: &Call) -> bool {

@@ -19,12 +19,8 @@ pub(crate) async fn run(
     chunks: Streaming<v1::RegisterPersonsRequest>,
     answers: Answers<v1::RegisterPersonsResponse>,
 ) -> Result<(), CallError> {
-    let mut ahead = Ahead::new(&call, chunks, prepare);
-    loop {
-        let chunks = ahead.next().await?;
-        if chunks.is_empty() {
-            return Ok(());
-        }
+    let mut ahead = Ahead::of_chunks(&call, chunks, prepare);
+    while let Some(chunks) = ahead.next_together().await? {
         let room = answers.room().await?;
         let registered = register(&call, chunks).await?;
         let told = registered.into_iter().map(|registered| {
@@ -33,6 +29,7 @@ pub(crate) async fn run(
         });
         answers.send_all(room, told).await?;
     }
+    Ok(())
 }
 
 async fn prepare(call: Arc<Call>, chunk: v1::RegisterPersonsRequest) -> Result<Checked, CallError> {

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
 use super::deliver::{Addressee, Packer, Parcel};
-use super::pages::{Page, Pages};
+use super::pages::Page;
 use super::{Allowed, decide, refuse};
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
@@ -99,7 +99,7 @@ impl<'a> Pull<'a> {
 
     /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next are read.
     async fn everything(&mut self, as_of: u64, after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        let mut pages = Pages::new(self.call, self.allowed, as_of, after);
+        let mut pages = Page::ahead(self.call, self.allowed, as_of, after);
         while let Some(page) = pages.next().await? {
             self.deliver_page(as_of, page).await?;
         }

@@ -35,22 +35,22 @@ pub(crate) async fn run(
     if !policy.system(&call.caller.system_id).is_some_and(|system| system.has_role(Role::DatasetOwner)) {
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
-    let mut ahead = Ahead::new(&call, chunks, prepare);
-    loop {
-        let chunks = ahead.next().await?;
-        if chunks.is_empty() {
-            return Ok(());
-        }
+    let mut ahead = Ahead::of_chunks(&call, chunks, prepare);
+    while let Some(chunks) = ahead.next_together().await? {
         let room = answers.room().await?;
         let results = store(&call, chunks).await?;
         answers.send_all(room, results.into_iter().map(|results| v1::PushRecordsResponse { results })).await?;
     }
+    Ok(())
 }
+
+/// A record of a chunk; parsed, if it is good.
+type Checked = (Item, Option<ParsedRecord>);
 
 /// A chunk with everything done that can be done before its turn.
 struct Prepared {
     permits: HashMap<Dataset, PushPermit>,
-    records: Vec<(Item, Option<ParsedRecord>)>,
+    records: Vec<Checked>,
     people: People,
 }
 
@@ -61,7 +61,7 @@ struct People {
     keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
 }
 
-/// Checks a chunk, finds the people and seals the records, while the chunk before it is stored.
+/// Checks a chunk, finds the people and seals the records, while chunks before it are stored.
 async fn prepare(call: Arc<Call>, chunk: v1::PushRecordsRequest) -> Result<Prepared, CallError> {
     call.keep_request_id(&chunk.request_id)?;
     if chunk.records.len() > RECORDS_MAX {
@@ -134,22 +134,18 @@ struct Judged {
 }
 
 /// Stores chunks in their order, all of them or none, and tells what became of each record of each.
-async fn store(call: &Call, chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushResult>>, CallError> {
+async fn store(call: &Call, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushResult>>, CallError> {
     let mut people = People::default();
-    let chunks: Vec<_> = chunks
-        .into_iter()
-        .map(|chunk| {
-            people.add(chunk.people);
-            (chunk.permits, chunk.records)
-        })
-        .collect();
+    for chunk in &mut chunks {
+        people.add(std::mem::take(&mut chunk.people));
+    }
     // Whoever was linked since is found now.
-    people.add(People::of(call, &unknown(chunks.iter().flat_map(|(_, records)| records), &people)).await?);
+    people.add(People::of(call, &unknown(chunks.iter().flat_map(|chunk| &chunk.records), &people)).await?);
     let mut transaction = call.hall.store.begin_write("push_records").await?;
     let work = async {
-        let mut heads = heads(&mut transaction, chunks.iter().flat_map(|(_, records)| records)).await?;
+        let mut heads = heads(&mut transaction, chunks.iter().flat_map(|chunk| &chunk.records)).await?;
         let (mut judged, mut transfers) = (Vec::with_capacity(chunks.len()), Vec::new());
-        for (permits, records) in chunks {
+        for Prepared { permits, records, .. } in chunks {
             let items = judge(&people, &mut heads, records);
             let (of_chunk, transfer_ids) = self::transfers(call, &permits, &people, &items);
             transfers.extend(of_chunk);
@@ -165,7 +161,7 @@ async fn store(call: &Call, chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushRes
 }
 
 /// A record with everything of its own checked, every violation at once.
-fn parse_one(record: v1::PushedRecord) -> (Item, Option<ParsedRecord>) {
+fn parse_one(record: v1::PushedRecord) -> Checked {
     let place = Place {
         local: LocalAddressNumber::parse(&record.local_address_number).ok(),
         dataset: dataset_of(&record).ok(),
@@ -183,10 +179,7 @@ fn parse_one(record: v1::PushedRecord) -> (Item, Option<ParsedRecord>) {
 }
 
 /// Local numbers of good records whose people are not known yet.
-fn unknown<'r>(
-    records: impl IntoIterator<Item = &'r (Item, Option<ParsedRecord>)>,
-    known: &People,
-) -> Vec<LocalAddressNumber> {
+fn unknown<'r>(records: impl IntoIterator<Item = &'r Checked>, known: &People) -> Vec<LocalAddressNumber> {
     let parsed = records.into_iter().filter_map(|(_, parsed)| parsed.as_ref());
     let locals = parsed.map(|parsed| &parsed.local_address_number);
     let unknown: HashSet<_> = locals.filter(|local| !known.linked.contains_key(*local)).collect();
@@ -229,7 +222,7 @@ type Heads = HashMap<(Dataset, RecordKey), RecordHead>;
 /// What is stored of the records that come in.
 async fn heads<'r>(
     transaction: &mut WriteTransaction,
-    records: impl Iterator<Item = &'r (Item, Option<ParsedRecord>)>,
+    records: impl Iterator<Item = &'r Checked>,
 ) -> Result<Heads, CallError> {
     let mut keys: HashMap<Dataset, Vec<RecordKey>> = HashMap::new();
     for record in records.filter_map(|(_, record)| record.as_ref()) {
@@ -245,7 +238,7 @@ async fn heads<'r>(
 }
 
 /// Compares each good record with what is stored, and with what came before it.
-fn judge(people: &People, heads: &mut Heads, records: Vec<(Item, Option<ParsedRecord>)>) -> Vec<Item> {
+fn judge(people: &People, heads: &mut Heads, records: Vec<Checked>) -> Vec<Item> {
     let judged = records.into_iter().map(|(mut item, parsed)| {
         if let Some(parsed) = parsed {
             item.verdict = judge_one(people, heads, item.content_mac, parsed);

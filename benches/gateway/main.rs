@@ -27,6 +27,8 @@ mod people;
 mod town;
 mod work;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -87,10 +89,8 @@ async fn sqlite(lines: &mut Lines) {
     let took = work::push(&town, 1, (0..people).collect()).await;
     lines.add("push_sqlite", "records/s", rate(people, took), rate(people, rows));
 
-    let before = memory_kib(town.process_id(), "VmRSS");
-    let (records, first) = work::pull(&town).await;
+    let ((records, first), growth) = growing(town.process_id(), work::pull(&town)).await;
     assert_eq!(records, people);
-    let growth = memory_kib(town.process_id(), "VmHWM").saturating_sub(before);
     lines.add("pull_rss_growth_mib", "MiB", growth as f64 / 1024.0, 64.0);
     let (_, second) = work::pull(&town).await;
     let scanned = bare::scan(&town.home().join("atena.db"), people).await;
@@ -128,14 +128,15 @@ async fn postgres(lines: &mut Lines) {
     town.stop();
 }
 
-/// What a record costs to push, as a change of one that is there, and to pull, in a population; microseconds.
+/// What a record costs to push, as a change of one that is there, and to pull, in a population; microseconds. Changes come as cases are worked off,
+/// from all over the town and in no order, so that those of one chunk are no neighbours in a small town either.
 async fn cost(people: u64) -> f64 {
     let mut town = Town::prepare().log_at("warn");
     town.serve();
     eprintln!("filling a town of {people}");
     work::fill(&town, people).await;
     let sample = SAMPLE.min(people);
-    let spread = (0..sample).map(|one| one * (people / sample)).collect();
+    let spread = (0..sample).map(|one| one * 7919 % sample * (people / sample)).collect();
     let pushed = work::push(&town, 2, spread).await;
     let (records, pulled) = work::pull(&town).await;
     assert_eq!(records, people);
@@ -188,8 +189,25 @@ fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
-fn memory_kib(process: u32, what: &str) -> u64 {
+/// What comes of some work, and by how much a process grew meanwhile, in KiB. (What it needed at most since it began, `VmHWM`, may be from before.)
+async fn growing<T>(process: u32, work: impl Future<Output = T>) -> (T, u64) {
+    let before = memory_kib(process);
+    let most = Arc::new(AtomicU64::new(before));
+    let seen = Arc::clone(&most);
+    let watching = tokio::spawn(async move {
+        loop {
+            seen.fetch_max(memory_kib(process), Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let done = work.await;
+    watching.abort();
+    (done, most.load(Ordering::Relaxed).max(memory_kib(process)) - before)
+}
+
+/// The memory of a process, in KiB.
+fn memory_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -131,6 +131,12 @@ impl Hall {
         if has(&self.vault, &state) { Ok(state) } else { Err(CallError::keys_missing()) }
     }
 
+    /// The keys as they are in use now, if they are here: those of the next transaction, unless a rotation comes between.
+    pub(crate) async fn key_state_ahead(&self) -> Result<Option<KeyState>, CallError> {
+        let state = self.store.key_state().await?;
+        Ok(state.filter(|state| has(&self.vault, state)))
+    }
+
     /// Opens the keys of people, by person.
     pub(crate) fn open_keys<'k>(
         &self,

@@ -63,7 +63,7 @@ pub use log_key::StoredLogKey;
 pub use log_read::{ChunkRange, StoredChunk};
 pub use logs::Log;
 pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
-pub use records::{NewRevision, PushStatus, RecordHead, StoredRecord};
+pub use records::{ComingRecord, NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
 pub use snapshot::{CopyError, Part, Snapshot};
 pub use store::Store;

@@ -9,7 +9,7 @@ use atena_policy::{ReconstructPermit, ReleasePermit};
 use crate::engine::{Batch, BatchRow, BatchSql, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::people::person_of;
-use crate::records::{NewRevision, StoredRecord, datasets};
+use crate::records::{NewRevision, StoredRecord, datasets, place};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -111,14 +111,19 @@ impl WriteTransaction {
             postgres "$4 + wanted.place - 1"
             all ", record.dataset, record.record_key, record.revision, record.unified_address_number, record.change_sequence, \
                 record.deleted, record.sealed, record.content_mac, record.stored_at FROM "
-            sqlite "json_each($3) AS wanted CROSS JOIN record INDEXED BY record_by_key \
-                WHERE record.municipality_code = $1 AND record.dataset = $2 AND record.record_key = wanted.value"
+            sqlite "json_each($3) AS wanted CROSS JOIN record WHERE record.municipality_code = $1 AND record.dataset = $2 \
+                AND record.unified_address_number = substr(wanted.value, 1, 15) AND record.record_key = substr(wanted.value, 16)"
             postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record \
-                WHERE municipality_code = $1 AND dataset = $2 AND record_key = wanted.value OFFSET 0) AS record");
+                WHERE municipality_code = $1 AND dataset = $2 AND unified_address_number = substr(wanted.value, 1, 15) \
+                AND record_key = substr(wanted.value, 16) OFFSET 0) AS record");
         let Some((first, of_dataset)) = replaced_by.first() else { return Ok(()) };
+        let places: Vec<_> = replaced_by
+            .iter()
+            .map(|(_, revision)| place(&revision.unified_address_number, &revision.record_key))
+            .collect();
         let keep = Statement::about(self.municipality.as_str(), KEEP)
             .text(of_dataset.dataset.as_str())
-            .texts(replaced_by.iter().map(|(_, revision)| revision.record_key.as_str()))
+            .texts(places.iter().map(String::as_str))
             .integer(*first);
         self.transaction.execute(&keep).await
     }

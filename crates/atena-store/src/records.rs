@@ -36,6 +36,16 @@ pub struct NewRevision {
     pub supersedes: bool,
 }
 
+/// A revision that comes in, as what is stored of its record is looked for.
+pub struct ComingRecord<'r> {
+    /// Whom it is about.
+    pub unified_address_number: &'r UnifiedAddressNumber,
+    /// The owner's key.
+    pub record_key: &'r RecordKey,
+    /// The owner's revision.
+    pub revision: u64,
+}
+
 /// What is compared with a revision that comes in.
 pub struct RecordHead {
     /// Whom the record is about.
@@ -79,6 +89,9 @@ pub struct PushStatus {
     /// The change sequence of the last stored revision.
     pub last_change_sequence: u64,
 }
+
+/// What an owner gives a record that is new, most often.
+const FIRST_REVISION: u64 = 1;
 
 /// What a revision that comes in does to the record that it is one of.
 const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
@@ -145,7 +158,8 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// The newest revisions of records.
+    /// The newest revisions of records. One that has changed is looked for beside its person, where its next revision will be written anyway;
+    /// what is not there, or says that it is new, is looked for by its key alone, whoever it is about.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -153,23 +167,32 @@ impl WriteTransaction {
     pub async fn record_heads(
         &mut self,
         dataset: Dataset,
-        keys: &[RecordKey],
+        records: &[ComingRecord<'_>],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
-        const HEADS: BatchSql = batch!(each "$3::text[]" select text "record_key", text "unified_address_number", integer "revision",
-                integer "deleted", bytes "content_mac"; all " FROM record"
-            sqlite " INDEXED BY record_by_key"
+        const BY_PLACE: BatchSql = batch!(each "$3::text[]"
+            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac";
+            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND (unified_address_number, record_key)"
+            wanted_place "$3" done "");
+        const BY_KEY: BatchSql = batch!(each "$3::text[]"
+            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac";
+            all " FROM record" sqlite " INDEXED BY record_by_key"
             all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
-        let heads =
-            HEADS.about(self.municipality.as_str()).text(dataset.as_str()).texts(keys.iter().map(RecordKey::as_str));
-        self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {
-            let head = RecordHead {
-                unified_address_number: person_of(row.text(1)?, "record")?,
-                revision: row.count(2, "record")?,
-                deleted: row.integer(3)? != 0,
-                content_mac: row.bytes32(4, "record")?,
-            };
-            Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
-        })
+        let code = self.municipality.as_str();
+        let changed = records.iter().filter(|record| record.revision > FIRST_REVISION);
+        let places: Vec<_> = changed.map(|record| place(record.unified_address_number, record.record_key)).collect();
+        let by_place = BY_PLACE.about(code).text(dataset.as_str()).texts(places.iter().map(String::as_str));
+        let mut heads = HashMap::with_capacity(records.len());
+        for row in self.transaction.fetch_batch(&BY_PLACE, &by_place).await?.rows() {
+            let (key, head) = record_head(row)?;
+            heads.insert(key, head);
+        }
+        let unseen = records.iter().map(|record| record.record_key).filter(|key| !heads.contains_key(*key));
+        let by_key = BY_KEY.about(code).text(dataset.as_str()).texts(unseen.map(RecordKey::as_str));
+        for row in self.transaction.fetch_batch(&BY_KEY, &by_key).await?.rows() {
+            let (key, head) = record_head(row)?;
+            heads.insert(key, head);
+        }
+        Ok(heads)
     }
 
     /// Adds revisions, each newer than those before it of its record; each takes a change sequence, those of one record in order. What was newest
@@ -224,6 +247,22 @@ fn rows_of<'q>(code: &'q str, revisions: &[(i64, &'q NewRevision)]) -> Insert<'q
         .bytes("sealed", new().map(|revision| revision.sealed.as_slice()))
         .bytes("content_mac", new().map(|revision| revision.content_mac.as_slice()))
         .integers("stored_at", new().map(|revision| revision.stored_at.as_microsecond()))
+}
+
+/// The newest revision of a record: key, person, revision, whether it ended the record, and digest of each row.
+fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError> {
+    let head = RecordHead {
+        unified_address_number: person_of(row.text(1)?, "record")?,
+        revision: row.count(2, "record")?,
+        deleted: row.integer(3)? != 0,
+        content_mac: row.bytes32(4, "record")?,
+    };
+    Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
+}
+
+/// A person and a key in one text, as `wanted_place` of the `sql!` macro takes them apart again: unified numbers are all of one length.
+pub(crate) fn place(person: &UnifiedAddressNumber, key: &RecordKey) -> String {
+    [person.as_str(), key.as_str()].concat()
 }
 
 /// The datasets of permits.

@@ -273,7 +273,8 @@ mod tests {
                 include_str!("../migrations/sqlite/0002_key_state.sql"),
                 include_str!("../migrations/sqlite/0003_changes.sql"),
                 include_str!("../migrations/sqlite/0005_log_key.sql"),
-                include_str!("../migrations/sqlite/0006_admin_log.sql")
+                include_str!("../migrations/sqlite/0006_admin_log.sql"),
+                include_str!("../migrations/sqlite/0007_personal_number.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),

@@ -19,15 +19,16 @@ mod signer;
 mod witness;
 mod writer;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use atena_domain::MunicipalityCode;
+use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
 use atena_ledger::{Note, VerifierKey};
 use atena_store::{LogEntry, Store, StoreError, WriteTransaction};
-use atena_vault::Vault;
+use atena_vault::{Vault, WrappedKey};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -182,10 +183,10 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     Ok(())
 }
 
-/// Entries that a task of its own seals while the rows that they tell of are written.
-pub(crate) struct Sealing {
+/// Entries that a task of its own seals while the rows that they tell of are written, and what else it makes.
+pub(crate) struct Sealing<T> {
     started: Instant,
-    entries: AbortOnDropHandle<Result<Vec<LogEntry>, StoreError>>,
+    entries: AbortOnDropHandle<Result<(Vec<LogEntry>, T), StoreError>>,
 }
 
 /// Begins to seal the entries of a transaction. Keys that the records do not carry are read first.
@@ -193,25 +194,50 @@ pub(crate) async fn seal(
     hall: &Arc<Hall>,
     transaction: &mut WriteTransaction,
     records: Vec<TransferRecord>,
-) -> Result<Sealing, CallError> {
-    let started = Instant::now();
-    let people = entry::people_without_key(&records);
-    let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
-    let hall = Arc::clone(hall);
-    let work = async move { entries(&hall.vault, &hall.log.shapes, &records, &wrapped) };
-    Ok(Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) })
+) -> Result<Sealing<()>, CallError> {
+    let wrapped = wrapped(hall, transaction, &entry::people_without_key(&records)).await?;
+    Ok(seal_made(hall, wrapped, move || (records, ())))
+}
+
+/// The keys of people, as records to be sealed do not carry them.
+pub(crate) async fn wrapped(
+    hall: &Hall,
+    transaction: &mut WriteTransaction,
+    people: &[UnifiedAddressNumber],
+) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, CallError> {
+    transaction.person_keys(people).await.map_err(|error| unwritten(hall, &error))
+}
+
+/// As [`seal`], where the task makes the records too. `wrapped` holds the keys that they won't carry.
+pub(crate) fn seal_made<T: Send + 'static>(
+    hall: &Arc<Hall>,
+    wrapped: HashMap<UnifiedAddressNumber, WrappedKey>,
+    make: impl FnOnce() -> (Vec<TransferRecord>, T) + Send + 'static,
+) -> Sealing<T> {
+    let (started, hall) = (Instant::now(), Arc::clone(hall));
+    let work = async move {
+        let (records, made) = make();
+        Ok((entries(&hall.vault, &hall.log.shapes, &records, &wrapped)?, made))
+    };
+    Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
 }
 
 /// Makes a transaction durable together with its transfer records, all or nothing.
-pub(crate) async fn commit(hall: &Hall, mut transaction: WriteTransaction, sealing: Sealing) -> Result<(), CallError> {
+pub(crate) async fn commit<T>(
+    hall: &Hall,
+    mut transaction: WriteTransaction,
+    sealing: Sealing<T>,
+) -> Result<T, CallError> {
     let work = async {
-        let entries = sealing.entries.await.map_err(|_| StoreError::LeafRefused)??;
+        let (entries, made) = sealing.entries.await.map_err(|_| StoreError::LeafRefused)??;
         transaction.append_log(&entries).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(made)
     };
-    work.instrument(tracing::info_span!("log")).await.map_err(|error: StoreError| unwritten(hall, &error))?;
+    let made =
+        work.instrument(tracing::info_span!("log")).await.map_err(|error: StoreError| unwritten(hall, &error))?;
     written(hall, sealing.started);
-    Ok(())
+    Ok(made)
 }
 
 fn written(hall: &Hall, started: Instant) {

@@ -17,8 +17,8 @@ impl Sql {
 /// "record"` is the columns of that table that [`stored_record`](crate::records::stored_record) reads, and `texts "$3"` says that what
 /// stands before is one of the few values bound as a list to that parameter.
 ///
-/// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes) where the
-/// value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
+/// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes; or
+/// `wanted_place`, for the 15 digits of a person and a key in one text) where the value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
 /// whole, a table that has grown since it was last analysed would be walked through for every list.
 ///
 /// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
@@ -45,6 +45,9 @@ macro_rules! sql {
     (@sqlite each $list:literal) => { "" };
     (@sqlite wanted $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
     (@sqlite wanted_blob $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
+    (@sqlite wanted_place $list:literal) => {
+        concat!(" IN (SELECT substr(value, 1, 15), substr(value, 16) FROM json_each(", $list, "))")
+    };
     (@sqlite done $nothing:literal) => { "" };
     (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@postgres sqlite $text:literal) => { "" };
@@ -58,6 +61,7 @@ macro_rules! sql {
     };
     (@postgres wanted $list:literal) => { " = wanted.value" };
     (@postgres wanted_blob $list:literal) => { " = wanted.value" };
+    (@postgres wanted_place $list:literal) => { " = (substr(wanted.value, 1, 15), substr(wanted.value, 16))" };
     (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
     (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@together_postgres text $column:literal) => { concat!("string_agg(", $column, ", chr(31))") };

@@ -259,3 +259,46 @@ fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn database() -> SqlitePool {
+        SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap()
+    }
+
+    /// Set in `.cargo/config.toml`, for whatever is built in this workspace.
+    #[tokio::test]
+    async fn connections_do_not_share_a_page_cache() {
+        let shared: i64 = sqlx::query_scalar("SELECT sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT')")
+            .fetch_one(&database().await)
+            .await
+            .unwrap();
+        assert_eq!(shared, 0);
+    }
+
+    #[tokio::test]
+    async fn personal_numbers_of_a_database_before_are_kept() {
+        let database = database().await;
+        for schema in [
+            include_str!("../../migrations/sqlite/0001_schema.sql"),
+            include_str!("../../migrations/sqlite/0002_key_state.sql"),
+            "INSERT INTO personal_number VALUES ('132098', randomblob(32), '000000000000019', 1, x'01', NULL, 0, 2), \
+                ('132098', randomblob(32), '000000000000027', 2, x'02', '2025-04-01', 7, 1), \
+                ('132098', randomblob(32), '000000000000027', 3, x'03', NULL, 0, 1)",
+            "CREATE TABLE before AS SELECT * FROM personal_number",
+            include_str!("../../migrations/sqlite/0007_personal_number.sql"),
+        ] {
+            sqlx::raw_sql(schema).execute(&database).await.unwrap();
+        }
+        let count = async |what: &'static str| -> i64 { sqlx::query_scalar(what).fetch_one(&database).await.unwrap() };
+        let common = "SELECT count(*) FROM (SELECT * FROM before INTERSECT SELECT * FROM personal_number)";
+        assert_eq!((count(common).await, count("SELECT count(*) FROM personal_number").await), (3, 3));
+        // One number, one person; one current number of a person.
+        for again in ["SET blind_index = (SELECT max(blind_index) FROM before)", "SET superseded_at = 0"] {
+            let again = format!("UPDATE personal_number {again} WHERE unified_address_number = '000000000000027'");
+            assert!(sqlx::raw_sql(AssertSqlSafe(again)).execute(&database).await.is_err());
+        }
+    }
+}

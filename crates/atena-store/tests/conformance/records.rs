@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
-use atena_store::{NewLink, NewRevision, Store, StoreError};
+use atena_store::{ComingRecord, NewLink, NewRevision, Store, StoreError};
 use jiff::Timestamp;
 
 use crate::Database;
@@ -32,6 +32,10 @@ fn people() -> (UnifiedAddressNumber, UnifiedAddressNumber) {
     (UnifiedAddressNumber::from_body(1).unwrap(), UnifiedAddressNumber::from_body(2).unwrap())
 }
 
+fn coming<'r>(person: &'r UnifiedAddressNumber, key: &'r RecordKey, revision: u64) -> ComingRecord<'r> {
+    ComingRecord { unified_address_number: person, record_key: key, revision }
+}
+
 async fn a_record_may_change_often_also_in_one_chunk(database: Database) {
     let store = database.open("132098").await;
     let (one, other) = people();
@@ -46,10 +50,19 @@ async fn a_record_may_change_often_also_in_one_chunk(database: Database) {
     assert_eq!(store.last_change_sequence().await.unwrap(), 6, "each revision is one change");
     let mut transaction = store.begin_write("look").await.unwrap();
     let keys: Vec<_> = ["A", "B", "C", "D"].iter().map(|key| RecordKey::parse(key).unwrap()).collect();
-    let heads = transaction.record_heads(Dataset::Payment, &keys).await.unwrap();
-    let newest: Vec<_> = keys.iter().map(|key| heads.get(key).map(|head| head.revision)).collect();
-    assert_eq!(newest, [Some(7), Some(1), Some(1), None]);
-    assert_eq!(heads[&keys[0]].content_mac, [7; 32]);
+    // Said to be about one person, though B and C are another's; new, or changed.
+    for revision in [1, 8] {
+        let records: Vec<_> = keys.iter().map(|key| coming(&one, key, revision)).collect();
+        let heads = transaction.record_heads(Dataset::Payment, &records).await.unwrap();
+        let newest: Vec<_> = keys.iter().map(|key| heads.get(key).map(|head| head.revision)).collect();
+        assert_eq!(newest, [Some(7), Some(1), Some(1), None]);
+        assert_eq!(heads[&keys[0]].content_mac, [7; 32]);
+        let people: Vec<_> = keys.iter().map(|key| heads.get(key).map(|head| &head.unified_address_number)).collect();
+        assert_eq!(people, [Some(&one), Some(&other), Some(&other), None]);
+        // What a person has besides is not asked for.
+        let heads = transaction.record_heads(Dataset::Payment, &[coming(&other, &keys[2], revision)]).await.unwrap();
+        assert_eq!(heads.into_keys().collect::<Vec<_>>(), [keys[2].clone()]);
+    }
 }
 
 async fn a_revision_is_never_overwritten(database: Database) {
@@ -86,7 +99,10 @@ async fn lists_of_any_length_and_any_characters_are_looked_up_at_once(database: 
     if let Ok(key) = key {
         push(&store, &[revision(key.as_str(), 1, &links[0].unified_address_number, false)]).await.unwrap();
         let mut transaction = store.begin_write("look").await.unwrap();
-        let heads = transaction.record_heads(Dataset::Payment, std::slice::from_ref(&key)).await.unwrap();
+        let heads = transaction
+            .record_heads(Dataset::Payment, &[coming(&links[0].unified_address_number, &key, 2)])
+            .await
+            .unwrap();
         assert!(heads.contains_key(&key));
     }
 }
@@ -139,8 +155,8 @@ async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database:
     turn.insert_revisions(&[revision("A", 1, &one, false)]).await.unwrap();
     let waiting = tokio::spawn(async move {
         let mut transaction = again.begin_write("waits").await.unwrap();
-        let keys = [RecordKey::parse("A").unwrap()];
-        transaction.record_heads(Dataset::Payment, &keys).await.unwrap().len()
+        let (one, key) = (people().0, RecordKey::parse("A").unwrap());
+        transaction.record_heads(Dataset::Payment, &[coming(&one, &key, 2)]).await.unwrap().len()
     });
     if database.is_postgres() {
         push(&other, &[revision("A", 1, &one, false)]).await.unwrap();

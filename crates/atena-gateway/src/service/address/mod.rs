@@ -10,6 +10,7 @@ mod register_persons;
 mod replace_personal_number;
 mod resolve_numbers;
 mod review;
+mod seal;
 
 use std::sync::Arc;
 

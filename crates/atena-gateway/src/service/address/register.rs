@@ -4,21 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
-use atena_ledger::Outcome;
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
-use atena_store::{KeyState, NewLink, NewPerson, NewPersonalNumber, NewView, ReviewKind, ViewHead, WriteTransaction};
-use atena_vault::{PersonKey, SealContext};
+use atena_store::{KeyState, ReviewKind, WriteTransaction};
+use atena_vault::PersonKey;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::inbound::{heading, refusal, under};
-use super::number::{indexes, seal_number};
+use super::inbound::{heading, refusal};
+use super::number::indexes;
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
 use super::review::open_case;
+use super::seal::{Accepted, Sealed, Unsealed};
 use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
-use crate::convert::view_row;
 use crate::error::{CallError, Reason};
 use crate::log;
 use crate::transfer::{Heading, TransferRecord, sha256};
@@ -38,38 +38,30 @@ pub(super) struct Success {
 }
 
 /// A registration that passed every check of its own.
-struct Candidate {
-    allowed: Arc<Allowed>,
+pub(super) struct Candidate {
+    pub(super) allowed: Arc<Allowed>,
     /// Among all registrations of the transaction.
-    position: usize,
-    registration: Registration,
+    pub(super) position: usize,
+    pub(super) registration: Registration,
     /// Under every version of the key that is in use, oldest first.
     indexes: Vec<Index>,
-    content_mac: [u8; 32],
+    pub(super) content_mac: [u8; 32],
+    pub(super) content_sha256: [u8; 32],
 }
 
 // === impl Candidate ===
 
 impl Candidate {
     /// What the number is found by from here on.
-    fn index(&self) -> Option<Index> {
+    pub(super) fn index(&self) -> Option<Index> {
         self.indexes.last().copied()
     }
 }
 
-/// What has to be written.
-#[derive(Default)]
-struct Writes {
-    people: Vec<NewPerson>,
-    numbers: Vec<NewPersonalNumber>,
-    links: Vec<NewLink>,
-    views: Vec<NewView>,
-}
-
 /// What a call may do, and what its records have in common.
-struct Allowed {
-    permit: RegistrationPermit,
-    heading: Arc<Heading>,
+pub(super) struct Allowed {
+    pub(super) permit: RegistrationPermit,
+    pub(super) heading: Arc<Heading>,
 }
 
 /// Registrations with every check of their own done.
@@ -78,6 +70,36 @@ pub(super) struct Checked {
     /// A place for each registration; those that were refused have their result already.
     done: Vec<Option<Registered>>,
     records: Vec<TransferRecord>,
+    /// Versions of the key under which the candidates' numbers can be found already.
+    indexed: Vec<u32>,
+}
+
+// === impl Checked ===
+
+impl Checked {
+    /// Makes what numbers are found by ahead of the turn, as far as the keys are known that will be in use in it.
+    pub(super) async fn index_ahead(&mut self, call: &Call) -> Result<(), CallError> {
+        match call.hall.key_state_ahead().await? {
+            Some(keys) => self.index(call, &keys),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes what numbers are found by under these keys, unless that was done.
+    fn index(&mut self, call: &Call, keys: &KeyState) -> Result<(), CallError> {
+        if self.indexed == keys.index_versions {
+            return Ok(());
+        }
+        for candidate in &mut self.candidates {
+            if let (Some(number), Some(permit)) =
+                (&candidate.registration.personal_number, candidate.allowed.permit.personal_number())
+            {
+                candidate.indexes = indexes(call, keys, number, &permit)?;
+            }
+        }
+        self.indexed.clone_from(&keys.index_versions);
+        Ok(())
+    }
 }
 
 /// Checks registrations one by one, before their turn to be stored.
@@ -94,9 +116,14 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
             Ok(registration) => {
                 #[cfg(feature = "test-leaks")]
                 crate::leak::leak(call, registration.personal_number.as_ref(), &allowed.permit)?;
-                let content_mac = call.hall.vault.content_mac("person_view", &registration.content);
-                let allowed = Arc::clone(&allowed);
-                candidates.push(Candidate { allowed, position, registration, indexes: Vec::new(), content_mac });
+                candidates.push(Candidate {
+                    allowed: Arc::clone(&allowed),
+                    position,
+                    indexes: Vec::new(),
+                    content_mac: call.hall.vault.content_mac("person_view", &registration.content),
+                    content_sha256: sha256(&registration.content),
+                    registration,
+                });
                 done.push(None);
             }
             Err(error) => {
@@ -106,45 +133,50 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
             }
         }
     }
-    Ok(Checked { candidates, done, records })
+    Ok(Checked { candidates, done, records, indexed: Vec::new() })
 }
 
 /// Registers everything that is good of some chunks, and everything of it or nothing (one transaction, acknowledged-is-durable). Tells what
 /// became of each registration of each chunk.
-pub(super) async fn register(call: &Call, chunks: Vec<Checked>) -> Result<Vec<Vec<Registered>>, CallError> {
+pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Result<Vec<Vec<Registered>>, CallError> {
     let lengths: Vec<_> = chunks.iter().map(|chunk| chunk.done.len()).collect();
-    let (mut candidates, mut done, mut records) = (Vec::new(), Vec::new(), Vec::new());
-    for chunk in chunks {
-        let before = done.len();
-        candidates.extend(
-            chunk
-                .candidates
-                .into_iter()
-                .map(|candidate| Candidate { position: before + candidate.position, ..candidate }),
-        );
-        done.extend(chunk.done);
-        records.extend(chunk.records);
-    }
     let mut transaction = call.hall.store.begin_write("register_people").await?;
     let work = async {
         let keys = call.hall.key_state(&mut transaction).await?;
-        for candidate in &mut candidates {
-            if let (Some(number), Some(permit)) =
-                (&candidate.registration.personal_number, candidate.allowed.permit.personal_number())
-            {
-                candidate.indexes = indexes(call, &keys, number, &permit)?;
-            }
+        let (mut candidates, mut done, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        for chunk in &mut chunks {
+            chunk.index(call, &keys)?;
+            let before = done.len();
+            let moved = |candidate: Candidate| Candidate { position: before + candidate.position, ..candidate };
+            candidates.extend(std::mem::take(&mut chunk.candidates).into_iter().map(moved));
+            done.append(&mut chunk.done);
+            records.append(&mut chunk.records);
         }
-        let writes = decide(call, &keys, &mut transaction, candidates, &mut done, &mut records).await?;
+        let mut fate = |position: usize, record: TransferRecord, registered: Registered| {
+            if let Some(place) = done.get_mut(position) {
+                *place = Some(registered);
+            }
+            records.push(record);
+        };
+        let unsealed = decide(call, keys, &mut transaction, candidates, &mut fate).await?;
+        let links = unsealed.links(&call.caller.system_id);
+        // Links have nothing to seal, and people nothing but their keys: each is written while the next is sealed.
+        let keys = beside(call, |call| unsealed.make_keys(call));
+        transaction.insert_links(&links).await?;
+        let (people, unsealed) = keys.await.map_err(|_| inconsistent())??;
+        let sealing = beside(call, |call| unsealed.seal(call));
+        transaction.insert_people(&people).await?;
+        let Sealed { numbers, views, registered } = sealing.await.map_err(|_| inconsistent())??;
+        for (position, record, registered) in registered {
+            fate(position, record, registered);
+        }
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
-        transaction.insert_people(&writes.people).await?;
-        transaction.insert_personal_numbers(&writes.numbers).await?;
-        transaction.insert_links(&writes.links).await?;
-        transaction.insert_views(&writes.views).await?;
-        Ok::<_, CallError>((sealing, count))
+        transaction.insert_personal_numbers(&numbers).await?;
+        transaction.insert_views(&views).await?;
+        Ok::<_, CallError>((sealing, count, done))
     };
-    let (sealing, count) = work.instrument(tracing::info_span!("register")).await?;
+    let (sealing, count, done) = work.instrument(tracing::info_span!("register")).await?;
     log::commit(&call.hall, transaction, sealing).await?;
     call.hall.metrics.records(
         u64::try_from(count).unwrap_or(u64::MAX),
@@ -152,24 +184,32 @@ pub(super) async fn register(call: &Call, chunks: Vec<Checked>) -> Result<Vec<Ve
         Dataset::Person.as_str(),
         "inbound",
     );
-    // Every place was filled by the checks or by `decide`.
+    // Every place was filled by the checks or by `fate`.
     let mut done = done.into_iter();
     Ok(lengths.into_iter().map(|length| done.by_ref().take(length).flatten().collect()).collect())
+}
+
+/// Work for a task of its own.
+fn beside<T: Send + 'static>(
+    call: &Arc<Call>,
+    work: impl FnOnce(&Call) -> Result<T, CallError> + Send + 'static,
+) -> AbortOnDropHandle<Result<T, CallError>> {
+    let call = Arc::clone(call);
+    AbortOnDropHandle::new(tokio::spawn(async move { work(&call) }.in_current_span()))
 }
 
 fn may_migrate(call: &Call) -> bool {
     call.hall.policy().system(&call.caller.system_id).is_some_and(|system| system.receives_unified_address_number())
 }
 
-/// Decides what becomes of each candidate, seals what has to be written for it and writes down its transfer.
+/// Decides what becomes of each candidate. Whoever is refused or left to a person meets their fate here; the others are still to be sealed.
 async fn decide(
     call: &Call,
-    key_state: &KeyState,
+    key_state: KeyState,
     transaction: &mut WriteTransaction,
     candidates: Vec<Candidate>,
-    done: &mut [Option<Registered>],
-    records: &mut Vec<TransferRecord>,
-) -> Result<Writes, CallError> {
+    fate: &mut impl FnMut(usize, TransferRecord, Registered),
+) -> Result<Unsealed, CallError> {
     let mut known = look_up(call, transaction, &candidates).await?;
     let mut planned = Vec::with_capacity(candidates.len());
     for candidate in candidates {
@@ -184,101 +224,37 @@ async fn decide(
             Err(error) => {
                 let local = Some(candidate.registration.local_address_number);
                 let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
-                if let Some(place) = done.get_mut(candidate.position) {
-                    *place = Some(Registered { local, result: Err(error), transfer_id: record.transfer_id });
-                }
-                records.push(record);
+                let transfer_id = record.transfer_id;
+                fate(candidate.position, record, Registered { local, result: Err(error), transfer_id });
             }
         }
     }
 
     let new_people = number_new_people(transaction, &planned).await?;
-    let mut keys = unwrap_keys(call, transaction, &planned).await?;
-    let mut writes = Writes::default();
-    for (unified, migrated) in &new_people {
-        let (key, wrapped) = call.hall.vault.new_person_key(unified, &key_state.wrapping_id)?;
-        keys.insert(unified.clone(), Arc::new(key));
-        writes.people.push(NewPerson {
-            unified_address_number: unified.clone(),
-            wrapped_key: wrapped,
-            migrated: *migrated,
-            created_at: call.requested_at,
-        });
-    }
+    let keys = unwrap_keys(call, transaction, &planned).await?;
     // Who is new to the system has no view in it.
     let known = planned.iter().filter(|(_, plan)| matches!(plan, Plan::Update { .. }));
     let locals: Vec<_> = known.map(|(candidate, _)| candidate.registration.local_address_number.clone()).collect();
-    let mut heads = transaction.views(&call.caller.system_id, &locals).await?;
+    let heads = transaction.views(&call.caller.system_id, &locals).await?;
 
+    let mut accepted = Vec::with_capacity(planned.len());
     for (candidate, plan) in planned {
-        let position = candidate.position;
-        let local = candidate.registration.local_address_number.clone();
-        let digest = sha256(&candidate.registration.content);
-        let success = match &plan {
+        let (kind, person, other) = match &plan {
             Plan::Issue(person) | Plan::Link(person) | Plan::Update { person, .. } => {
-                let unified = resolve(person, &new_people)?;
-                let key = key_of(&keys, &unified)?;
-                let changed = keep_view(call, key, &candidate, &mut heads, &mut writes)?;
-                let outcome = match &plan {
-                    Plan::Issue(_) => v1::RegistrationOutcome::Issued,
-                    Plan::Link(_) => v1::RegistrationOutcome::Linked,
-                    Plan::Update { attach, .. } if *attach || changed => v1::RegistrationOutcome::Updated,
-                    _ => v1::RegistrationOutcome::Unchanged,
-                };
-                let takes_number = matches!(&plan, Plan::Issue(_) | Plan::Update { attach: true, .. });
-                if let (true, Some(number), Some(index)) =
-                    (takes_number, &candidate.registration.personal_number, candidate.index())
-                {
-                    writes.numbers.push(seal_number(key, &unified, 1, number, (index, key_state.newest_index()))?);
-                    #[cfg(feature = "test-leaks")]
-                    if let Some((leaked, row)) =
-                        crate::leak::digits("database", Some(number), &candidate.allowed.permit)
-                            .zip(writes.numbers.last_mut())
-                    {
-                        row.sealed.extend_from_slice(leaked.as_bytes());
-                    }
-                }
-                if !matches!(&plan, Plan::Update { .. }) {
-                    writes.links.push(NewLink {
-                        system_id: call.caller.system_id.clone(),
-                        local_address_number: local.clone(),
-                        unified_address_number: unified.clone(),
-                    });
-                }
-                Success { outcome, unified: Some(unified), review_case: None }
+                let person = resolve(person, &new_people)?;
+                accepted.push(Accepted { candidate, plan, person });
+                continue;
             }
-            Plan::SecondLocalNumber { person } => {
-                let unified = resolve(person, &new_people)?;
-                open_case(call, transaction, ReviewKind::SecondLocalNumber, &candidate.registration, unified, None)
-                    .await?
-            }
-            Plan::MaybeOnePerson { person, other } => {
-                let unified = resolve(person, &new_people)?;
-                let other = Some(resolve(other, &new_people)?);
-                open_case(call, transaction, ReviewKind::MaybeOnePerson, &candidate.registration, unified, other)
-                    .await?
-            }
+            Plan::SecondLocalNumber { person } => (ReviewKind::SecondLocalNumber, person, None),
+            Plan::MaybeOnePerson { person, other } => (ReviewKind::MaybeOnePerson, person, Some(other)),
         };
-        let mut record = under(&candidate.allowed.heading, Some(local.clone()));
-        record.person_key = success.unified.as_ref().and_then(|unified| keys.get(unified)).cloned();
-        record.unified_address_number = success.unified.clone();
-        if success.review_case.is_some() {
-            record.reason = Some("REVIEW_REQUIRED");
-        }
-        record.outcome = Outcome::Received;
-        record.content_sha256 = Some(digest);
-        #[cfg(feature = "test-leaks")]
-        if let Some(leaked) =
-            crate::leak::digits("leaf", candidate.registration.personal_number.as_ref(), &candidate.allowed.permit)
-        {
-            record.heading_mut().affair = Some(leaked.into());
-        }
-        if let Some(place) = done.get_mut(position) {
-            *place = Some(Registered { local: Some(local), result: Ok(success), transfer_id: record.transfer_id });
-        }
-        records.push(record);
+        let person = resolve(person, &new_people)?;
+        let other = other.map(|other| resolve(other, &new_people)).transpose()?;
+        let success = open_case(call, transaction, kind, &candidate.registration, person, other).await?;
+        let (record, registered) = candidate.received(success, None);
+        fate(candidate.position, record, registered);
     }
-    Ok(writes)
+    Ok(Unsealed { accepted, new_people, keys, heads, key_state })
 }
 
 /// What the database knows about the numbers of this chunk.
@@ -373,44 +349,7 @@ fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> R
     }
 }
 
-fn key_of<'a>(
-    keys: &'a HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
-    unified: &UnifiedAddressNumber,
-) -> Result<&'a Arc<PersonKey>, CallError> {
-    keys.get(unified).ok_or_else(inconsistent)
-}
-
-fn inconsistent() -> CallError {
+pub(super) fn inconsistent() -> CallError {
     tracing::error!("a person among these has neither a number nor a key");
     CallError::new(Reason::Internal, "the registration could not be completed; nothing was changed; tell the operator")
-}
-
-/// Keeps the caller's view as a new revision, unless it is what is kept already. Tells whether it changed.
-fn keep_view(
-    call: &Call,
-    key: &PersonKey,
-    candidate: &Candidate,
-    heads: &mut HashMap<LocalAddressNumber, ViewHead>,
-    writes: &mut Writes,
-) -> Result<bool, CallError> {
-    let Candidate { registration, content_mac, .. } = candidate;
-    let (local, content_mac) = (&registration.local_address_number, *content_mac);
-    let revision = match heads.get(local) {
-        Some(head) if head.content_mac == content_mac => return Ok(false),
-        Some(head) => head.revision + 1,
-        None => 1,
-    };
-    let row = view_row(&call.caller.system_id, local, revision);
-    let context = SealContext { table: "person_view", column: "sealed", row: &row };
-    writes.views.push(NewView {
-        system_id: call.caller.system_id.clone(),
-        local_address_number: local.clone(),
-        revision,
-        sealed: key.seal(&context, &registration.content)?,
-        content_mac,
-        protected: registration.protected,
-        stored_at: call.requested_at,
-    });
-    heads.insert(local.clone(), ViewHead { revision, content_mac });
-    Ok(true)
 }

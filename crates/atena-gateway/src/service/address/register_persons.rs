@@ -37,7 +37,9 @@ async fn prepare(call: Arc<Call>, chunk: v1::RegisterPersonsRequest) -> Result<C
     if chunk.registrations.len() > PEOPLE_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "send at most 1,000 registrations in a chunk"));
     }
-    check(&call, chunk.registrations)
+    let mut checked = check(&call, chunk.registrations)?;
+    checked.index_ahead(&call).await?;
+    Ok(checked)
 }
 
 /// What the caller is told of one registration. The unified number only goes to systems whose entry says so (own-number-only).

@@ -8,7 +8,7 @@ use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber}
 use atena_ledger::Outcome;
 use atena_policy::{PushPermit, Role};
 use atena_proto::v1;
-use atena_store::{NewRevision, RecordHead, WriteTransaction};
+use atena_store::{ComingRecord, NewRevision, RecordHead, WriteTransaction};
 use atena_vault::{PersonKey, SealContext};
 use sha2::{Digest, Sha256};
 use tonic::Streaming;
@@ -134,7 +134,7 @@ struct Judged {
 }
 
 /// Stores chunks in their order, all of them or none, and tells what became of each record of each.
-async fn store(call: &Call, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushResult>>, CallError> {
+async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::PushResult>>, CallError> {
     let mut people = People::default();
     for chunk in &mut chunks {
         people.add(std::mem::take(&mut chunk.people));
@@ -143,20 +143,22 @@ async fn store(call: &Call, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1::Pus
     people.add(People::of(call, &unknown(chunks.iter().flat_map(|chunk| &chunk.records), &people)).await?);
     let mut transaction = call.hall.store.begin_write("push_records").await?;
     let work = async {
-        let mut heads = heads(&mut transaction, chunks.iter().flat_map(|chunk| &chunk.records)).await?;
-        let (mut judged, mut transfers) = (Vec::with_capacity(chunks.len()), Vec::new());
-        for Prepared { permits, records, .. } in chunks {
-            let items = judge(&people, &mut heads, records);
-            let (of_chunk, transfer_ids) = self::transfers(call, &permits, &people, &items);
-            transfers.extend(of_chunk);
-            judged.push(Judged { permits, items, transfer_ids });
-        }
-        let sealing = log::seal(&call.hall, &mut transaction, transfers).await?;
-        write(call, &mut transaction, &people, judged.iter_mut().flat_map(|chunk| &mut chunk.items)).await?;
-        Ok::<_, CallError>((judged, sealing))
+        let mut heads = heads(&mut transaction, &people, chunks.iter().flat_map(|chunk| &chunk.records)).await?;
+        let judged = chunks.into_iter().map(|Prepared { permits, records, .. }| Judged {
+            permits,
+            items: judge(&people, &mut heads, records),
+            transfer_ids: Vec::new(),
+        });
+        let mut judged: Vec<_> = judged.collect();
+        let revisions = revisions(call, &people, judged.iter_mut().flat_map(|chunk| &mut chunk.items))?;
+        let wrapped = log::wrapped(&call.hall, &mut transaction, &people.without_key()).await?;
+        let of_call = Arc::clone(call);
+        let sealing = log::seal_made(&call.hall, wrapped, move || transfers_of(&of_call, &people, judged));
+        transaction.insert_revisions(&revisions).await?;
+        Ok::<_, CallError>(sealing)
     };
-    let (judged, sealing) = work.instrument(tracing::info_span!("store")).await?;
-    log::commit(&call.hall, transaction, sealing).await?;
+    let sealing = work.instrument(tracing::info_span!("store")).await?;
+    let judged = log::commit(&call.hall, transaction, sealing).await?;
     Ok(judged.into_iter().map(|chunk| chunk.told(call)).collect())
 }
 
@@ -210,6 +212,11 @@ impl People {
         self.keys.extend(more.keys);
     }
 
+    /// Those who are linked and have no key: who was erased, if anybody was.
+    fn without_key(&self) -> Vec<UnifiedAddressNumber> {
+        self.linked.values().filter(|person| !self.keys.contains_key(*person)).cloned().collect()
+    }
+
     fn find(&self, local: &LocalAddressNumber) -> Option<(&UnifiedAddressNumber, &Arc<PersonKey>)> {
         let person = self.linked.get(local)?;
         Some((person, self.keys.get(person)?))
@@ -219,18 +226,23 @@ impl People {
 /// The newest revisions of records, by dataset and key.
 type Heads = HashMap<(Dataset, RecordKey), RecordHead>;
 
-/// What is stored of the records that come in.
+/// What is stored of the records that come in about people who are linked.
 async fn heads<'r>(
     transaction: &mut WriteTransaction,
+    people: &People,
     records: impl Iterator<Item = &'r Checked>,
 ) -> Result<Heads, CallError> {
-    let mut keys: HashMap<Dataset, Vec<RecordKey>> = HashMap::new();
+    let mut of_datasets: HashMap<Dataset, Vec<ComingRecord<'_>>> = HashMap::new();
     for record in records.filter_map(|(_, record)| record.as_ref()) {
-        keys.entry(record.dataset).or_default().push(record.record_key.clone());
+        if let Some(unified_address_number) = people.linked.get(&record.local_address_number) {
+            let (record_key, revision) = (&record.record_key, record.revision);
+            let coming = ComingRecord { unified_address_number, record_key, revision };
+            of_datasets.entry(record.dataset).or_default().push(coming);
+        }
     }
     let mut heads = Heads::new();
-    for (dataset, keys) in keys {
-        for (key, head) in transaction.record_heads(dataset, &keys).await? {
+    for (dataset, records) in of_datasets {
+        for (key, head) in transaction.record_heads(dataset, &records).await? {
             heads.insert((dataset, key), head);
         }
     }
@@ -280,13 +292,12 @@ fn judge_one(
     Ok(Verdict { outcome, supersedes, parsed, person })
 }
 
-/// Stores the new revisions, sealing those that could not be sealed ahead.
-async fn write<'i>(
+/// The new revisions, those sealed that could not be sealed ahead.
+fn revisions<'i>(
     call: &Call,
-    transaction: &mut WriteTransaction,
     people: &People,
     items: impl Iterator<Item = &'i mut Item>,
-) -> Result<(), CallError> {
+) -> Result<Vec<NewRevision>, CallError> {
     let mut revisions = Vec::with_capacity(items.size_hint().0);
     for item in items {
         let Some(verdict) = item.verdict.as_ref().ok().filter(|new| new.outcome != v1::PushOutcome::Unchanged) else {
@@ -315,8 +326,18 @@ async fn write<'i>(
             supersedes: verdict.supersedes,
         });
     }
-    transaction.insert_revisions(&revisions).await?;
-    Ok(())
+    Ok(revisions)
+}
+
+/// The transfer records of chunks, and the chunks with their ids.
+fn transfers_of(call: &Call, people: &People, mut judged: Vec<Judged>) -> (Vec<TransferRecord>, Vec<Judged>) {
+    let mut records = Vec::new();
+    for chunk in &mut judged {
+        let (of_chunk, ids) = transfers(call, &chunk.permits, people, &chunk.items);
+        records.extend(of_chunk);
+        chunk.transfer_ids = ids;
+    }
+    (records, judged)
 }
 
 /// One transfer record for each person and dataset of the chunk: received where anything of it was good, refused otherwise. And for each

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_proto::v1;
-use atena_store::{Change, Store, StoredRecord};
+use atena_store::{Change, Holding, Store, StoredRecord};
 use atena_vault::PersonKey;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
 use super::deliver::{Addressee, Packer, Parcel};
-use super::pages::Page;
-use super::{Allowed, decide, refuse};
+use super::{Allowed, decide, pages, refuse};
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
 use crate::cursor::{Cursor, Position};
@@ -99,16 +98,15 @@ impl<'a> Pull<'a> {
 
     /// A full pull: the caller's people in the order of their local numbers. While a page is packed, logged and sent, the next are read.
     async fn everything(&mut self, as_of: u64, after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
-        let mut pages = Page::ahead(self.call, self.allowed, as_of, after);
+        let mut pages = pages::ahead(self.call, self.allowed, as_of, after);
         while let Some(page) = pages.next().await? {
-            self.deliver_page(as_of, page).await?;
+            self.deliver(as_of, page).await?;
         }
         Ok(as_of)
     }
 
-    /// Packs the people of a page, and sends a chunk whenever one is full.
-    async fn deliver_page(&mut self, as_of: u64, page: Page) -> Result<(), CallError> {
-        let Page { people, last } = page;
+    /// Packs the people of a page, and sends a chunk whenever one is full. What is left goes with the next page.
+    async fn deliver(&mut self, as_of: u64, people: Vec<Holding>) -> Result<(), CallError> {
         for person in people {
             let to = Addressee::of(self.call, &person)?;
             for records in person.records.chunk_by(|one, next| one.dataset == next.dataset) {
@@ -118,9 +116,6 @@ impl<'a> Pull<'a> {
             if self.chunk.records >= self.page {
                 self.send(Position::Full { as_of, after: Some(person.local_address_number) }, false).await?;
             }
-        }
-        if self.chunk.records > 0 {
-            self.send(Position::Full { as_of, after: Some(last) }, false).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Hash, Leaf, RenderedShape, Salts, commit_content, commit_details, commit_subject};
 use atena_store::{LogEntry, StoreError};
-use atena_vault::{PersonKey, SealingKey, Vault, WrappedKey};
+use atena_vault::{PersonKey, SealingKey, Vault};
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -24,17 +24,13 @@ pub(super) fn people_without_key(records: &[TransferRecord]) -> Vec<UnifiedAddre
     people.into_iter().filter_map(|person| UnifiedAddressNumber::parse_migrated(person).ok()).collect()
 }
 
-/// The entries of records, sealed; `wrapped` holds the keys that the records do not carry.
+/// The entries of records, sealed; `keys` are those that the records do not carry.
 pub(crate) fn entries(
     vault: &Vault,
     shapes: &Shapes,
     records: &[TransferRecord],
-    wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
+    keys: &HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
 ) -> Result<Vec<LogEntry>, StoreError> {
-    let mut keys: HashMap<&UnifiedAddressNumber, PersonKey> = HashMap::with_capacity(wrapped.len());
-    for (person, key) in wrapped {
-        keys.insert(person, vault.unwrap_person_key(person, key).map_err(|_| StoreError::LeafRefused)?);
-    }
     let mut municipal = None;
     let mut seeds = vec![0; 32 * records.len()];
     vault.fill_random(&mut seeds).map_err(|_| StoreError::LeafRefused)?;
@@ -44,7 +40,7 @@ pub(crate) fn entries(
     let mut prepared = Vec::with_capacity(records.len());
     for (record, seed) in records.iter().zip(seeds) {
         let person = record.unified_address_number.as_ref();
-        let own = record.person_key.as_deref().or_else(|| person.and_then(|person| keys.get(person)));
+        let own = record.person_key.as_ref().or_else(|| person.and_then(|person| keys.get(person)));
         let key: &SealingKey = match own {
             Some(key) => key,
             None => municipal.get_or_insert_with(|| vault.municipal_key()),

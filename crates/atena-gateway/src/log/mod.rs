@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
+use crate::ahead::{AT_ONCE, take_turns};
 use crate::config::LogConfig;
 use crate::error::CallError;
 use crate::hall::Hall;
@@ -173,8 +174,7 @@ pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<()
     let work = async {
         let people = entry::people_without_key(records);
         let wrapped = hall.store.person_keys(&people).await?;
-        let entries = entries(&hall.vault, &hall.log.shapes, records, &wrapped)?;
-        hall.log.writer.append(entries).await
+        hall.log.writer.append(sealed(hall, records, &wrapped).await?).await
     };
     work.instrument(tracing::info_span!("log", transfers = records.len()))
         .await
@@ -217,9 +217,24 @@ pub(crate) fn seal_made<T: Send + 'static>(
     let (started, hall) = (Instant::now(), Arc::clone(hall));
     let work = async move {
         let (records, made) = make();
-        Ok((entries(&hall.vault, &hall.log.shapes, &records, &wrapped)?, made))
+        Ok((sealed(&hall, &records, &wrapped).await?, made))
     };
     Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
+}
+
+/// The entries of records.
+async fn sealed(
+    hall: &Hall,
+    records: &[TransferRecord],
+    wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
+) -> Result<Vec<LogEntry>, StoreError> {
+    let keys = hall.open_keys(wrapped).map_err(|_| StoreError::LeafRefused)?;
+    let mut sealed = Vec::with_capacity(records.len());
+    for some in records.chunks(AT_ONCE) {
+        take_turns(sealed.len()).await;
+        sealed.append(&mut entries(&hall.vault, &hall.log.shapes, some, &keys)?);
+    }
+    Ok(sealed)
 }
 
 /// Makes a transaction durable together with its transfer records, all or nothing.

@@ -161,10 +161,10 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
         let unsealed = decide(call, keys, &mut transaction, candidates, &mut fate).await?;
         let links = unsealed.links(&call.caller.system_id);
         // Links have nothing to seal, and people nothing but their keys: each is written while the next is sealed.
-        let keys = beside(call, |call| unsealed.make_keys(call));
+        let keys = beside(unsealed.make_keys(Arc::clone(call)));
         transaction.insert_links(&links).await?;
         let (people, unsealed) = keys.await.map_err(|_| inconsistent())??;
-        let sealing = beside(call, |call| unsealed.seal(call));
+        let sealing = beside(unsealed.seal(Arc::clone(call)));
         transaction.insert_people(&people).await?;
         let Sealed { numbers, views, registered } = sealing.await.map_err(|_| inconsistent())??;
         for (position, record, registered) in registered {
@@ -191,11 +191,9 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
 
 /// Work for a task of its own.
 fn beside<T: Send + 'static>(
-    call: &Arc<Call>,
-    work: impl FnOnce(&Call) -> Result<T, CallError> + Send + 'static,
+    work: impl Future<Output = Result<T, CallError>> + Send + 'static,
 ) -> AbortOnDropHandle<Result<T, CallError>> {
-    let call = Arc::clone(call);
-    AbortOnDropHandle::new(tokio::spawn(async move { work(&call) }.in_current_span()))
+    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 fn may_migrate(call: &Call) -> bool {

@@ -13,6 +13,7 @@ use super::inbound::under;
 use super::number::seal_number;
 use super::plan::Plan;
 use super::register::{Candidate, Registered, Success, inconsistent};
+use crate::ahead::take_turns;
 use crate::call::Call;
 use crate::convert::view_row;
 use crate::error::CallError;
@@ -59,9 +60,10 @@ impl Unsealed {
     }
 
     /// Makes the keys of the new people.
-    pub(super) fn make_keys(mut self, call: &Call) -> Result<(Vec<NewPerson>, Self), CallError> {
+    pub(super) async fn make_keys(mut self, call: Arc<Call>) -> Result<(Vec<NewPerson>, Self), CallError> {
         let mut people = Vec::with_capacity(self.new_people.len());
-        for (unified, migrated) in &self.new_people {
+        for (place, (unified, migrated)) in self.new_people.iter().enumerate() {
+            take_turns(place).await;
             let (key, wrapped) = call.hall.vault.new_person_key(unified, &self.key_state.wrapping_id)?;
             self.keys.insert(unified.clone(), Arc::new(key));
             people.push(NewPerson {
@@ -75,12 +77,13 @@ impl Unsealed {
     }
 
     /// Seals everything else, once there are keys.
-    pub(super) fn seal(mut self, call: &Call) -> Result<Sealed, CallError> {
+    pub(super) async fn seal(mut self, call: Arc<Call>) -> Result<Sealed, CallError> {
         let mut sealed = Sealed::default();
         let newest_index = self.key_state.newest_index();
-        for Accepted { candidate, plan, person } in self.accepted {
+        for (place, Accepted { candidate, plan, person }) in self.accepted.into_iter().enumerate() {
+            take_turns(place).await;
             let key = self.keys.get(&person).ok_or_else(inconsistent)?;
-            let changed = keep_view(call, key, &candidate, &mut self.heads, &mut sealed.views)?;
+            let changed = keep_view(&call, key, &candidate, &mut self.heads, &mut sealed.views)?;
             let outcome = match &plan {
                 Plan::Issue(_) => v1::RegistrationOutcome::Issued,
                 Plan::Link(_) => v1::RegistrationOutcome::Linked,

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::deliver::{Addressee, Packer, Parcel};
 use super::{Allowed, decide, pages, refuse};
+use crate::ahead::take_turns;
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
 use crate::cursor::{Cursor, Position};
@@ -107,7 +108,8 @@ impl<'a> Pull<'a> {
 
     /// Packs the people of a page, and sends a chunk whenever one is full. What is left goes with the next page.
     async fn deliver(&mut self, as_of: u64, people: Vec<Holding>) -> Result<(), CallError> {
-        for person in people {
+        for (place, person) in people.into_iter().enumerate() {
+            take_turns(place).await;
             let to = Addressee::of(self.call, &person)?;
             for records in person.records.chunk_by(|one, next| one.dataset == next.dataset) {
                 let Some(dataset) = records.first().map(|record| record.dataset) else { continue };

@@ -18,8 +18,9 @@ impl Sql {
 /// stands before is one of the few values bound as a list to that parameter.
 ///
 /// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes; or
-/// `wanted_place`, for the 15 digits of a person and a key in one text) where the value is compared, and finishes with `done ""`. On PostgreSQL it looks up one value after the other by the index: planned as a
-/// whole, a table that has grown since it was last analysed would be walked through for every list.
+/// `wanted_place`, for the 15 digits of a person and a key in one text) where the value is compared, and finishes with `done ""`. On
+/// PostgreSQL it looks up one value after the other by the index: planned as a whole, a table that has grown since it was last analysed
+/// would be walked through for every list.
 ///
 /// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
 /// [`BatchSql`](crate::engine::BatchSql).

@@ -26,6 +26,11 @@ pub(crate) async fn take_turns(done: usize) {
     }
 }
 
+/// Work for a task of its own, which ends with whoever waits for it.
+pub(crate) fn beside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
+}
+
 /// What is prepared ahead, in its order.
 pub(crate) struct Ahead<P> {
     prepared: mpsc::Receiver<Result<P, CallError>>,
@@ -65,7 +70,7 @@ impl<P: Send + 'static> Ahead<P> {
                 }
             }
         };
-        Self { prepared, failed: None, work: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
+        Self { prepared, failed: None, work: beside(work) }
     }
 
     /// The chunks of a stream, as many as are stored together. A stream that breaks off is an error, and recorded as one.

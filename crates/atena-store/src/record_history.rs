@@ -111,11 +111,10 @@ impl WriteTransaction {
             postgres "$4 + wanted.place - 1"
             all ", record.dataset, record.record_key, record.revision, record.unified_address_number, record.change_sequence, \
                 record.deleted, record.sealed, record.content_mac, record.stored_at FROM "
-            sqlite "json_each($3) AS wanted CROSS JOIN record WHERE record.municipality_code = $1 AND record.dataset = $2 \
-                AND record.unified_address_number = substr(wanted.value, 1, 15) AND record.record_key = substr(wanted.value, 16)"
-            postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record \
-                WHERE municipality_code = $1 AND dataset = $2 AND unified_address_number = substr(wanted.value, 1, 15) \
-                AND record_key = substr(wanted.value, 16) OFFSET 0) AS record");
+            sqlite "json_each($3) AS wanted CROSS JOIN record"
+            postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record"
+            all " WHERE record.municipality_code = $1 AND record.dataset = $2 AND (record.unified_address_number, record.record_key)"
+            at_wanted "" postgres " OFFSET 0) AS record");
         let Some((first, of_dataset)) = replaced_by.first() else { return Ok(()) };
         let places: Vec<_> = replaced_by
             .iter()

@@ -181,17 +181,11 @@ impl WriteTransaction {
         let changed = records.iter().filter(|record| record.revision > FIRST_REVISION);
         let places: Vec<_> = changed.map(|record| place(record.unified_address_number, record.record_key)).collect();
         let by_place = BY_PLACE.about(code).text(dataset.as_str()).texts(places.iter().map(String::as_str));
-        let mut heads = HashMap::with_capacity(records.len());
-        for row in self.transaction.fetch_batch(&BY_PLACE, &by_place).await?.rows() {
-            let (key, head) = record_head(row)?;
-            heads.insert(key, head);
-        }
+        let mut heads = self.transaction.fetch_batch(&BY_PLACE, &by_place).await?.into_map(record_head)?;
         let unseen = records.iter().map(|record| record.record_key).filter(|key| !heads.contains_key(*key));
         let by_key = BY_KEY.about(code).text(dataset.as_str()).texts(unseen.map(RecordKey::as_str));
-        for row in self.transaction.fetch_batch(&BY_KEY, &by_key).await?.rows() {
-            let (key, head) = record_head(row)?;
-            heads.insert(key, head);
-        }
+        let by_key = self.transaction.fetch_batch(&BY_KEY, &by_key).await?.into_map(record_head)?;
+        heads.extend(by_key);
         Ok(heads)
     }
 

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
-use crate::ahead::{AT_ONCE, take_turns};
+use crate::ahead::{AT_ONCE, beside, take_turns};
 use crate::config::LogConfig;
 use crate::error::CallError;
 use crate::hall::Hall;
@@ -219,7 +219,7 @@ pub(crate) fn seal_made<T: Send + 'static>(
         let (records, made) = make();
         Ok((sealed(&hall, &records, &wrapped).await?, made))
     };
-    Sealing { started, entries: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())) }
+    Sealing { started, entries: beside(work) }
 }
 
 /// The entries of records.

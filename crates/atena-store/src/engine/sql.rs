@@ -20,7 +20,7 @@ impl Sql {
 /// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes; or
 /// `wanted_place`, for the 15 digits of a person and a key in one text) where the value is compared, and finishes with `done ""`. On
 /// PostgreSQL it looks up one value after the other by the index: planned as a whole, a table that has grown since it was last analysed
-/// would be walked through for every list.
+/// would be walked through for every list. `at_wanted ""` compares a person and a key with such a text of a list that is joined as `wanted`.
 ///
 /// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
 /// [`BatchSql`](crate::engine::BatchSql).
@@ -29,6 +29,7 @@ impl Sql {
 /// (`together` and `near`); but rows as they are on PostgreSQL where each value of a list is looked up by itself.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
+    (@all at_wanted $nothing:literal) => { " = (substr(wanted.value, 1, 15), substr(wanted.value, 16))" };
     (@all stored $table:literal) => {
         concat!(
             $table, ".unified_address_number, ", $table, ".dataset, ", $table, ".record_key, ", $table, ".revision, ",
@@ -62,7 +63,7 @@ macro_rules! sql {
     };
     (@postgres wanted $list:literal) => { " = wanted.value" };
     (@postgres wanted_blob $list:literal) => { " = wanted.value" };
-    (@postgres wanted_place $list:literal) => { " = (substr(wanted.value, 1, 15), substr(wanted.value, 16))" };
+    (@postgres wanted_place $list:literal) => { $crate::engine::sql!(@all at_wanted $list) };
     (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
     (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
     (@together_postgres text $column:literal) => { concat!("string_agg(", $column, ", chr(31))") };

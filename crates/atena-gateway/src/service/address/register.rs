@@ -8,7 +8,6 @@ use atena_policy::RegistrationPermit;
 use atena_proto::v1;
 use atena_store::{KeyState, ReviewKind, WriteTransaction};
 use atena_vault::PersonKey;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -17,6 +16,7 @@ use super::number::indexes;
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
 use super::review::open_case;
 use super::seal::{Accepted, Sealed, Unsealed};
+use crate::ahead::beside;
 use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
 use crate::error::{CallError, Reason};
@@ -187,13 +187,6 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
     // Every place was filled by the checks or by `fate`.
     let mut done = done.into_iter();
     Ok(lengths.into_iter().map(|length| done.by_ref().take(length).flatten().collect()).collect())
-}
-
-/// Work for a task of its own.
-fn beside<T: Send + 'static>(
-    work: impl Future<Output = Result<T, CallError>> + Send + 'static,
-) -> AbortOnDropHandle<Result<T, CallError>> {
-    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 fn may_migrate(call: &Call) -> bool {

@@ -6,7 +6,7 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, encode_chunk};
 use bytes::Bytes;
 
-use crate::engine::{EngineTransaction, Statement};
+use crate::engine::{EngineTransaction, Insert, Statement};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
 use crate::logs::{Log, LogSql, log_sql};
@@ -35,6 +35,19 @@ struct Completed {
     /// Roots that the tile has already.
     known: u64,
     roots: Vec<u8>,
+}
+
+/// Leaves that follow each other, as they are stored: a row of each of two tables.
+struct PackedChunk {
+    first_index: i64,
+    leaf_count: i64,
+    /// The first and the last time that a leaf tells of.
+    requested: (i64, i64),
+    /// The smallest and the largest id.
+    transfer_id: ([u8; 16], [u8; 16]),
+    hashes: Vec<u8>,
+    leaves: Vec<u8>,
+    details: Vec<u8>,
 }
 
 // === impl LogEntry ===
@@ -86,9 +99,11 @@ impl WriteTransaction {
         let mut frontier = self.log_frontier().await?;
         let first = frontier.size();
         let mut completed = Vec::new();
+        let mut chunks = Vec::with_capacity(entries.len().div_ceil(CHUNK_LEAVES_MAX));
         for entries in entries.chunks(CHUNK_LEAVES_MAX) {
-            self.append_chunk(entries, &mut frontier, &mut completed).await?;
+            chunks.push(PackedChunk::new(entries, &mut frontier, &mut completed)?);
         }
+        self.insert_chunks(&chunks).await?;
         for completed in completed {
             self.append_to_tile(&completed).await?;
         }
@@ -104,18 +119,52 @@ impl WriteTransaction {
         log_frontier(&mut self.transaction, self.municipality.as_str(), self.log).await
     }
 
-    async fn append_chunk(
-        &mut self,
-        entries: &[LogEntry],
-        frontier: &mut Frontier,
-        completed: &mut Vec<Completed>,
-    ) -> Result<(), StoreError> {
-        const CHUNK: LogSql = log_sql!(all "INSERT INTO " table "chunk" all " (municipality_code, first_index, leaf_count, requested_min, \
-                requested_max, transfer_id_min, transfer_id_max, hashes, leaves) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
-        const DETAILS: LogSql = log_sql!(all "INSERT INTO " table "details" all " (municipality_code, first_index, details) \
-            VALUES ($1, $2, $3)");
-        let first = index(frontier.size())?;
+    /// A statement for all chunks of a table: while the log is written everybody waits, and each is a way to the database and back.
+    async fn insert_chunks(&mut self, chunks: &[PackedChunk]) -> Result<(), StoreError> {
+        let code = self.municipality.as_str();
+        let leaves = Insert::into(self.log.chunk_table(), code, chunks.len())
+            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+            .differing_integers("leaf_count", chunks.iter().map(|chunk| chunk.leaf_count))
+            .differing_integers("requested_min", chunks.iter().map(|chunk| chunk.requested.0))
+            .differing_integers("requested_max", chunks.iter().map(|chunk| chunk.requested.1))
+            .bytes("transfer_id_min", chunks.iter().map(|chunk| chunk.transfer_id.0.as_slice()))
+            .bytes("transfer_id_max", chunks.iter().map(|chunk| chunk.transfer_id.1.as_slice()))
+            .bytes("hashes", chunks.iter().map(|chunk| chunk.hashes.as_slice()))
+            .bytes("leaves", chunks.iter().map(|chunk| chunk.leaves.as_slice()));
+        self.transaction.insert(&leaves).await?;
+        let details = Insert::into(self.log.details_table(), code, chunks.len())
+            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+            .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()));
+        self.transaction.insert(&details).await
+    }
+
+    async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
+        // `||` makes text of blobs in SQLite, byte by byte.
+        const APPEND: LogSql = log_sql!(all "INSERT INTO " table "tile" all " AS tile (municipality_code, level, tile_index, hashes) \
+                VALUES ($1, $2, $3, $4) \
+            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = "
+            sqlite "CAST(tile.hashes || excluded.hashes AS BLOB)" postgres "tile.hashes || excluded.hashes"
+            all " RETURNING CAST(length(hashes) AS bigint)");
+        let append = Statement::about(self.municipality.as_str(), APPEND.of(self.log))
+            .integer(completed.level.into())
+            .integer(index(completed.tile)?)
+            .bytes(&completed.roots);
+        let length = self.transaction.fetch_one(&append).await?.count(0, "log_tile")?;
+        // Whatever was there before is as long as the log is: otherwise nothing of this is kept.
+        if length == 32 * completed.known + completed.roots.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Corrupt { table: "log_tile" })
+        }
+    }
+}
+
+// === impl PackedChunk ===
+
+impl PackedChunk {
+    /// Packs entries that follow what the log has, whose growing edge they become.
+    fn new(entries: &[LogEntry], frontier: &mut Frontier, completed: &mut Vec<Completed>) -> Result<Self, StoreError> {
+        let first_index = index(frontier.size())?;
         let mut hashes = Vec::with_capacity(32 * entries.len());
         for entry in entries {
             hashes.extend_from_slice(&entry.hash.0);
@@ -126,45 +175,17 @@ impl WriteTransaction {
                 }
             });
         }
-        let leaves = || entries.iter().map(|entry| &entry.leaf);
-        let requested = || leaves().map(|leaf| i64::try_from(leaf.requested_us).unwrap_or(i64::MAX));
-        let id = || leaves().map(|leaf| leaf.id);
-        let (id_min, id_max) = (id().min().unwrap_or_default(), id().max().unwrap_or_default());
-        let leaves = encode_chunk(entries.iter().map(|entry| (&*entry.shape, &entry.leaf)));
-        let details = pack_details(entries);
-        let code = self.municipality.as_str();
-        let chunk = Statement::about(code, CHUNK.of(self.log))
-            .integer(first)
-            .integer(i64::try_from(entries.len()).unwrap_or(i64::MAX))
-            .integer(requested().min().unwrap_or_default())
-            .integer(requested().max().unwrap_or_default())
-            .bytes(&id_min)
-            .bytes(&id_max)
-            .bytes(&hashes)
-            .bytes(&leaves);
-        self.transaction.execute(&chunk).await?;
-        self.transaction.execute(&Statement::about(code, DETAILS.of(self.log)).integer(first).bytes(&details)).await
-    }
-
-    async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
-        // `||` makes text of blobs in SQLite, so the bytes are joined here.
-        const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " \
-            WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
-        const PUT: LogSql = log_sql!(all "INSERT INTO " table "tile" all " (municipality_code, level, tile_index, hashes) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = excluded.hashes");
-        let (code, tile) = (self.municipality.as_str(), index(completed.tile)?);
-        let log = self.log;
-        let of_tile = |sql: LogSql| Statement::about(code, sql.of(log)).integer(completed.level.into()).integer(tile);
-        let known = match completed.known {
-            0 => None,
-            _ => self.transaction.fetch_optional(&of_tile(TILE)).await?,
-        };
-        let mut hashes = known.as_ref().map_or(Ok(&[][..]), |row| row.bytes(0))?.to_vec();
-        if hashes.len() as u64 != 32 * completed.known {
-            return Err(StoreError::Corrupt { table: "log_tile" });
-        }
-        hashes.extend_from_slice(&completed.roots);
-        self.transaction.execute(&of_tile(PUT).bytes(&hashes)).await
+        let requested = || entries.iter().map(|entry| i64::try_from(entry.leaf.requested_us).unwrap_or(i64::MAX));
+        let id = || entries.iter().map(|entry| entry.leaf.id);
+        Ok(Self {
+            first_index,
+            leaf_count: i64::try_from(entries.len()).unwrap_or(i64::MAX),
+            requested: (requested().min().unwrap_or_default(), requested().max().unwrap_or_default()),
+            transfer_id: (id().min().unwrap_or_default(), id().max().unwrap_or_default()),
+            hashes,
+            leaves: encode_chunk(entries.iter().map(|entry| (&*entry.shape, &entry.leaf))),
+            details: pack_details(entries),
+        })
     }
 }
 

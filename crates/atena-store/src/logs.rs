@@ -23,6 +23,22 @@ pub(crate) struct LogSql {
 impl Log {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Transfers, Self::Administration];
+
+    /// Its table of leaves.
+    pub(crate) const fn chunk_table(self) -> &'static str {
+        match self {
+            Self::Transfers => "log_chunk",
+            Self::Administration => "admin_log_chunk",
+        }
+    }
+
+    /// Its table of what is sealed beside them.
+    pub(crate) const fn details_table(self) -> &'static str {
+        match self {
+            Self::Transfers => "log_details",
+            Self::Administration => "admin_log_details",
+        }
+    }
 }
 
 // === impl LogSql ===

@@ -38,11 +38,7 @@ pub(crate) const fn log_head(log: Log) -> &'static str {
 
 /// The hashes of a log's leaves alone.
 pub(crate) const fn log_hashes(log: Log) -> Table {
-    let name = match log {
-        Log::Transfers => "log_chunk",
-        Log::Administration => "admin_log_chunk",
-    };
-    Table { name, key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 }
+    Table { name: log.chunk_table(), key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 }
 }
 
 /// Everything else that is not derived from another table.

@@ -87,6 +87,11 @@ impl<'q> Insert<'q> {
         self.column(name, Column::integers(values.collect()))
     }
 
+    /// As [`Insert::integers`], where it is chance if all are the same: one statement, whether they are or not.
+    pub(crate) fn differing_integers(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
+        self.column(name, Column::Integer(values.collect()))
+    }
+
     pub(crate) fn bytes(self, name: &'static str, values: impl Iterator<Item = &'q [u8]>) -> Self {
         self.column(name, Column::Bytes(values.collect()))
     }

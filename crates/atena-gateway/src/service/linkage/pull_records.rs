@@ -10,14 +10,14 @@ use atena_vault::PersonKey;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
-use super::deliver::{Addressee, Packer, Parcel};
+use super::deliver::{Addressee, Packer};
 use super::{Allowed, decide, pages, refuse};
 use crate::ahead::take_turns;
 use crate::call::{Answers, Call};
 use crate::convert::dataset::parse_pension_datasets;
 use crate::cursor::{Cursor, Position};
 use crate::error::{CallError, Reason};
-use crate::transfer::Subject;
+use crate::transfer::{Subject, TransferRecord};
 
 /// Records in a chunk unless the caller says otherwise, and at most.
 const PAGE_DEFAULT: u32 = 256;
@@ -75,7 +75,8 @@ struct Pull<'a> {
 /// Deliveries that wait to be logged and sent together.
 #[derive(Default)]
 struct Chunk {
-    parcels: Vec<Parcel>,
+    deliveries: Vec<v1::Delivery>,
+    transfers: Vec<TransferRecord>,
     records: usize,
 }
 
@@ -211,7 +212,8 @@ impl<'a> Pull<'a> {
 
     fn pack(&mut self, to: &Addressee, dataset: Dataset, records: &[StoredRecord]) -> Result<(), CallError> {
         if let Some(parcel) = self.packer.pack(to, dataset, records)? {
-            self.chunk.parcels.push(parcel);
+            self.chunk.deliveries.push(parcel.delivery);
+            self.chunk.transfers.push(parcel.transfer);
             self.chunk.records += records.len();
         }
         Ok(())
@@ -224,9 +226,7 @@ impl<'a> Pull<'a> {
             self.sent().await?;
             return Err(self.rules_changed().await);
         }
-        let chunk = std::mem::take(&mut self.chunk);
-        let (deliveries, transfers): (Vec<_>, Vec<_>) =
-            chunk.parcels.into_iter().map(|parcel| (parcel.delivery, parcel.transfer)).unzip();
+        let Chunk { deliveries, transfers, .. } = std::mem::take(&mut self.chunk);
         let room = match self.answers.room().await {
             Ok(room) => room,
             Err(error) => {

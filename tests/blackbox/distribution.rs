@@ -15,6 +15,7 @@ const SCHEMA: &str = concat!(
     include_str!("../../crates/atena-store/migrations/postgres/0003_changes.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0005_log_key.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0006_admin_log.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0007_erasures.sql"),
 );
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");

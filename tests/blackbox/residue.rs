@@ -1,11 +1,16 @@
-//! What an erasure leaves in the files of PostgreSQL, its write-ahead log included, and what takes the rest away.
+//! What an erasure leaves in PostgreSQL, its files and write-ahead log included, and what takes the rest away.
 
 use std::path::Path;
 
-use atena_test_cluster::Cluster;
+use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+use atena_proto::v1;
+use atena_proto::v1::pushed_record::Body;
+use atena_store::{Store, StoreOptions};
+use atena_test_cluster::{Cluster, Server};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::erasure::{ERASED, PEOPLE, fill, index, list, number};
+use crate::people::{qualification, record};
 use crate::town::{Town, atena, printed};
 
 /// Every file below a folder, one after the other; what vanishes meanwhile is gone.
@@ -73,4 +78,40 @@ async fn keys_and_indexes_of_the_erased_are_in_no_file_once_the_write_ahead_log_
     cluster.sql("town", "SELECT pg_switch_wal()");
     cluster.sql("town", "CHECKPOINT");
     assert_eq!(residue(&files("")), (0, 100, 100), "a number links somebody who was erased, or a wrapped key is left");
+}
+
+/// A chunk finds its people before its turn. Where one of them is erased in between, nothing about them is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_stored_of_somebody_who_was_erased_while_the_chunk_waited_for_its_turn() {
+    let town = Town::start();
+    fill(&town).await;
+    let url = town.database_url();
+    let of_p1 =
+        "FROM link WHERE municipality_code = '132098' AND system_id = 'pension' AND local_address_number = 'P1'";
+    let person = Server::sql(&url, &format!("SELECT unified_address_number {of_p1}"));
+    let store = Store::open(&StoreOptions::new(&url), MunicipalityCode::parse("132098").unwrap()).await.unwrap();
+    let mut turn = store.begin_write("erase").await.unwrap();
+    let pushed = town.push(vec![
+        record("P1", "Q-1", 3, Body::Qualification(qualification())),
+        record("P1", "Q-new", 1, Body::Qualification(qualification())),
+        record("P2", "Q-2", 3, Body::Qualification(qualification())),
+    ]);
+    let erased = async {
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while tokio::task::block_in_place(|| Server::sql(&url, waits)) == "0" {
+            tokio::task::yield_now().await;
+        }
+        turn.erase_person(&UnifiedAddressNumber::parse_issued(&person).unwrap()).await.unwrap();
+        turn.commit().await.unwrap();
+    };
+    let (results, ()) = tokio::join!(pushed, erased);
+
+    let told: Vec<_> = results.iter().map(|result| result.error.as_ref().map(|error| error.reason.as_str())).collect();
+    assert_eq!(told, [Some("LOCAL_NUMBER_NOT_LINKED"), Some("LOCAL_NUMBER_NOT_LINKED"), None]);
+    assert_eq!(results[2].outcome(), v1::PushOutcome::Stored);
+    let left = format!(
+        "SELECT count(*) FROM record WHERE municipality_code = '132098' AND unified_address_number = '{person}'"
+    );
+    assert_eq!(Server::sql(&url, &left), "0", "a record of somebody who was erased");
 }

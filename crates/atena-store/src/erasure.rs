@@ -2,14 +2,25 @@
 
 use atena_domain::UnifiedAddressNumber;
 
-use crate::engine::{Engine, Sql, Statement, sql};
+use crate::engine::{Engine, Row, Sql, Statement, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
+const ERASURES: Sql = sql!(all "SELECT erasures FROM change_sequence WHERE municipality_code = $1");
+
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
+    /// As [`Store::erasures`]; nobody is erased until this transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.erasures")]
+    pub async fn erasures(&mut self) -> Result<u64, StoreError> {
+        erasures(self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), ERASURES)).await?)
+    }
+
     /// Erases a person: key, personal numbers, links, views, records with their history, review cases, places in the log. The number
     /// itself stays taken, so that it is never issued again; the leaves of the log stay, and their details can't be read any more.
     ///
@@ -30,6 +41,8 @@ impl WriteTransaction {
             WHERE municipality_code = $1 AND (unified_address_number = $2 OR other_unified_address_number = $2)");
         const LOG: Sql =
             sql!(all "DELETE FROM log_person WHERE municipality_code = $1 AND unified_address_number = $2");
+        const COUNT: Sql = sql!(all "INSERT INTO change_sequence (municipality_code, last, erasures) VALUES ($1, 0, 1) \
+            ON CONFLICT (municipality_code) DO UPDATE SET erasures = change_sequence.erasures + 1");
         const KEY: Sql =
             sql!(all "DELETE FROM person_key WHERE municipality_code = $1 AND unified_address_number = $2");
         self.erase_history(person).await?;
@@ -40,13 +53,22 @@ impl WriteTransaction {
         for erase in [LINKS, NUMBERS, RECORDS, CASES, LOG, KEY] {
             self.transaction.execute(&Statement::about(code, erase).text(person.as_str())).await?;
         }
-        Ok(())
+        self.transaction.execute(&Statement::about(code, COUNT)).await
     }
 }
 
 // === impl Store ===
 
 impl Store {
+    /// How many people were erased until now. Where it is the same in a turn as it was before people were looked up, all of them are still there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.erasures")]
+    pub async fn erasures(&self) -> Result<u64, StoreError> {
+        erasures(self.engine.fetch_optional(&Statement::about(self.code(), ERASURES)).await?)
+    }
+
     /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what it deletes, and its write-ahead log is
     /// emptied; PostgreSQL rewrites the tables of keys and personal numbers. Its own write-ahead log keeps them until it is overwritten or
     /// its archive ends.
@@ -60,4 +82,8 @@ impl Store {
             Engine::Postgres(engine) => engine.rewrite(&["person_key", "personal_number"]).await,
         }
     }
+}
+
+fn erasures(row: Option<Row>) -> Result<u64, StoreError> {
+    row.map_or(Ok(0), |row| row.count(0, "change_sequence"))
 }

@@ -82,7 +82,7 @@ pub(crate) const CONTENT: [Table; 17] = [
         ],
     ),
     table("key_state", &[], &[("wrapping_id", Text), ("index_versions", Text)]),
-    table("change_sequence", &[], &[("last", Integer)]),
+    table("change_sequence", &[], &[("last", Integer), ("erasures", Integer)]),
     table(
         "record",
         &[("unified_address_number", Text), ("dataset", Text), ("record_key", Text)],
@@ -270,14 +270,16 @@ mod tests {
                 include_str!("../migrations/sqlite/0003_changes.sql"),
                 include_str!("../migrations/sqlite/0005_log_key.sql"),
                 include_str!("../migrations/sqlite/0006_admin_log.sql"),
-                include_str!("../migrations/sqlite/0007_personal_number.sql")
+                include_str!("../migrations/sqlite/0007_personal_number.sql"),
+                include_str!("../migrations/sqlite/0008_erasures.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),
                 include_str!("../migrations/postgres/0002_key_state.sql"),
                 include_str!("../migrations/postgres/0003_changes.sql"),
                 include_str!("../migrations/postgres/0005_log_key.sql"),
-                include_str!("../migrations/postgres/0006_admin_log.sql")
+                include_str!("../migrations/postgres/0006_admin_log.sql"),
+                include_str!("../migrations/postgres/0007_erasures.sql")
             ),
         ] {
             assert_eq!(columns_of(schema), copied);

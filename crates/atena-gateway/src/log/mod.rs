@@ -195,17 +195,9 @@ pub(crate) async fn seal(
     transaction: &mut WriteTransaction,
     records: Vec<TransferRecord>,
 ) -> Result<Sealing<()>, CallError> {
-    let wrapped = wrapped(hall, transaction, &entry::people_without_key(&records)).await?;
+    let people = entry::people_without_key(&records);
+    let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
     Ok(seal_made(hall, wrapped, move || (records, ())))
-}
-
-/// The keys of people, as records to be sealed do not carry them.
-pub(crate) async fn wrapped(
-    hall: &Hall,
-    transaction: &mut WriteTransaction,
-    people: &[UnifiedAddressNumber],
-) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, CallError> {
-    transaction.person_keys(people).await.map_err(|error| unwritten(hall, &error))
 }
 
 /// As [`seal`], where the task makes the records too. `wrapped` holds the keys that they won't carry.

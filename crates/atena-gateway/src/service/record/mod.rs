@@ -1,6 +1,7 @@
 //! RecordService: the owner of a dataset pushes what it knows.
 
 mod get_push_status;
+mod people;
 mod push_records;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use tonic::Streaming;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::people::People;
 use crate::ahead::Ahead;
 use crate::call::{Answers, Call};
 use crate::convert::pension::{ParsedRecord, dataset_of, parse_record};
@@ -52,13 +53,6 @@ struct Prepared {
     permits: HashMap<Dataset, PushPermit>,
     records: Vec<Checked>,
     people: People,
-}
-
-/// People whom a chunk is about, with their keys. A link never changes, so what was there before the turn is there in it.
-#[derive(Default)]
-struct People {
-    linked: HashMap<LocalAddressNumber, UnifiedAddressNumber>,
-    keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
 }
 
 /// Checks a chunk, finds the people and seals the records, while chunks before it are stored.
@@ -143,6 +137,10 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
     people.add(People::of(call, &unknown(chunks.iter().flat_map(|chunk| &chunk.records), &people)).await?);
     let mut transaction = call.hall.store.begin_write("push_records").await?;
     let work = async {
+        let erasures = transaction.erasures().await?;
+        if people.erasures.is_some_and(|then| then != erasures) {
+            people = again(call, &people, &mut chunks).await?;
+        }
         let mut heads = heads(&mut transaction, &people, chunks.iter().flat_map(|chunk| &chunk.records)).await?;
         let judged = chunks.into_iter().map(|Prepared { permits, records, .. }| Judged {
             permits,
@@ -151,15 +149,27 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
         });
         let mut judged: Vec<_> = judged.collect();
         let revisions = revisions(call, &people, judged.iter_mut().flat_map(|chunk| &mut chunk.items))?;
-        let wrapped = log::wrapped(&call.hall, &mut transaction, &people.without_key()).await?;
         let of_call = Arc::clone(call);
-        let sealing = log::seal_made(&call.hall, wrapped, move || transfers_of(&of_call, &people, judged));
+        let sealing = log::seal_made(&call.hall, HashMap::new(), move || transfers_of(&of_call, &people, judged));
         transaction.insert_revisions(&revisions).await?;
         Ok::<_, CallError>(sealing)
     };
     let sealing = work.instrument(tracing::info_span!("store")).await?;
     let judged = log::commit(&call.hall, transaction, sealing).await?;
     Ok(judged.into_iter().map(|chunk| chunk.told(call)).collect())
+}
+
+/// The people of chunks, looked up again in their turn, since some may have been erased since: nobody is until it ends.
+async fn again(call: &Call, before: &People, chunks: &mut [Prepared]) -> Result<People, CallError> {
+    let people = People::of(call, &unknown(chunks.iter().flat_map(|chunk| &chunk.records), &People::default())).await?;
+    for (item, parsed) in chunks.iter_mut().flat_map(|chunk| &mut chunk.records) {
+        let local = parsed.as_ref().map(|parsed| &parsed.local_address_number);
+        // Whoever has a number again is somebody else.
+        if local.is_some_and(|local| people.linked.get(local) != before.linked.get(local)) {
+            item.sealed = None;
+        }
+    }
+    Ok(people)
 }
 
 /// A record with everything of its own checked, every violation at once.
@@ -193,34 +203,6 @@ fn seal(key: &PersonKey, parsed: &ParsedRecord) -> Result<Option<Vec<u8>>, CallE
     let row = record_row(parsed.dataset, &parsed.record_key, parsed.revision);
     let context = SealContext { table: "record", column: "sealed", row: &row };
     Ok(parsed.content.as_deref().map(|content| key.seal(&context, content)).transpose()?)
-}
-
-// === impl People ===
-
-impl People {
-    /// Those behind local numbers of the caller, with their keys.
-    async fn of(call: &Call, locals: &[LocalAddressNumber]) -> Result<Self, CallError> {
-        let linked = call.hall.store.links_by_local(&call.caller.system_id, locals).await?;
-        let people: HashSet<_> = linked.values().cloned().collect();
-        let people: Vec<_> = people.into_iter().collect();
-        let keys = call.hall.open_keys(&call.hall.store.person_keys(&people).await?)?;
-        Ok(Self { linked, keys })
-    }
-
-    fn add(&mut self, more: Self) {
-        self.linked.extend(more.linked);
-        self.keys.extend(more.keys);
-    }
-
-    /// Those who are linked and have no key: who was erased, if anybody was.
-    fn without_key(&self) -> Vec<UnifiedAddressNumber> {
-        self.linked.values().filter(|person| !self.keys.contains_key(*person)).cloned().collect()
-    }
-
-    fn find(&self, local: &LocalAddressNumber) -> Option<(&UnifiedAddressNumber, &Arc<PersonKey>)> {
-        let person = self.linked.get(local)?;
-        Some((person, self.keys.get(person)?))
-    }
 }
 
 /// The newest revisions of records, by dataset and key.

@@ -95,6 +95,19 @@ async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of
     }
 }
 
+async fn a_log_whose_tree_is_damaged_is_not_added_to(database: Database) {
+    let store = database.open("132098").await;
+    append(&store, 0, 512).await;
+    for damage in ["UPDATE log_tile SET hashes = SUBSTR(hashes, 2)", "DELETE FROM log_tile"] {
+        database.change(damage).await.unwrap();
+        let entries: Vec<_> = (512..800).map(entry).collect();
+        let mut transaction = store.begin_write("append").await.unwrap();
+        let refused = transaction.append_log(&entries).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt { table: "log_tile" })), "{damage}");
+    }
+    assert_eq!(store.log_size().await.unwrap(), 512);
+}
+
 async fn a_transaction_that_is_dropped_leaves_no_leaf_behind(database: Database) {
     let store = database.open("132098").await;
     append(&store, 0, 10).await;
@@ -221,6 +234,7 @@ async fn the_log_is_only_ever_added_to(database: Database) {
 
 crate::on_both_engines!(
     tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of_every_size,
+    a_log_whose_tree_is_damaged_is_not_added_to,
     a_transaction_that_is_dropped_leaves_no_leaf_behind,
     two_writers_on_one_database_make_one_log_without_gap,
     leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back,

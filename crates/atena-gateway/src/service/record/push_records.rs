@@ -139,7 +139,7 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
     let work = async {
         let erasures = transaction.erasures().await?;
         if people.erasures.is_some_and(|then| then != erasures) {
-            people = again(call, &people, &mut chunks).await?;
+            people = again(call, &mut transaction, &people, &mut chunks).await?;
         }
         let mut heads = heads(&mut transaction, &people, chunks.iter().flat_map(|chunk| &chunk.records)).await?;
         let judged = chunks.into_iter().map(|Prepared { permits, records, .. }| Judged {
@@ -159,9 +159,15 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
     Ok(judged.into_iter().map(|chunk| chunk.told(call)).collect())
 }
 
-/// The people of chunks, looked up again in their turn, since some may have been erased since: nobody is until it ends.
-async fn again(call: &Call, before: &People, chunks: &mut [Prepared]) -> Result<People, CallError> {
-    let people = People::of(call, &unknown(chunks.iter().flat_map(|chunk| &chunk.records), &People::default())).await?;
+/// The people of chunks, looked up again in their turn, since somebody was erased since.
+async fn again(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    before: &People,
+    chunks: &mut [Prepared],
+) -> Result<People, CallError> {
+    let locals = unknown(chunks.iter().flat_map(|chunk| &chunk.records), &People::default());
+    let people = People::in_turn(call, transaction, &locals).await?;
     for (item, parsed) in chunks.iter_mut().flat_map(|chunk| &mut chunk.records) {
         let local = parsed.as_ref().map(|parsed| &parsed.local_address_number);
         // Whoever has a number again is somebody else.

@@ -261,7 +261,8 @@ def test_half_sent_messages(under_attack):
     for thread in threads:
         thread.join()
     print(f"{sum(sent) / 1024 / 1024:.0f} MiB got through")
-    assert sum(sent) > 4 * 1024 * 1024, "this was no attack"
+    # The first window of a connection is 512 KiB; how much more gets through depends on whose messages find room.
+    assert sum(sent) > 2 * 1024 * 1024, "this was no attack"
 
 
 def test_half_closed_streams(under_attack):

@@ -86,9 +86,11 @@ async fn nothing_is_stored_of_somebody_who_was_erased_while_the_chunk_waited_for
     let town = Town::start();
     fill(&town).await;
     let url = town.database_url();
-    let of_p1 =
-        "FROM link WHERE municipality_code = '132098' AND system_id = 'pension' AND local_address_number = 'P1'";
-    let person = Server::sql(&url, &format!("SELECT unified_address_number {of_p1}"));
+    let person = Server::sql(
+        &url,
+        "SELECT unified_address_number FROM link \
+         WHERE municipality_code = '132098' AND system_id = 'pension' AND local_address_number = 'P1'",
+    );
     let store = Store::open(&StoreOptions::new(&url), MunicipalityCode::parse("132098").unwrap()).await.unwrap();
     let mut turn = store.begin_write("erase").await.unwrap();
     let pushed = town.push(vec![

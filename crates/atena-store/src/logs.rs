@@ -32,6 +32,14 @@ impl Log {
         }
     }
 
+    /// Its table of the growing edge, which is compared when it is copied.
+    pub(crate) const fn head_table(self) -> &'static str {
+        match self {
+            Self::Transfers => "log_head",
+            Self::Administration => "admin_log_head",
+        }
+    }
+
     /// Its table of what is sealed beside them.
     pub(crate) const fn details_table(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use crate::engine::{Column, EngineTransaction, Insert, Row, Value, signed};
 use crate::error::StoreError;
 use crate::log_append::{log_frontier, set_frontier};
 use crate::logs::Log;
-use crate::tables::{CONTENT, Kind, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes, log_head};
+use crate::tables::{CONTENT, Kind, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes};
 use crate::write::WriteTransaction;
 
 /// Everything that a database held of a municipality at one moment. Gateways go on meanwhile.
@@ -114,7 +114,7 @@ impl Snapshot {
         let logs = if part == Part::PersonKeys { &[][..] } else { &Log::ALL };
         for log in logs {
             if log_frontier(&mut target.transaction, code.as_str(), *log).await?.size() > 0 {
-                return Err(CopyError::NotEmpty(log_head(*log)));
+                return Err(CopyError::NotEmpty(log.head_table()));
             }
         }
         for table in part.tables() {

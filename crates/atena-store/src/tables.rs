@@ -28,14 +28,6 @@ use Kind::{Bytes, Integer, MaybeText, Text};
 pub(crate) const PERSON_KEY: Table =
     table("person_key", &[("unified_address_number", Text)], &[("kek_id", Text), ("wrapped_key", Bytes)]);
 
-/// The growing edge of a log, which is compared when it is copied.
-pub(crate) const fn log_head(log: Log) -> &'static str {
-    match log {
-        Log::Transfers => "log_head",
-        Log::Administration => "admin_log_head",
-    }
-}
-
 /// The hashes of a log's leaves alone.
 pub(crate) const fn log_hashes(log: Log) -> Table {
     Table { name: log.chunk_table(), key: &[("first_index", Integer)], rest: &[("hashes", Bytes)], page_rows: 64 }
@@ -116,16 +108,16 @@ pub(crate) const CONTENT: [Table; 17] = [
             ("stored_at", Integer),
         ],
     ),
-    log_chunk("log_chunk"),
-    log_details("log_details"),
+    log_chunk(Log::Transfers),
+    log_details(Log::Transfers),
     table("log_retention", &[("kind", Text)], &[("first_index", Integer)]),
     table(
         "log_key",
         &[("version", Integer)],
         &[("public_key", Bytes), ("signs_since", Integer), ("signs_until", Integer)],
     ),
-    log_chunk("admin_log_chunk"),
-    log_details("admin_log_details"),
+    log_chunk(Log::Administration),
+    log_details(Log::Administration),
 ];
 
 /// The trees above the leaves, and their signed heads.
@@ -142,9 +134,9 @@ pub(crate) const LOG_INDEX: [Table; 2] = [
     table("log_index_head", &[], &[("size", Integer)]),
 ];
 
-const fn log_chunk(name: &'static str) -> Table {
+const fn log_chunk(log: Log) -> Table {
     Table {
-        name,
+        name: log.chunk_table(),
         key: &[("first_index", Integer)],
         rest: &[
             ("leaf_count", Integer),
@@ -159,8 +151,8 @@ const fn log_chunk(name: &'static str) -> Table {
     }
 }
 
-const fn log_details(name: &'static str) -> Table {
-    Table { name, key: &[("first_index", Integer)], rest: &[("details", Bytes)], page_rows: 16 }
+const fn log_details(log: Log) -> Table {
+    Table { name: log.details_table(), key: &[("first_index", Integer)], rest: &[("details", Bytes)], page_rows: 16 }
 }
 
 const fn log_tile(name: &'static str) -> Table {
@@ -260,7 +252,7 @@ mod tests {
                     .map(move |column| format!("{}.{column}", table.name))
             })
             .chain(Log::ALL.iter().flat_map(|log| {
-                ["municipality_code", "size", "frontier"].map(|column| format!("{}.{column}", log_head(*log)))
+                ["municipality_code", "size", "frontier"].map(|column| format!("{}.{column}", log.head_table()))
             }))
             .collect();
         for schema in [

@@ -198,7 +198,7 @@ async fn refuse(hall: &Arc<Hall>, method: Method, known: Known, requested_at: Ti
         hall.metrics.refusal(&name, method.name, error.reason.as_str());
         tracing::info!(method = method.name, reason = error.reason.as_str(), "call refused");
         let record = transfer::refused_unheard(&hall, method, known, requested_at, &error);
-        match log::append(&hall, &[record]).await {
+        match log::append(&hall, vec![record]).await {
             Ok(()) => error,
             Err(unlogged) => unlogged,
         }
@@ -222,7 +222,7 @@ async fn settle<A>(call: &Call, result: Result<A, CallError>) -> Result<A, CallE
     if error.recorded {
         return Err(error);
     }
-    log::append(&call.hall, &[call.failure(&error)]).await?;
+    log::append(&call.hall, vec![call.failure(&error)]).await?;
     Err(error)
 }
 
@@ -286,15 +286,15 @@ impl Call {
                 transfer::not_sent(record, error.reason);
             }
         }
-        log::append(&self.hall, &records).await?;
-        if let Some(error) = ended {
-            return Err(CallError { recorded: true, ..error });
-        }
         let mut released: BTreeMap<&'static str, u64> = BTreeMap::new();
         for record in &records {
             if let Some(dataset) = record.heading.dataset {
                 *released.entry(dataset.as_str()).or_default() += u64::try_from(record.records.len()).unwrap_or(0);
             }
+        }
+        log::append(&self.hall, records).await?;
+        if let Some(error) = ended {
+            return Err(CallError { recorded: true, ..error });
         }
         for (dataset, count) in released {
             self.hall.metrics.records(count, self.caller.system_id.as_str(), dataset, "outbound");
@@ -307,7 +307,7 @@ impl Call {
         for record in &mut records {
             transfer::refuse(record, error.reason);
         }
-        match log::append(&self.hall, &records).await {
+        match log::append(&self.hall, records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

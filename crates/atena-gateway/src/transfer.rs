@@ -9,6 +9,7 @@ use atena_vault::PersonKey;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::call::{Call, Method};
@@ -19,6 +20,9 @@ use crate::hall::Hall;
 
 /// A text of a transfer record: most are short and are kept without an allocation.
 pub(crate) type Text = CompactString;
+
+/// Rows of a transfer record, with their revisions: most have one, which is kept without an allocation.
+pub(crate) type Rows = SmallVec<[(RecordKey, u64); 1]>;
 
 /// What the records of one call about one dataset have in common. Written once and shared: a pull has one for hundreds of thousands of records.
 #[derive(Clone)]
@@ -75,7 +79,7 @@ pub(crate) struct TransferRecord {
     /// The person's key where it is at hand: the details are sealed with it.
     pub(crate) person_key: Option<Arc<PersonKey>>,
     /// Rows sent or received, with their revisions.
-    pub(crate) records: Vec<(RecordKey, u64)>,
+    pub(crate) records: Rows,
     /// SHA-256 of what was sent or stored.
     pub(crate) content_sha256: Option<[u8; 32]>,
 }
@@ -184,7 +188,7 @@ impl TransferRecord {
             local_address_number: subject.local_address_number,
             unified_address_number: subject.unified_address_number,
             person_key: None,
-            records: Vec::new(),
+            records: Rows::new(),
             content_sha256: None,
         }
     }

@@ -119,7 +119,18 @@ impl<'a> WireReader<'a> {
         }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, WireError> {
+        match self.input.get(self.position) {
+            Some(&byte) if byte < 0x80 => {
+                self.position += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0u64;
         for index in 0..VARINT_BYTES_MAX {
             let byte = *self.input.get(self.position).ok_or(WireError::Truncated)?;

@@ -153,7 +153,7 @@ impl Town {
         };
         let place = SealContext { table: "log_details", column: "sealed", row: &id };
         let details = key.seal(&place, &details).unwrap();
-        LogEntry::new(Arc::clone(&self.shape), leaf, Some(person.clone()), details.into()).unwrap()
+        LogEntry::new(Arc::clone(&self.shape), leaf, Some(person.clone()), details.into(), &mut Vec::new()).unwrap()
     }
 
     fn entries(&self, from: u64, count: u64) -> Vec<LogEntry> {

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use atena_vault::WrappedKey;
+use smallvec::SmallVec;
 
 use crate::engine::{BatchSql, batch};
 use crate::error::StoreError;
-use crate::people::link;
+use crate::people::{keyed, link};
 use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;
 
@@ -20,8 +21,8 @@ pub struct Holding {
     pub unified_address_number: UnifiedAddressNumber,
     /// What opens the records; `None` for a person who was erased.
     pub wrapped_key: Option<WrappedKey>,
-    /// Records of the permitted datasets without those deleted, ordered by dataset and record key.
-    pub records: Vec<StoredRecord>,
+    /// Records of the permitted datasets without those deleted, ordered by dataset and record key; most people have one.
+    pub records: SmallVec<[StoredRecord; 1]>,
 }
 
 // === impl Store ===
@@ -106,8 +107,21 @@ impl Store {
         }
         // Keys before records: who is erased in between has no record without a key.
         let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
-        let (keys, records) = (self.person_keys(&numbers).await?, self.current_records(permits, &numbers).await?);
-        Ok(together(people, keys, records))
+        let (keys, records) = (self.person_key_rows(&numbers).await?, self.current_records(permits, &numbers).await?);
+        let mut places = Places::of(numbers);
+        for row in keys.rows() {
+            let (person, key) = keyed(row)?;
+            if let Some(person) = places.find(&person).and_then(|place| people.get_mut(place)) {
+                person.wrapped_key = Some(key);
+            }
+        }
+        for record in records {
+            if let Some(person) = places.find(&record.unified_address_number).and_then(|place| people.get_mut(place)) {
+                person.records.push(record);
+            }
+        }
+        people.iter_mut().for_each(Holding::order);
+        Ok(people)
     }
 }
 
@@ -115,7 +129,12 @@ impl Store {
 
 impl Holding {
     fn of(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
-        Self { local_address_number: local, unified_address_number: unified, wrapped_key: None, records: Vec::new() }
+        Self {
+            local_address_number: local,
+            unified_address_number: unified,
+            wrapped_key: None,
+            records: SmallVec::new(),
+        }
     }
 
     /// Records by dataset and key; the database reads them so, but need not.
@@ -126,31 +145,50 @@ impl Holding {
     }
 }
 
-/// Gives people their keys and records; those of others are left out.
-fn together(
-    mut people: Vec<Holding>,
-    mut keys: HashMap<UnifiedAddressNumber, WrappedKey>,
-    records: Vec<StoredRecord>,
-) -> Vec<Holding> {
-    let places: HashMap<_, _> =
-        people.iter().enumerate().map(|(place, person)| (person.unified_address_number.clone(), place)).collect();
-    let mut near: Option<(UnifiedAddressNumber, usize)> = None;
-    for record in records {
-        // Those of a person stand together.
-        let place = match &near {
-            Some((person, place)) if *person == record.unified_address_number => Some(*place),
-            _ => places.get(&record.unified_address_number).copied(),
+/// Where each of a page's people stands in it. Those looked for most often come in the order of their numbers: then each is the one found before, or the
+/// next.
+struct Places {
+    in_order: Vec<(UnifiedAddressNumber, usize)>,
+    near: usize,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// The places of people who stand as their numbers here.
+    fn of(numbers: Vec<UnifiedAddressNumber>) -> Self {
+        let mut in_order: Vec<_> = numbers.into_iter().zip(0..).collect();
+        in_order.sort_unstable();
+        Self { in_order, near: 0 }
+    }
+
+    /// The place of a person, if they are one of the page's.
+    fn find(&mut self, person: &UnifiedAddressNumber) -> Option<usize> {
+        let number = |at: usize| self.in_order.get(at).map(|(number, _)| number);
+        let near = [self.near, self.near + 1].into_iter().find(|at| number(*at) == Some(person));
+        self.near = match near {
+            Some(at) => at,
+            None => self.in_order.binary_search_by(|(number, _)| number.cmp(person)).ok()?,
         };
-        if let Some(place) = place
-            && let Some(person) = people.get_mut(place)
-        {
-            near = Some((record.unified_address_number.clone(), place));
-            person.records.push(record);
+        self.in_order.get(self.near).map(|(_, place)| *place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_found_in_any_order_and_others_are_not() {
+        let number = |body: u64| UnifiedAddressNumber::from_body(body).unwrap();
+        let mut places = Places::of([30, 10, 20].map(number).to_vec());
+        for (body, place) in [(10, 1), (10, 1), (20, 2), (30, 0), (10, 1), (30, 0), (20, 2)] {
+            assert_eq!(places.find(&number(body)), Some(place));
         }
+        for body in [9, 15, 31] {
+            assert_eq!(places.find(&number(body)), None);
+        }
+        assert_eq!(places.find(&number(20)), Some(2), "one that is not there does not mislead");
+        assert_eq!(Places::of(Vec::new()).find(&number(1)), None);
     }
-    for person in &mut people {
-        person.wrapped_key = keys.remove(&person.unified_address_number);
-        person.order();
-    }
-    people
 }

@@ -54,7 +54,7 @@ struct PackedChunk {
 
 impl LogEntry {
     /// An entry of what it shares with others, its own part of the leaf, the person, where known, and the sealed details. Its hash is taken
-    /// here, so that nobody waits for it while the log is written.
+    /// here, so that nobody waits for it while the log is written; `scratch` is overwritten.
     ///
     /// # Errors
     /// [`StoreError::LeafRefused`]: a value may not stand in a leaf.
@@ -63,8 +63,9 @@ impl LogEntry {
         leaf: Leaf,
         person: Option<UnifiedAddressNumber>,
         details: Bytes,
+        scratch: &mut Vec<u8>,
     ) -> Result<Self, StoreError> {
-        let hash = leaf.hash(&shape, &mut Vec::with_capacity(512)).map_err(|_: LeafError| StoreError::LeafRefused)?;
+        let hash = leaf.hash(&shape, scratch).map_err(|_: LeafError| StoreError::LeafRefused)?;
         Ok(Self { shape, leaf, hash, person, details })
     }
 

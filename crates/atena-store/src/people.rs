@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::change_log::LINK;
-use crate::engine::{BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
+use crate::engine::{Batch, BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -109,7 +109,12 @@ impl Store {
         &self,
         people: &[UnifiedAddressNumber],
     ) -> Result<HashMap<UnifiedAddressNumber, WrappedKey>, StoreError> {
-        self.engine.fetch_batch(&PERSON_KEYS, &keys_of(self.code(), people)).await?.into_map(keyed)
+        self.person_key_rows(people).await?.into_map(keyed)
+    }
+
+    /// As [`Store::person_keys`], each to be read as [`keyed`].
+    pub(crate) async fn person_key_rows(&self, people: &[UnifiedAddressNumber]) -> Result<Batch, StoreError> {
+        self.engine.fetch_batch(&PERSON_KEYS, &keys_of(self.code(), people)).await
     }
 
     /// A person's current personal number, sealed; for a caller that the policy allows to use it.

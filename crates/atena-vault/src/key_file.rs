@@ -301,8 +301,10 @@ impl KeyService for KeyFile {
         let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
         let context = wrapping_context(place);
         match wrapped.split_first() {
-            Some((&WRAPPED_AES, sealed)) => DataKey::of(Suite::Aes256Gcm, &wrapping.aes.open(&context, sealed)?),
-            _ => DataKey::of(Suite::Xaes256Gcm, &wrapping.xaes.open(&context, wrapped)?),
+            Some((&WRAPPED_AES, sealed)) => {
+                Ok(DataKey { suite: Suite::Aes256Gcm, bytes: wrapping.aes.open_key(&context, sealed)? })
+            }
+            _ => Ok(DataKey { suite: Suite::Xaes256Gcm, bytes: wrapping.xaes.open_key(&context, wrapped)? }),
         }
     }
 

@@ -5,7 +5,6 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::key_service::{begin_hmac_sha256, message};
-use crate::sealing::push_part;
 
 /// Bytes of a pseudonym: 128 bits, far beyond any chance of a collision among one municipality's records.
 const LENGTH: usize = 16;
@@ -32,9 +31,9 @@ impl Pseudonyms {
     #[must_use]
     pub fn of(&self, record_key: &str) -> Pseudonym {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut part = Vec::with_capacity(8 + record_key.len());
-        push_part(&mut part, record_key.as_bytes());
-        let mac = self.begun.clone().chain_update(&part).finalize().into_bytes();
+        // A part with its length, as `push_part` writes it.
+        let length = (record_key.len() as u64).to_be_bytes();
+        let mac = self.begun.clone().chain_update(length).chain_update(record_key).finalize().into_bytes();
         let mut name = [0; 2 * LENGTH];
         for (digits, byte) in name.chunks_exact_mut(2).zip(mac) {
             digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);

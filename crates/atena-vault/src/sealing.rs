@@ -1,8 +1,11 @@
 //! Sealing: AES-256-GCM or XAES-256-GCM (C2SP), with the place of a value as associated data.
 
+use std::cell::RefCell;
+
 use atena_domain::MunicipalityCode;
 use atena_policy::PersonalNumberPermit;
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, UnboundKey};
+use compact_str::CompactString;
 use rand::Rng as _;
 use xaes_256_gcm::Xaes256Gcm;
 use xaes_256_gcm::aead::{Aead, KeyInit, Payload};
@@ -23,8 +26,9 @@ pub(crate) enum Suite {
 /// A key that seals: one person's data key, or one of the municipality's own.
 pub struct SealingKey {
     cipher: Cipher,
-    /// What is the same for everything this key seals: municipality and name of the key.
-    scope: Vec<u8>,
+    municipality: MunicipalityCode,
+    /// The key's name.
+    name: CompactString,
 }
 
 enum Cipher {
@@ -75,6 +79,11 @@ impl Suite {
 /// Bytes of the tag, in both suites.
 const TAG_LENGTH: usize = 16;
 
+thread_local! {
+    /// Where a thread puts associated data together, of which nothing is secret: several times for each record of a pull.
+    static ASSOCIATED_DATA: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 // === impl Cipher ===
 
 impl Cipher {
@@ -103,22 +112,19 @@ impl Cipher {
         Some(())
     }
 
-    /// Replaces `content` by what was sealed.
-    fn open(&self, nonce: &[u8], aad: &[u8], sealed: &[u8], content: &mut Vec<u8>) -> Option<()> {
-        content.clear();
+    /// Writes what was sealed to `content`, which is as long as it.
+    fn open(&self, nonce: &[u8], aad: &[u8], sealed: &[u8], content: &mut [u8]) -> Option<()> {
         match self {
             Self::Xaes(cipher) => {
                 let opened = cipher.decrypt(&nonce.try_into().ok()?, Payload { msg: sealed, aad }).ok()?;
-                content.extend_from_slice(&opened);
+                (opened.len() == content.len()).then(|| content.copy_from_slice(&opened))
             }
             Self::Aes(key) => {
-                let (ciphertext, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_LENGTH)?)?;
+                let (ciphertext, tag) = sealed.split_at_checked(content.len())?;
                 let nonce = aead::Nonce::try_assume_unique_for_key(nonce).ok()?;
-                content.resize(ciphertext.len(), 0);
-                key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, content).ok()?;
+                key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, content).ok()
             }
         }
-        Some(())
     }
 }
 
@@ -126,10 +132,6 @@ impl Cipher {
 
 impl SealingKey {
     pub(crate) fn new(suite: Suite, key: &[u8; 32], municipality: &MunicipalityCode, name: &str) -> Self {
-        let mut scope = Vec::with_capacity(24 + municipality.as_str().len() + name.len());
-        for part in [municipality.as_str(), name] {
-            push_part(&mut scope, part.as_bytes());
-        }
         let cipher = match suite {
             Suite::Xaes256Gcm => Cipher::Xaes(Box::new(Xaes256Gcm::new(&(*key).into()))),
             #[expect(clippy::expect_used, reason = "an AES-256 key is any 32 bytes")]
@@ -137,7 +139,7 @@ impl SealingKey {
                 UnboundKey::new(&aead::AES_256_GCM, key).expect("32 bytes are a key of AES-256"),
             )),
         };
-        Self { cipher, scope }
+        Self { cipher, municipality: municipality.clone(), name: name.into() }
     }
 
     /// Seals `content` for its place: suite byte, nonce, ciphertext with tag.
@@ -173,8 +175,8 @@ impl SealingKey {
         // takes as long as sealing.
         rand::rng().fill_bytes(nonce);
         out.extend_from_slice(nonce);
-        let aad = self.associated_data(purpose, context);
-        self.cipher.seal(nonce, &aad, content, out).ok_or(VaultError::TooLong)
+        let sealed = self.with_associated_data(purpose, context, |aad| self.cipher.seal(nonce, aad, content, out));
+        sealed.ok_or(VaultError::TooLong)
     }
 
     /// Opens what was sealed for this place. A personal number does not open this way.
@@ -195,6 +197,14 @@ impl SealingKey {
         self.open_as(Purpose::Content, context, sealed, content)
     }
 
+    /// Opens a key that was sealed for this place: 32 bytes, which are nowhere but in what is returned.
+    pub(crate) fn open_key(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let (nonce, ciphertext) = self.parts(sealed)?;
+        let mut key = Zeroizing::new([0; 32]);
+        self.open_parts(Purpose::Content, context, nonce, ciphertext, key.as_mut_slice())?;
+        Ok(key)
+    }
+
     fn open_as(
         &self,
         purpose: Purpose,
@@ -202,14 +212,34 @@ impl SealingKey {
         sealed: &[u8],
         content: &mut Vec<u8>,
     ) -> Result<(), VaultError> {
+        let (nonce, ciphertext) = self.parts(sealed)?;
+        let length = ciphertext.len().checked_sub(TAG_LENGTH).ok_or(VaultError::DoesNotOpen)?;
+        content.clear();
+        content.resize(length, 0);
+        self.open_parts(purpose, context, nonce, ciphertext, content)
+    }
+
+    /// Nonce, and ciphertext with tag.
+    fn parts<'s>(&self, sealed: &'s [u8]) -> Result<(&'s [u8], &'s [u8]), VaultError> {
         let (&byte, rest) = sealed.split_first().ok_or(VaultError::DoesNotOpen)?;
         let suite = self.cipher.suite();
         if byte != suite.byte() {
             return Err(VaultError::UnknownSuite);
         }
-        let (nonce, ciphertext) = rest.split_at_checked(suite.nonce_length()).ok_or(VaultError::DoesNotOpen)?;
-        let aad = self.associated_data(purpose, context);
-        self.cipher.open(nonce, &aad, ciphertext, content).ok_or(VaultError::DoesNotOpen)
+        rest.split_at_checked(suite.nonce_length()).ok_or(VaultError::DoesNotOpen)
+    }
+
+    fn open_parts(
+        &self,
+        purpose: Purpose,
+        context: &SealContext<'_>,
+        nonce: &[u8],
+        ciphertext: &[u8],
+        content: &mut [u8],
+    ) -> Result<(), VaultError> {
+        let opened =
+            self.with_associated_data(purpose, context, |aad| self.cipher.open(nonce, aad, ciphertext, content));
+        opened.ok_or(VaultError::DoesNotOpen)
     }
 
     /// Seals a personal number. Only [`Self::open_personal_number`] opens it again.
@@ -251,14 +281,18 @@ impl SealingKey {
         PersonalNumber::from_digits(&digits).map_err(|_| VaultError::DoesNotOpen)
     }
 
-    fn associated_data(&self, purpose: Purpose, context: &SealContext<'_>) -> Vec<u8> {
-        let mut data = Vec::with_capacity(self.scope.len() + context.row.len() + 64);
-        data.push(self.cipher.suite().byte());
-        data.extend_from_slice(&self.scope);
-        for part in [purpose.label(), context.table.as_bytes(), context.column.as_bytes(), context.row] {
-            push_part(&mut data, part);
-        }
-        data
+    /// Does something with the associated data of a value: suite, municipality and name of the key, what it was sealed as, and its place.
+    fn with_associated_data<T>(&self, purpose: Purpose, context: &SealContext<'_>, work: impl FnOnce(&[u8]) -> T) -> T {
+        ASSOCIATED_DATA.with_borrow_mut(|data| {
+            data.clear();
+            data.push(self.cipher.suite().byte());
+            let scope = [self.municipality.as_str(), self.name.as_str()].map(str::as_bytes);
+            let place = [purpose.label(), context.table.as_bytes(), context.column.as_bytes(), context.row];
+            for part in scope.into_iter().chain(place) {
+                push_part(data, part);
+            }
+            work(data)
+        })
     }
 }
 

@@ -77,6 +77,6 @@ impl Record {
         };
         let sealed = vault.municipal_key().seal(&place(&leaf.id), &encoded).map_err(refused)?;
         let shape = Arc::new(shape.render().map_err(|_| StoreError::LeafRefused)?);
-        LogEntry::new(shape, leaf, None, sealed.into())
+        LogEntry::new(shape, leaf, None, sealed.into(), &mut Vec::new())
     }
 }

@@ -201,7 +201,8 @@ mod tests {
         record.heading_mut().operator_proof = OperatorProof::SignIn;
         record.heading_mut().request_id = Some("r".into());
         record.content_sha256 = Some([7; 32]);
-        record.records = [("A", 1), ("B", 1 << 40)].map(|(key, at)| (RecordKey::parse(key).unwrap(), at)).to_vec();
+        record.records =
+            [("A", 1), ("B", 1 << 40)].map(|(key, at)| (RecordKey::parse(key).unwrap(), at)).into_iter().collect();
         let expected = Details {
             seed: seed.to_vec(),
             operator_id: Some("op-1".into()),

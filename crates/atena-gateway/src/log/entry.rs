@@ -63,7 +63,8 @@ pub(crate) fn entries(
             _ => shapes.of(&record.heading).map_err(|_| StoreError::LeafRefused)?,
         };
         shape = Some((&record.heading, Arc::clone(&rendered)));
-        entries.push(LogEntry::new(rendered, leaf(record, &salts, details), person.cloned(), sealed.slice(place))?);
+        let (leaf, details) = (leaf(record, &salts, details), sealed.slice(place));
+        entries.push(LogEntry::new(rendered, leaf, person.cloned(), details, &mut encoded)?);
     }
     Ok(entries)
 }

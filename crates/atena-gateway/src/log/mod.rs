@@ -168,17 +168,17 @@ impl Log {
 /// How the log names the erasure of a person.
 pub(crate) const PERSON_ERASED: &str = "Person/Erase";
 
-/// Makes transfer records durable, all or none, together with those of other calls.
-pub(crate) async fn append(hall: &Hall, records: &[TransferRecord]) -> Result<(), CallError> {
+/// Makes transfer records durable, all or none, together with those of other calls. Once they are sealed they are gone: a pull has the keys of
+/// thousands of people in its records, and nobody waits for the disk with those in memory.
+pub(crate) async fn append(hall: &Hall, records: Vec<TransferRecord>) -> Result<(), CallError> {
     let started = Instant::now();
+    let span = tracing::info_span!("log", transfers = records.len());
     let work = async {
-        let people = entry::people_without_key(records);
+        let people = entry::people_without_key(&records);
         let wrapped = hall.store.person_keys(&people).await?;
         hall.log.writer.append(sealed(hall, records, &wrapped).await?).await
     };
-    work.instrument(tracing::info_span!("log", transfers = records.len()))
-        .await
-        .map_err(|error| unwritten(hall, &error))?;
+    work.instrument(span).await.map_err(|error| unwritten(hall, &error))?;
     written(hall, started);
     Ok(())
 }
@@ -209,7 +209,7 @@ pub(crate) fn seal_made<T: Send + 'static>(
     let (started, hall) = (Instant::now(), Arc::clone(hall));
     let work = async move {
         let (records, made) = make();
-        Ok((sealed(&hall, &records, &wrapped).await?, made))
+        Ok((sealed(&hall, records, &wrapped).await?, made))
     };
     Sealing { started, entries: beside(work) }
 }
@@ -217,7 +217,7 @@ pub(crate) fn seal_made<T: Send + 'static>(
 /// The entries of records.
 async fn sealed(
     hall: &Hall,
-    records: &[TransferRecord],
+    records: Vec<TransferRecord>,
     wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
 ) -> Result<Vec<LogEntry>, StoreError> {
     let keys = hall.open_keys(wrapped).map_err(|_| StoreError::LeafRefused)?;

@@ -9,21 +9,15 @@ use bytes::Bytes;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::columns::{Columns, Kind, UNREADABLE};
 use super::neighbours::Spacing;
 use super::row::Row;
 use super::sql::{Sql, Statement, Value};
 use crate::error::StoreError;
 
-/// Stands between values in an answer (U+001F, the unit separator). Whatever has it as a part of a value is refused when it is read.
-const SEPARATOR: char = '\u{1f}';
-
-/// What a column holds. None of its values may be NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Integer,
-    Bytes,
-}
+/// Neighbours that stand in one row of PostgreSQL: what is joined for a row is moved each time that it has doubled, and memory that is given
+/// back above 128 KiB has to be asked for anew.
+const NEIGHBOURS_OF_ROW: usize = 128;
 
 /// A statement whose answer is a [`Batch`]; made by the `batch!` macro.
 ///
@@ -44,7 +38,7 @@ pub(crate) struct Batch {
 }
 
 enum Rows {
-    Columns { rows: usize, columns: Vec<Values> },
+    Columns(Columns),
     Postgres(Vec<PgRow>),
 }
 
@@ -53,13 +47,6 @@ enum Rows {
 pub(crate) struct BatchRow<'b> {
     batch: &'b Batch,
     row: usize,
-}
-
-/// The values of one column, end to end.
-enum Values {
-    Text { joined: String, ends: Vec<usize> },
-    Integer(Vec<i64>),
-    Bytes { joined: Bytes, ends: Vec<usize> },
 }
 
 /// `batch!(select text "a", integer "b", bytes "c"; all " FROM t WHERE …")`: the columns with their kinds, then parts as in `sql!`; for a statement
@@ -77,7 +64,7 @@ macro_rules! batch {
         $crate::engine::batch!(each $list select $kind $column $(, $more $next)*; $($part $text)+).or_near(
             $spacing,
             $crate::engine::sql!(
-                near all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
+                near each $list all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
             ),
         )
     };
@@ -127,73 +114,28 @@ impl BatchSql {
         if !wanted.is_sorted() {
             wanted.sort_unstable();
         }
-        let (first, last) = spacing.first_and_last(&wanted)?;
-        let values = others.iter().cloned().chain([Value::Texts(vec![first, last])]).collect();
+        // One that stands twice must not end one part and begin the next.
+        wanted.dedup();
+        if !spacing.are_neighbours(&wanted) {
+            return None;
+        }
+        let parts = wanted.chunks(NEIGHBOURS_OF_ROW).flat_map(|part| [part.first(), part.last()]).flatten().copied();
+        let values = others.iter().cloned().chain([Value::Texts(parts.collect())]).collect();
         Some((Statement { sql: near, values }, wanted))
     }
 
-    /// What was answered: one row with all columns, or rows of PostgreSQL where each value of the list was looked up by itself.
+    /// What was answered: rows with all columns, or rows of PostgreSQL where each value of the list was looked up by itself.
     pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
-        let mut of_postgres = Vec::new();
-        for row in rows {
-            match row {
-                Row::Postgres(row) if row.len() == self.kinds.len() => of_postgres.push(row),
-                row => return self.columns(&row),
-            }
+        let by_itself = |row: &Row| matches!(row, Row::Postgres(row) if row.len() == self.kinds.len());
+        if !rows.first().is_none_or(by_itself) {
+            return Ok(Batch::of(Rows::Columns(Columns::read(&rows, self.kinds)?)));
         }
-        Ok(Batch::of(Rows::Postgres(of_postgres)))
-    }
-
-    fn columns(&self, row: &Row) -> Result<Batch, StoreError> {
-        let rows = usize::try_from(row.integer(0)?).unwrap_or(0);
-        if rows == 0 {
-            return Ok(Batch::of(Rows::Columns { rows, columns: Vec::new() }));
-        }
-        let mut place = 1..;
-        let mut next = || place.next().unwrap_or_default();
-        let columns = self.kinds.iter().map(|kind| {
-            Ok(match kind {
-                Kind::Text => {
-                    let joined = row.text(next())?.to_owned();
-                    Values::Text { ends: ends(&joined, rows)?, joined }
-                }
-                Kind::Integer => Values::Integer(integers(row.text(next())?, rows)?),
-                Kind::Bytes => {
-                    let lengths = integers(row.text(next())?, rows)?;
-                    let joined = Bytes::copy_from_slice(row.bytes(next())?);
-                    let mut end = 0_usize;
-                    let ends: Option<Vec<_>> = lengths
-                        .into_iter()
-                        .map(|length| {
-                            end = end.checked_add(usize::try_from(length).ok()?)?;
-                            Some(end)
-                        })
-                        .collect();
-                    let ends = ends.filter(|_| end == joined.len()).ok_or(UNREADABLE)?;
-                    Values::Bytes { joined, ends }
-                }
-            })
+        let rows = rows.into_iter().map(|row| match row {
+            Row::Postgres(row) => Ok(row),
+            Row::Sqlite(_) => Err(UNREADABLE),
         });
-        Ok(Batch::of(Rows::Columns { rows, columns: columns.collect::<Result<_, StoreError>>()? }))
+        Ok(Batch::of(Rows::Postgres(rows.collect::<Result<_, _>>()?)))
     }
-}
-
-const UNREADABLE: StoreError = StoreError::Unavailable("rows were not answered as they were asked for");
-
-/// Where each of so many values ends.
-fn ends(joined: &str, rows: usize) -> Result<Vec<usize>, StoreError> {
-    let mut ends = Vec::with_capacity(rows);
-    ends.extend(joined.match_indices(SEPARATOR).map(|(at, _)| at));
-    ends.push(joined.len());
-    if ends.len() == rows { Ok(ends) } else { Err(UNREADABLE) }
-}
-
-fn integers(joined: &str, rows: usize) -> Result<Vec<i64>, StoreError> {
-    let mut values = Vec::with_capacity(rows);
-    for value in joined.split(SEPARATOR) {
-        values.push(value.parse().map_err(|_| UNREADABLE)?);
-    }
-    if values.len() == rows { Ok(values) } else { Err(UNREADABLE) }
 }
 
 // === impl Batch ===
@@ -207,7 +149,7 @@ impl Batch {
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
         let count = match (&self.wanted, &self.rows) {
             (Some(wanted), _) => wanted.len(),
-            (None, Rows::Columns { rows, .. }) => *rows,
+            (None, Rows::Columns(columns)) => columns.rows(),
             (None, Rows::Postgres(rows)) => rows.len(),
         };
         (0..count).map(|place| {
@@ -255,13 +197,7 @@ impl<'b> BatchRow<'b> {
     /// A text.
     pub(crate) fn text(self, column: usize) -> Result<&'b str, StoreError> {
         match &self.batch.rows {
-            Rows::Columns { columns, .. } => match columns.get(column) {
-                Some(Values::Text { joined, ends }) => {
-                    let start = self.start(ends, SEPARATOR.len_utf8())?;
-                    joined.get(start..*ends.get(self.row).ok_or(UNREADABLE)?).ok_or(UNREADABLE)
-                }
-                _ => Err(UNREADABLE),
-            },
+            Rows::Columns(columns) => columns.text(self.row, column),
             Rows::Postgres(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
         }
     }
@@ -269,10 +205,7 @@ impl<'b> BatchRow<'b> {
     /// An integer.
     pub(crate) fn integer(self, column: usize) -> Result<i64, StoreError> {
         match &self.batch.rows {
-            Rows::Columns { columns, .. } => match columns.get(column) {
-                Some(Values::Integer(values)) => values.get(self.row).copied().ok_or(UNREADABLE),
-                _ => Err(UNREADABLE),
-            },
+            Rows::Columns(columns) => columns.integer(self.row, column),
             Rows::Postgres(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
         }
     }
@@ -285,13 +218,7 @@ impl<'b> BatchRow<'b> {
     /// Bytes.
     pub(crate) fn bytes(self, column: usize) -> Result<Bytes, StoreError> {
         match &self.batch.rows {
-            Rows::Columns { columns, .. } => match columns.get(column) {
-                Some(Values::Bytes { joined, ends }) => {
-                    let (start, end) = (self.start(ends, 0)?, *ends.get(self.row).ok_or(UNREADABLE)?);
-                    Ok(joined.slice(start..end))
-                }
-                _ => Err(UNREADABLE),
-            },
+            Rows::Columns(columns) => columns.bytes(self.row, column),
             Rows::Postgres(rows) => {
                 Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.try_get::<&[u8], _>(column)?))
             }
@@ -301,14 +228,6 @@ impl<'b> BatchRow<'b> {
     /// Exactly 32 bytes.
     pub(crate) fn bytes32(self, column: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
         self.bytes(column)?.as_ref().try_into().map_err(|_| StoreError::Corrupt { table })
-    }
-
-    /// Where this row's value starts: behind the one before it and what stands between them.
-    fn start(self, ends: &[usize], between: usize) -> Result<usize, StoreError> {
-        match self.row.checked_sub(1) {
-            None => Ok(0),
-            Some(before) => Ok(ends.get(before).ok_or(UNREADABLE)? + between),
-        }
     }
 }
 
@@ -348,40 +267,34 @@ mod tests {
         assert_eq!(
             NEAR.sqlite,
             "SELECT count(*), group_concat(a, char(31)), group_concat(b, char(31)) FROM t \
-             WHERE m = $1 AND a BETWEEN json_extract($2, '$[0]') AND json_extract($2, '$[1]')"
+             WHERE m = $1 AND a BETWEEN json_extract($2, '$[0]') AND json_extract($2, '$[#-1]')"
         );
         assert_eq!(
             NEAR.postgres,
-            "SELECT count(*), string_agg(a, chr(31)), string_agg((b)::text, chr(31)) FROM t \
-             WHERE m = $1 AND a BETWEEN ($2::text[])[1] AND ($2::text[])[2]"
+            "SELECT part.* FROM generate_series(1, cardinality($2::text[]), 2) AS near (at) CROSS JOIN LATERAL (\
+             SELECT count(*), string_agg(a, chr(31)), string_agg((b)::text, chr(31)) FROM t \
+             WHERE m = $1 AND a BETWEEN ($2::text[])[near.at] AND ($2::text[])[near.at + 1]) AS part"
         );
     }
 
     #[test]
-    fn a_value_with_the_separator_in_it_is_no_other_value() {
-        assert_eq!(ends("a\u{1f}bc\u{1f}", 3).unwrap(), [1, 4, 5]);
-        assert!(ends("a\u{1f}b", 1).is_err() && ends("a", 2).is_err());
-        assert_eq!(integers("1\u{1f}-2", 2).unwrap(), [1, -2]);
-        assert!(integers("1\u{1f}", 2).is_err() && integers("1", 2).is_err() && integers("x", 1).is_err());
+    fn neighbours_are_read_in_parts_that_share_no_value() {
+        const FIND: BatchSql =
+            batch!(near "$2::text[]" select text "a"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
+        let numbers: Vec<_> = (0..2 * NEIGHBOURS_OF_ROW + 1).map(|number| format!("{number:04}")).collect();
+        let twice = numbers.iter().chain(&numbers).map(String::as_str);
+        let statement = FIND.about("m").texts(twice);
+        let (near, wanted) = FIND.near(&statement).unwrap();
+        assert_eq!(wanted, numbers);
+        let Some(Value::Texts(parts)) = near.values.last() else { panic!("the list comes last") };
+        assert_eq!(*parts, ["0000", "0127", "0128", "0255", "0256", "0256"]);
     }
 
     #[test]
-    fn columns_are_read_by_row() {
-        let batch = Batch::of(Rows::Columns {
-            rows: 2,
-            columns: vec![
-                Values::Text { joined: "a\u{1f}".into(), ends: vec![1, 2] },
-                Values::Integer(vec![7, -1]),
-                Values::Bytes { joined: Bytes::from_static(b"xyz"), ends: vec![0, 3] },
-            ],
-        });
-        let [first, second] = <[_; 2]>::try_from(batch.rows().collect::<Vec<_>>()).ok().unwrap();
-        assert_eq!((first.text(0).unwrap(), second.text(0).unwrap()), ("a", ""));
-        assert_eq!((first.count(1, "t").unwrap(), second.integer(1).unwrap()), (7, -1));
-        assert_eq!((first.bytes(2).unwrap().as_ref(), second.bytes(2).unwrap().as_ref()), (&b""[..], &b"xyz"[..]));
-        assert!(first.text(1).is_err() && first.bytes(3).is_err() && first.integer(0).is_err());
+    fn only_what_was_asked_for_is_left() {
+        let batch = Batch::of(Rows::Columns(Columns::sample()));
+        let second = batch.rows().nth(1).unwrap();
         assert!(second.count(1, "t").is_err() && second.bytes32(2, "t").is_err());
-
         let only = batch.only(&[""]).unwrap();
         assert_eq!(only.rows().map(|row| row.integer(1).unwrap()).collect::<Vec<_>>(), [-1]);
     }

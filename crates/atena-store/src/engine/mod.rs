@@ -3,6 +3,7 @@
 //! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
 
 mod batch;
+mod columns;
 mod insert;
 mod neighbours;
 mod postgres;
@@ -13,7 +14,8 @@ mod sqlite;
 use std::time::Duration;
 
 use crate::error::StoreError;
-pub(crate) use batch::{Batch, BatchRow, BatchSql, Kind, batch};
+pub(crate) use batch::{Batch, BatchRow, BatchSql, batch};
+pub(crate) use columns::Kind;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use neighbours::Spacing;
 pub(crate) use postgres::PostgresEngine;

@@ -22,7 +22,8 @@ impl Sql {
 /// PostgreSQL it looks up one value after the other by the index: planned as a whole, a table that has grown since it was last analysed
 /// would be walked through for every list. `at_wanted ""` compares a person and a key with such a text of a list that is joined as `wanted`.
 ///
-/// `near` is for a statement of the same parts that reads everything from the first to the last of two values instead; see
+/// `near` is for a statement of the same parts whose list is of firsts and lasts in turn, and that reads everything from the first to the last
+/// instead: on SQLite from the first of all to the last of all, on PostgreSQL from each first to its last, one row for each. See
 /// [`BatchSql`](crate::engine::BatchSql).
 ///
 /// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement: all values of each end to end, in one row
@@ -73,12 +74,16 @@ macro_rules! sql {
     };
     (@together_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
     (@near_sqlite wanted $list:literal) => {
-        concat!(" BETWEEN json_extract(", $list, ", '$[0]') AND json_extract(", $list, ", '$[1]')")
+        concat!(" BETWEEN json_extract(", $list, ", '$[0]') AND json_extract(", $list, ", '$[#-1]')")
     };
     (@near_sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@sqlite $kind $text) };
-    (@near_postgres each $list:literal) => { "" };
-    (@near_postgres wanted $list:literal) => { concat!(" BETWEEN (", $list, "::text[])[1] AND (", $list, "::text[])[2]") };
-    (@near_postgres done $nothing:literal) => { "" };
+    (@near_postgres each $list:literal) => {
+        concat!("SELECT part.* FROM generate_series(1, cardinality(", $list, "), 2) AS near (at) CROSS JOIN LATERAL (")
+    };
+    (@near_postgres wanted $list:literal) => {
+        concat!(" BETWEEN (", $list, "::text[])[near.at] AND (", $list, "::text[])[near.at + 1]")
+    };
+    (@near_postgres done $nothing:literal) => { ") AS part" };
     (@near_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@together_postgres $kind $text) };
     (together $($kind:ident $text:literal)+) => {
         $crate::engine::Sql::new(

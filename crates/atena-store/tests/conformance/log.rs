@@ -47,7 +47,7 @@ fn leaf(number: u64) -> (Arc<RenderedShape>, Leaf) {
 
 fn entry(number: u64) -> LogEntry {
     let (shape, leaf) = leaf(number);
-    LogEntry::new(shape, leaf, person(number), vec![0xdd; 20].into()).unwrap()
+    LogEntry::new(shape, leaf, person(number), vec![0xdd; 20].into(), &mut Vec::new()).unwrap()
 }
 
 fn person(number: u64) -> Option<UnifiedAddressNumber> {

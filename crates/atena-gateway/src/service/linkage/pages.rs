@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::CallError;
 
 /// People read at once.
-const PEOPLE_AT_ONCE: u32 = 512;
+const PEOPLE_AT_ONCE: u32 = 1024;
 
 /// Pages that wait for their turn; one more is being read.
 const PAGES_WAITING_MAX: usize = 1;

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         page,
         answers: &answers,
         packer: Packer::new(&call, &allowed.permits),
-        chunk: Chunk::default(),
+        chunk: Chunk::of(page),
         leaving: None,
     };
     pull.run(position).await
@@ -73,7 +73,6 @@ struct Pull<'a> {
 }
 
 /// Deliveries that wait to be logged and sent together.
-#[derive(Default)]
 struct Chunk {
     deliveries: Vec<v1::Delivery>,
     transfers: Vec<TransferRecord>,
@@ -85,6 +84,15 @@ type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<St
 
 /// Records of people, by person and dataset.
 type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>;
+
+// === impl Chunk ===
+
+impl Chunk {
+    /// Room for a page of records, of which a person most often has one.
+    fn of(page: usize) -> Self {
+        Self { deliveries: Vec::with_capacity(page), transfers: Vec::with_capacity(page), records: 0 }
+    }
+}
 
 // === impl Pull ===
 
@@ -226,7 +234,7 @@ impl<'a> Pull<'a> {
             self.sent().await?;
             return Err(self.rules_changed().await);
         }
-        let Chunk { deliveries, transfers, .. } = std::mem::take(&mut self.chunk);
+        let Chunk { deliveries, transfers, .. } = std::mem::replace(&mut self.chunk, Chunk::of(self.page));
         let room = match self.answers.room().await {
             Ok(room) => room,
             Err(error) => {
@@ -273,7 +281,7 @@ impl<'a> Pull<'a> {
         for record in &mut records {
             crate::transfer::not_sent(record, reason);
         }
-        match crate::log::append(&self.call.hall, &records).await {
+        match crate::log::append(&self.call.hall, records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

@@ -20,7 +20,7 @@ use crate::convert::{hexadecimal, record_row};
 use crate::error::{CallError, Reason};
 use crate::log::search::{self, Found};
 use crate::log::{Details, damaged};
-use crate::transfer::sha256;
+use crate::transfer::{Rows, sha256};
 
 pub(crate) async fn run(
     call: Arc<Call>,
@@ -56,7 +56,7 @@ fn gone() -> CallError {
     )
 }
 
-fn rows(details: &Details) -> Vec<(RecordKey, u64)> {
+fn rows(details: &Details) -> Rows {
     details.records.iter().filter_map(|row| Some((RecordKey::parse(&row.record_key).ok()?, row.revision))).collect()
 }
 

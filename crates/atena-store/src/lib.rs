@@ -60,7 +60,7 @@ pub use log_append::LogEntry;
 pub use log_checkpoint::StoredCheckpoint;
 pub use log_details::StoredDetails;
 pub use log_key::StoredLogKey;
-pub use log_read::{ChunkRange, StoredChunk};
+pub use log_read::{ChunkRange, PeopleOfChunk, StoredChunk};
 pub use logs::Log;
 pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
 pub use records::{ComingRecord, NewRevision, PushStatus, RecordHead, StoredRecord};

@@ -40,20 +40,45 @@ fn push(out: &mut Vec<u8>, person: Option<&UnifiedAddressNumber>, sealed: &[u8])
     out.extend_from_slice(sealed);
 }
 
-pub(crate) fn unpack_details(mut bytes: &[u8]) -> Result<Vec<StoredDetails>, StoreError> {
-    const CORRUPT: StoreError = StoreError::Corrupt { table: "log_details" };
-    let mut all = Vec::new();
-    while let Some((length, rest)) = bytes.split_first() {
-        let (person, rest) = rest.split_at_checked(usize::from(*length)).ok_or(CORRUPT)?;
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or(CORRUPT)?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| CORRUPT)?;
-        let (sealed, rest) = rest.split_at_checked(length).ok_or(CORRUPT)?;
-        let person = match std::str::from_utf8(person).map_err(|_| CORRUPT)? {
-            "" => None,
-            digits => Some(UnifiedAddressNumber::parse_migrated(digits).map_err(|_| CORRUPT)?),
-        };
-        all.push(StoredDetails { person, sealed: sealed.to_vec() });
-        bytes = rest;
+pub(crate) fn unpack_details(packed: &[u8]) -> Result<Vec<StoredDetails>, StoreError> {
+    let details = Packed { rest: packed }.map(|one| {
+        let (person, sealed) = one?;
+        Ok(StoredDetails { person, sealed: sealed.to_vec() })
+    });
+    details.collect()
+}
+
+/// The people alone, of whom there may be many chunks' worth.
+pub(crate) fn unpack_people(packed: &[u8]) -> Result<Vec<Option<UnifiedAddressNumber>>, StoreError> {
+    Packed { rest: packed }.map(|one| Ok(one?.0)).collect()
+}
+
+/// Packed details that are read one by one, up to the first that is damaged.
+struct Packed<'p> {
+    rest: &'p [u8],
+}
+
+// === impl Packed ===
+
+impl<'p> Iterator for Packed<'p> {
+    type Item = Result<(Option<UnifiedAddressNumber>, &'p [u8]), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, rest) = self.rest.split_first()?;
+        let one = one(*length, rest);
+        self.rest = one.as_ref().map_or(&[], |(_, _, rest)| rest);
+        Some(one.map(|(person, sealed, _)| (person, sealed)).ok_or(StoreError::Corrupt { table: "log_details" }))
     }
-    Ok(all)
+}
+
+/// Person and sealed bytes, behind the length of the person, and what follows.
+fn one(length: u8, rest: &[u8]) -> Option<(Option<UnifiedAddressNumber>, &[u8], &[u8])> {
+    let (person, rest) = rest.split_at_checked(usize::from(length))?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (sealed, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    let person = match std::str::from_utf8(person).ok()? {
+        "" => None,
+        digits => Some(UnifiedAddressNumber::parse_migrated(digits).ok()?),
+    };
+    Some((person, sealed, rest))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::engine::{Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::log_append::{TILE_WIDTH, index};
-use crate::log_details::{StoredDetails, unpack_details};
+use crate::log_details::{StoredDetails, unpack_details, unpack_people};
 use crate::logs::{LogSql, log_sql};
 use crate::store::Store;
 
@@ -39,6 +39,9 @@ pub struct ChunkRange {
     /// Only chunks with a transfer requested at or before this time.
     pub requested_to: Option<i64>,
 }
+
+/// The first leaf of a chunk, and for each of its leaves whom it is about, where known.
+pub type PeopleOfChunk = (u64, Vec<Option<UnifiedAddressNumber>>);
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
 
@@ -156,6 +159,22 @@ impl Store {
         let details = Statement::about(self.code(), DETAILS.of(self.log)).integer(index(first_index)?);
         let row = self.engine.fetch_optional(&details).await?;
         row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
+    }
+
+    /// Whom the leaves of chunks are about, from the chunk that holds leaf `from` on, oldest first, each with its first leaf: for the search index,
+    /// which needs nothing else of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.people")]
+    pub async fn log_people_from(&self, from: u64, limit: u32) -> Result<Vec<PeopleOfChunk>, StoreError> {
+        const FROM: LogSql = log_sql!(all "SELECT first_index, details FROM " table "details" all " \
+            WHERE municipality_code = $1 AND first_index >= coalesce( \
+                (SELECT max(first_index) FROM " table "details" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
+            ORDER BY first_index LIMIT $3");
+        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let rows = self.engine.fetch_all(&from).await?;
+        rows.iter().map(|row| Ok((row.count(0, "log_details")?, unpack_people(row.bytes(1)?)?))).collect()
     }
 
     /// Roots of perfect subtrees, for proofs: level k covers 2^k leaves.

@@ -21,8 +21,8 @@ const GROWING_FAST: u64 = 1000;
 /// Entries written in one turn, so that calls that have to be logged wait for milliseconds.
 const ENTRIES_OF_TURN: usize = 4096;
 
-/// Chunks read at once.
-const CHUNKS_AT_ONCE: u32 = 128;
+/// Chunks read at once: a hundred bytes and more for each of their leaves.
+const CHUNKS_AT_ONCE: u32 = 16;
 
 /// How often the index looks whether the log has grown.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -67,14 +67,19 @@ pub(crate) async fn extend(store: &Store, waiting_max: u64) -> Result<u64, Store
     let mut leaves: Vec<(UnifiedAddressNumber, u64)> = Vec::new();
     let mut at = from;
     while at < size && at - from < LEAVES_AT_ONCE {
-        let chunks = store.log_chunks_from(at, CHUNKS_AT_ONCE).await?;
-        let Some(last) = chunks.last().map(|chunk| chunk.first_index + chunk.leaf_count) else { break };
-        for chunk in chunks {
-            let details = store.log_details(chunk.first_index).await?;
-            let people = (chunk.first_index..).zip(details);
-            leaves.extend(people.filter_map(|(leaf, details)| Some((details.person?, leaf))));
+        let before = at;
+        for (first, people) in store.log_people_from(at, CHUNKS_AT_ONCE).await? {
+            let end = first + people.len() as u64;
+            // A leaf that the index passed over would be found by nobody.
+            if !(first..=end).contains(&at) {
+                return Err(StoreError::Corrupt { table: "log_details" });
+            }
+            at = end;
+            leaves.extend((first..).zip(people).filter_map(|(leaf, person)| Some((person?, leaf))));
         }
-        at = last;
+        if at == before {
+            break;
+        }
     }
     // Sorted by person, so that neighbours are written together.
     leaves.sort_unstable();

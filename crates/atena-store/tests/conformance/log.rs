@@ -147,6 +147,8 @@ async fn leaves_are_found_by_their_ids_and_places_though_a_clock_was_set_back(da
         let from = store.log_chunks_from(number, 1).await.unwrap();
         assert!((from[0].first_index..from[0].first_index + from[0].leaf_count).contains(&number));
         assert_eq!(store.log_details(chunk.first_index).await.unwrap()[place].person, person(number));
+        let (first, people) = &store.log_people_from(number, 1).await.unwrap()[0];
+        assert_eq!((*first, &people[place]), (chunk.first_index, &person(number)));
     }
     assert!(store.log_chunk_of(Uuid::from_u64_pair(5, 8)).await.unwrap().is_none());
 }

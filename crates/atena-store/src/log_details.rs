@@ -82,3 +82,27 @@ fn one(length: u8, rest: &[u8]) -> Option<(Option<UnifiedAddressNumber>, &[u8], 
     };
     Some((person, sealed, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_come_back_and_whatever_is_cut_short_is_refused() {
+        let person = |body| UnifiedAddressNumber::from_body(body).ok();
+        let details = [(person(1), b"sealed".to_vec()), (None, Vec::new()), (person(2), Vec::new())];
+        let details = details.map(|(person, sealed)| StoredDetails { person, sealed });
+        let packed = pack_stored(&details);
+        assert_eq!(unpack_details(&packed).unwrap(), details);
+        assert_eq!(unpack_people(&packed).unwrap(), [person(1), None, person(2)]);
+        let ends = [&details[..0], &details[..1], &details[..2]].map(|part| pack_stored(part).len());
+        for end in 0..packed.len() {
+            let whole = ends.contains(&end);
+            assert_eq!(unpack_details(&packed[..end]).is_ok(), whole, "{end}");
+            assert_eq!(unpack_people(&packed[..end]).is_ok(), whole, "{end}");
+        }
+        let mut letters = packed;
+        letters[1] = b'x';
+        assert!(unpack_people(&letters).is_err(), "no unified number");
+    }
+}

@@ -116,7 +116,8 @@ impl Cipher {
     fn open(&self, nonce: &[u8], aad: &[u8], sealed: &[u8], content: &mut [u8]) -> Option<()> {
         match self {
             Self::Xaes(cipher) => {
-                let opened = cipher.decrypt(&nonce.try_into().ok()?, Payload { msg: sealed, aad }).ok()?;
+                let opened = cipher.decrypt(&nonce.try_into().ok()?, Payload { msg: sealed, aad });
+                let opened = Zeroizing::new(opened.ok()?);
                 (opened.len() == content.len()).then(|| content.copy_from_slice(&opened))
             }
             Self::Aes(key) => {

@@ -120,7 +120,6 @@ impl Store {
                 person.records.push(record);
             }
         }
-        people.iter_mut().for_each(Holding::order);
         Ok(people)
     }
 }

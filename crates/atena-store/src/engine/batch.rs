@@ -1,5 +1,5 @@
 //! Many rows in one. Through sqlx a row costs more on its way to us than it takes to be found: on SQLite each of its values is copied by
-//! itself, on PostgreSQL each row goes through a stream. So the database answers with one row that has every column's values end to end.
+//! itself, on PostgreSQL each row goes through a stream. So the database answers with one row, or few, that have every column's values end to end.
 //! PostgreSQL answers with rows only where each value of a list is looked up by itself. Either way it is read here by row and column.
 
 use std::collections::HashMap;
@@ -7,7 +7,6 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 use sqlx::Row as _;
-use sqlx::postgres::PgRow;
 
 use super::columns::{Columns, Kind, UNREADABLE};
 use super::neighbours::Spacing;
@@ -39,7 +38,7 @@ pub(crate) struct Batch {
 
 enum Rows {
     Columns(Columns),
-    Postgres(Vec<PgRow>),
+    Each(Vec<Row>),
 }
 
 /// One of the rows.
@@ -127,14 +126,10 @@ impl BatchSql {
     /// What was answered: rows with all columns, or rows of PostgreSQL where each value of the list was looked up by itself.
     pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
         let by_itself = |row: &Row| matches!(row, Row::Postgres(row) if row.len() == self.kinds.len());
-        if !rows.first().is_none_or(by_itself) {
-            return Ok(Batch::of(Rows::Columns(Columns::read(&rows, self.kinds)?)));
-        }
-        let rows = rows.into_iter().map(|row| match row {
-            Row::Postgres(row) => Ok(row),
-            Row::Sqlite(_) => Err(UNREADABLE),
-        });
-        Ok(Batch::of(Rows::Postgres(rows.collect::<Result<_, _>>()?)))
+        Ok(Batch::of(match rows.first() {
+            Some(first) if !by_itself(first) => Rows::Columns(Columns::read(&rows, self.kinds)?),
+            _ => Rows::Each(rows),
+        }))
     }
 }
 
@@ -150,7 +145,7 @@ impl Batch {
         let count = match (&self.wanted, &self.rows) {
             (Some(wanted), _) => wanted.len(),
             (None, Rows::Columns(columns)) => columns.rows(),
-            (None, Rows::Postgres(rows)) => rows.len(),
+            (None, Rows::Each(rows)) => rows.len(),
         };
         (0..count).map(|place| {
             let row = self.wanted.as_ref().map_or(Some(place), |wanted| wanted.get(place).copied());
@@ -198,7 +193,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn text(self, column: usize) -> Result<&'b str, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.text(self.row, column),
-            Rows::Postgres(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
+            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.text(column),
         }
     }
 
@@ -206,7 +201,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn integer(self, column: usize) -> Result<i64, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.integer(self.row, column),
-            Rows::Postgres(rows) => Ok(rows.get(self.row).ok_or(UNREADABLE)?.try_get(column)?),
+            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.integer(column),
         }
     }
 
@@ -219,9 +214,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn bytes(self, column: usize) -> Result<Bytes, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.bytes(self.row, column),
-            Rows::Postgres(rows) => {
-                Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.try_get::<&[u8], _>(column)?))
-            }
+            Rows::Each(rows) => Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.bytes(column)?)),
         }
     }
 

@@ -27,7 +27,7 @@ impl Sql {
 /// [`BatchSql`](crate::engine::BatchSql).
 ///
 /// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement: all values of each end to end, in one row
-/// (`together` and `near`); but rows as they are on PostgreSQL where each value of a list is looked up by itself.
+/// (`together`) or few (`near`); but rows as they are on PostgreSQL where each value of a list is looked up by itself.
 macro_rules! sql {
     (@all all $text:literal) => { $text };
     (@all at_wanted $nothing:literal) => { " = (substr(wanted.value, 1, 15), substr(wanted.value, 16))" };

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         page,
         answers: &answers,
         packer: Packer::new(&call, &allowed.permits),
-        chunk: Chunk::of(page),
+        chunk: Chunk::default(),
         leaving: None,
     };
     pull.run(position).await
@@ -73,6 +73,7 @@ struct Pull<'a> {
 }
 
 /// Deliveries that wait to be logged and sent together.
+#[derive(Default)]
 struct Chunk {
     deliveries: Vec<v1::Delivery>,
     transfers: Vec<TransferRecord>,
@@ -88,9 +89,11 @@ type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>
 // === impl Chunk ===
 
 impl Chunk {
-    /// Room for a page of records, of which a person most often has one.
-    fn of(page: usize) -> Self {
-        Self { deliveries: Vec::with_capacity(page), transfers: Vec::with_capacity(page), records: 0 }
+    /// Takes what is there, and leaves room for as much again.
+    fn take(&mut self) -> Self {
+        let count = self.deliveries.len();
+        let next = Self { deliveries: Vec::with_capacity(count), transfers: Vec::with_capacity(count), records: 0 };
+        std::mem::replace(self, next)
     }
 }
 
@@ -234,7 +237,7 @@ impl<'a> Pull<'a> {
             self.sent().await?;
             return Err(self.rules_changed().await);
         }
-        let Chunk { deliveries, transfers, .. } = std::mem::replace(&mut self.chunk, Chunk::of(self.page));
+        let Chunk { deliveries, transfers, .. } = self.chunk.take();
         let room = match self.answers.room().await {
             Ok(room) => room,
             Err(error) => {

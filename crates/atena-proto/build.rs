@@ -40,10 +40,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|message| format!(".atena.v1.{}", message.name()))
         .collect();
     tonic_prost_build::configure()
+        .build_server(false)
         // Released bodies stay the filtered bytes they are: the same wire form, decoded by nobody on the way.
         .extern_path(".atena.v1.ReleasedRecord", "crate::released::ReleasedRecord")
         .extern_path(".atena.v1.Delivery", "crate::delivery::Delivery")
         .skip_debug(messages)
+        .compile_fds(descriptors.clone())?;
+
+    // The servers apart: they take the same messages in, but for one that the gateway reads itself.
+    let servers = out.join("server");
+    fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(servers)
+        .extern_path(".atena.v1", "crate::v1")
+        .extern_path(".atena.v1.PushRecordsRequest", "crate::arriving::PushRecordsRequest")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use atena_proto::v1;
 use prost::Message as _;
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use prost::encoding::{WireType, encode_key, encode_varint};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Status};
@@ -124,24 +125,58 @@ async fn unknown_fields_are_not_kept_and_so_never_leave() {
     let mut body = qualification().encode_to_vec();
     body.extend_from_slice(&[0xd2, 0x05, 0x06]);
     body.extend_from_slice(b"secret");
-    let mut pushed = record("P1", "Q-1", 1, v1::pushed_record::Body::Qualification(qualification())).encode_to_vec();
-    let whole = qualification().encode_to_vec();
-    let place = pushed.windows(whole.len()).position(|window| window == whole).unwrap();
-    pushed.truncate(place - 1);
-    pushed.push(u8::try_from(body.len()).unwrap());
-    pushed.extend_from_slice(&body);
-    let chunk = [vec![0x12, u8::try_from(pushed.len()).unwrap()], pushed].concat();
-    let mut client = tonic::client::Grpc::new(town.channel("pension"));
-    client.ready().await.unwrap();
-    let path = PathAndQuery::from_static("/atena.v1.RecordService/PushRecords");
-    let mut answers = client.streaming(Request::new(tokio_stream::once(chunk)), path, Raw).await.unwrap().into_inner();
-    let answer = v1::PushRecordsResponse::decode(answers.message().await.unwrap().unwrap()).unwrap();
+    let mut pushed = v1::PushedRecord { body: None, ..qualified("Q-1") }.encode_to_vec();
+    put_delimited(10, &body, &mut pushed);
+    let answer = push_bytes(&town, &[pushed]).await;
     assert_eq!(answer.results[0].outcome, i32::from(v1::PushOutcome::Stored));
 
     known.local_address_number = "T1".to_owned();
     town.register("resident-tax", known).await.unwrap();
-    let again = town.push(vec![record("P1", "Q-1", 1, v1::pushed_record::Body::Qualification(qualification()))]).await;
+    let again = town.push(vec![qualified("Q-1")]).await;
     assert_eq!(again[0].outcome, i32::from(v1::PushOutcome::Unchanged), "the unknown field was not stored");
+}
+
+/// A record of P1.
+fn qualified(key: &str) -> v1::PushedRecord {
+    record("P1", key, 1, v1::pushed_record::Body::Qualification(qualification()))
+}
+
+fn put_delimited(field: u32, content: &[u8], out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(content.len() as u64, out);
+    out.extend_from_slice(content);
+}
+
+/// Pushes one chunk of records that are these bytes.
+async fn push_bytes(town: &Town, records: &[Vec<u8>]) -> v1::PushRecordsResponse {
+    let mut chunk = Vec::new();
+    records.iter().for_each(|record| put_delimited(2, record, &mut chunk));
+    let mut client = tonic::client::Grpc::new(town.channel("pension"));
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/atena.v1.RecordService/PushRecords");
+    let mut answers = client.streaming(Request::new(tokio_stream::once(chunk)), path, Raw).await.unwrap().into_inner();
+    v1::PushRecordsResponse::decode(answers.message().await.unwrap().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_no_message_comes_back_and_the_others_go_on() {
+    let town = Town::start();
+    town.register("pension", registration("P1", None)).await.unwrap();
+    let mut no_body = v1::PushedRecord { body: None, ..qualified("Q-2") }.encode_to_vec();
+    put_delimited(10, b"\x0a\x09", &mut no_body);
+    let no_text = v1::PushedRecord { body: None, ..qualified("Q-3") }.encode_to_vec();
+    let no_text = [b"\x0a\x01\xff".to_vec(), no_text].concat();
+    let records = [qualified("Q-1").encode_to_vec(), b"\x0a\x05ab".to_vec(), no_body, no_text];
+    let results = push_bytes(&town, &records).await.results;
+    assert_eq!(results[0].outcome(), v1::PushOutcome::Stored);
+    for (result, field) in results[1..].iter().zip(["records", "qualification", "records"]) {
+        assert_eq!(result.outcome(), v1::PushOutcome::Rejected);
+        let error = result.error.as_ref().unwrap();
+        assert_eq!((error.reason.as_str(), error.violations[0].field.as_str()), ("INVALID_FIELD", field));
+    }
+    assert_eq!(results[2].record_key, "Q-2", "what could be read is told back");
+    let refused = town.transfers("reason = \"INVALID_FIELD\"").await;
+    assert_eq!(refused.len(), 1, "those of which nobody knows whom they are about; Q-2 shares its record with Q-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

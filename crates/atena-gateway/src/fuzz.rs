@@ -6,13 +6,15 @@ use std::sync::OnceLock;
 use atena_domain::{Affair, Dataset, SystemId};
 use atena_policy::{Accounts, Policy, RegistrationPermit, ReleasePermit};
 use atena_proto::v1;
+use atena_proto::v1::pushed_record::Body;
+use bytes::Bytes;
 use jiff::civil::{Date, date};
 use prost::Message as _;
 use rustls::pki_types::CertificateDer;
 
 use crate::catalog::field_catalog;
-use crate::convert::pension::parse_record;
 use crate::convert::person::parse_registration;
+use crate::convert::pushed::{arrived, parse_record};
 use crate::door::Peer;
 
 const DAY: Date = date(2026, 11, 1);
@@ -53,11 +55,23 @@ pub fn field_filter(bytes: &[u8]) {
     }
 }
 
-/// A record of any kind is taken or refused.
+/// A record of any kind is taken or refused; what is kept of it is what its decoder reads.
 pub fn record(bytes: &[u8]) {
-    if let Ok(record) = v1::PushedRecord::decode(bytes) {
-        let _ = parse_record(record);
-    }
+    let Ok(record) = arrived(Bytes::copy_from_slice(bytes)) else { return };
+    let message = v1::PushedRecord::decode(bytes).expect("what is taken in is a message");
+    let Ok(parsed) = parse_record(record) else { return };
+    // What is kept is what the decoder makes of it, whether it was decoded or not.
+    assert_eq!(parsed.local_address_number.as_str(), message.local_address_number);
+    assert_eq!((parsed.record_key.as_str(), parsed.revision), (message.record_key.as_str(), message.revision));
+    let content = match message.body {
+        Some(Body::Qualification(body)) => Some(body.encode_to_vec()),
+        Some(Body::Payment(body)) => Some(body.encode_to_vec()),
+        Some(Body::Exemption(body)) => Some(body.encode_to_vec()),
+        Some(Body::Benefit(body)) => Some(body.encode_to_vec()),
+        Some(Body::WelfarePension(body)) => Some(body.encode_to_vec()),
+        Some(Body::Deletion(_)) | None => None,
+    };
+    assert_eq!(parsed.content.as_deref(), content.as_deref());
 }
 
 /// A registration of any kind is taken or refused.

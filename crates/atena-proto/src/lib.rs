@@ -13,10 +13,11 @@
 
 use v1::{Dataset, Sensitivity};
 
+pub mod arriving;
 pub mod delivery;
 pub mod released;
 
-/// The generated messages, clients and servers of package `atena.v1`.
+/// The generated messages and clients of package `atena.v1`.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -28,6 +29,18 @@ pub mod v1 {
     tonic::include_proto!("atena.v1");
 
     pub use crate::delivery::Delivery;
+}
+
+/// The generated servers of package `atena.v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    reason = "generated from the commented contract"
+)]
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/server/atena.v1.rs"));
 }
 
 /// The contract as a serialized `google.protobuf.FileDescriptorSet`, imports included: what server reflection answers with.

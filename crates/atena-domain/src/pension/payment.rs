@@ -35,12 +35,12 @@ pub struct PaymentMonth<'a> {
 /// The scheme began in fiscal year 1961.
 const FISCAL_YEAR_MIN: i32 = 1961;
 
-/// Months of a year.
-const MONTHS_MAX: usize = 12;
-
 // === impl Payment ===
 
 impl Payment<'_> {
+    /// Months of a year.
+    pub const MONTHS_MAX: usize = 12;
+
     /// Everything that is wrong with the record.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
@@ -48,10 +48,10 @@ impl Payment<'_> {
         check.basic_pension_number(self.basic_pension_number);
         check.holds((FISCAL_YEAR_MIN..=9999).contains(&self.fiscal_year), "fiscal_year", "must be 1961 or later");
         check.holds(!self.months.is_empty(), "months", "is required: at least one month");
-        check.holds(self.months.len() <= MONTHS_MAX, "months", "a year has at most 12 months");
+        check.holds(self.months.len() <= Self::MONTHS_MAX, "months", "a year has at most 12 months");
         let mut before = None;
         // A longer list is wrong as a whole; its surplus is not looked at one by one.
-        for (index, entry) in self.months.iter().take(MONTHS_MAX).enumerate() {
+        for (index, entry) in self.months.iter().take(Self::MONTHS_MAX).enumerate() {
             let path = Path::In("months", index, "month");
             if let Some(month) = check.required_month(path, entry.month) {
                 check.holds(

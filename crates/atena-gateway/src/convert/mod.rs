@@ -2,8 +2,10 @@
 
 pub(crate) mod dataset;
 pub(crate) mod delivery;
-pub(crate) mod pension;
+mod in_order;
+mod pension;
 pub(crate) mod person;
+pub(crate) mod pushed;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,168 +1,143 @@
-//! A pushed record: contract → checked content.
+//! Content of pension records: contract → checked content.
 
 use atena_domain::pension::{
     Benefit, DatedReason, Exemption, Payment, PaymentMonth, Qualification, Suspension, WelfarePension,
 };
-use atena_domain::{Dataset, LocalAddressNumber, RecordKey, Violation};
+use atena_domain::{Dataset, Violation};
 use atena_proto::v1;
-use atena_proto::v1::pushed_record::Body;
+use bytes::Bytes;
 use prost::Message;
 
-use super::dataset::parse_pension_dataset;
-use super::problems;
-use crate::error::{CallError, FieldProblem};
+use super::in_order::InOrder;
 
-/// A record that has passed every check of its own.
-pub(crate) struct ParsedRecord {
-    pub(crate) local_address_number: LocalAddressNumber,
-    pub(crate) record_key: RecordKey,
-    pub(crate) revision: u64,
-    pub(crate) dataset: Dataset,
-    /// The record's message in wire form, re-encoded by us, so that nothing but known fields is in it; `None` for a deletion.
-    pub(crate) content: Option<Vec<u8>>,
+/// Reads a message that stands as we would write it, and tells everything that is wrong with it.
+type Reader = fn(&[u8]) -> Option<Vec<Violation>>;
+
+/// Checks content of a dataset, every violation at once. What is kept of it stands as we would write it, so that nothing but known fields
+/// is in it; `None` for bytes that are no message of the dataset.
+pub(super) fn check(dataset: Dataset, content: Bytes) -> Option<(Bytes, Vec<Violation>)> {
+    match dataset {
+        Dataset::Qualification => check_as::<v1::Qualification>(content, qualification),
+        Dataset::Payment => check_as::<v1::Payment>(content, payment),
+        Dataset::Exemption => check_as::<v1::Exemption>(content, exemption),
+        Dataset::Benefit => check_as::<v1::Benefit>(content, benefit),
+        Dataset::WelfarePension => check_as::<v1::WelfarePension>(content, welfare_pension),
+        Dataset::Person => None,
+    }
 }
 
-/// The dataset that a pushed record belongs to.
-pub(crate) fn dataset_of(record: &v1::PushedRecord) -> Result<Dataset, CallError> {
-    Ok(match &record.body {
-        Some(Body::Qualification(_)) => Dataset::Qualification,
-        Some(Body::Payment(_)) => Dataset::Payment,
-        Some(Body::Exemption(_)) => Dataset::Exemption,
-        Some(Body::Benefit(_)) => Dataset::Benefit,
-        Some(Body::WelfarePension(_)) => Dataset::WelfarePension,
-        Some(Body::Deletion(deletion)) => parse_pension_dataset(deletion.dataset)?,
-        None => return Err(CallError::field("body", "is required: a record or a deletion")),
-    })
+fn check_as<M: Message + Default>(content: Bytes, read: Reader) -> Option<(Bytes, Vec<Violation>)> {
+    if let Some(violations) = read(&content) {
+        return Some((content, violations));
+    }
+    let content = Bytes::from(M::decode(content).ok()?.encode_to_vec());
+    let violations = read(&content)?;
+    Some((content, violations))
 }
 
-/// Checks a record, every violation at once.
-pub(crate) fn parse_record(record: v1::PushedRecord) -> Result<ParsedRecord, CallError> {
-    let dataset = dataset_of(&record)?;
-    let mut found = Vec::new();
-    let local = LocalAddressNumber::parse(&record.local_address_number);
-    if let Err(error) = &local {
-        found.push(FieldProblem { field: "local_address_number".to_owned(), description: error.to_string().into() });
-    }
-    let key = RecordKey::parse(&record.record_key);
-    if let Err(error) = &key {
-        found.push(FieldProblem { field: "record_key".to_owned(), description: error.to_string().into() });
-    }
-    if !(1..=REVISION_MAX).contains(&record.revision) {
-        found.push(FieldProblem {
-            field: "revision".to_owned(),
-            description: "must be 1 or more, and below 2^63".into(),
-        });
-    }
-    let content = match record.body {
-        Some(Body::Qualification(body)) => {
-            found.extend(problems("qualification", qualification(&body)));
-            Some(body.encode_to_vec())
-        }
-        Some(Body::Payment(body)) => {
-            found.extend(problems("payment", payment(&body)));
-            Some(body.encode_to_vec())
-        }
-        Some(Body::Exemption(body)) => {
-            found.extend(problems("exemption", exemption(&body)));
-            Some(body.encode_to_vec())
-        }
-        Some(Body::Benefit(body)) => {
-            found.extend(problems("benefit", benefit(&body)));
-            Some(body.encode_to_vec())
-        }
-        Some(Body::WelfarePension(body)) => {
-            found.extend(problems("welfare_pension", welfare_pension(&body)));
-            Some(body.encode_to_vec())
-        }
-        Some(Body::Deletion(_)) | None => None,
+fn qualification(content: &[u8]) -> Option<Vec<Violation>> {
+    let mut fields = InOrder::of(content);
+    let read = Qualification {
+        basic_pension_number: fields.text(1)?,
+        insured_type: fields.int32(2)?,
+        acquisition: dated_reason(&mut fields, 3)?,
+        type_change: dated_reason(&mut fields, 4)?,
+        loss: dated_reason(&mut fields, 5)?,
+        notification_date: fields.text(6)?,
+        pension_fund_joined_date: fields.text(7)?,
+        remarks: fields.text(8)?,
     };
-    match (local, key) {
-        (Ok(local_address_number), Ok(record_key)) if found.is_empty() => {
-            Ok(ParsedRecord { local_address_number, record_key, revision: record.revision, dataset, content })
+    Some(fields.end(read)?.violations())
+}
+
+/// An acquisition, change or loss: they are written alike.
+fn dated_reason<'a>(of: &mut InOrder<'a>, field: u32) -> Option<Option<DatedReason<'a>>> {
+    let Some(event) = of.message(field)? else { return Some(None) };
+    let mut fields = InOrder::of(event);
+    let read = DatedReason { date: fields.text(1)?, reason: fields.int32(2)? };
+    fields.end(Some(read))
+}
+
+fn payment(content: &[u8]) -> Option<Vec<Violation>> {
+    let mut fields = InOrder::of(content);
+    let mut read = Payment {
+        basic_pension_number: fields.text(1)?,
+        fiscal_year: fields.int32(2)?,
+        months: Vec::with_capacity(Payment::MONTHS_MAX),
+        ..Payment::default()
+    };
+    while let Some(month) = fields.message(3)? {
+        let mut fields = InOrder::of(month);
+        let month = PaymentMonth { month: fields.text(1)?, status: fields.text(2)?, amount_yen: fields.int64(3)? };
+        let month = fields.end(month)?;
+        // One too many is as wrong as a million.
+        if read.months.len() <= Payment::MONTHS_MAX {
+            read.months.push(month);
         }
-        _ => Err(CallError::fields(found)),
     }
+    read.additional_premium_start_date = fields.text(4)?;
+    read.additional_premium_end_date = fields.text(5)?;
+    read.remarks = fields.text(6)?;
+    Some(fields.end(read)?.violations())
 }
 
-/// Revisions are kept as signed 64-bit integers.
-const REVISION_MAX: u64 = i64::MAX as u64;
-
-fn qualification(body: &v1::Qualification) -> Vec<Violation> {
-    Qualification {
-        basic_pension_number: &body.basic_pension_number,
-        insured_type: body.insured_type,
-        acquisition: body.acquisition.as_ref().map(|event| DatedReason { date: &event.date, reason: event.reason }),
-        type_change: body.type_change.as_ref().map(|event| DatedReason { date: &event.date, reason: event.reason }),
-        loss: body.loss.as_ref().map(|event| DatedReason { date: &event.date, reason: event.reason }),
-        notification_date: &body.notification_date,
-        pension_fund_joined_date: &body.pension_fund_joined_date,
-        remarks: &body.remarks,
-    }
-    .violations()
+fn exemption(content: &[u8]) -> Option<Vec<Violation>> {
+    let mut fields = InOrder::of(content);
+    let read = Exemption {
+        basic_pension_number: fields.text(1)?,
+        kind: fields.int32(2)?,
+        application_date: fields.text(3)?,
+        decision: fields.int32(4)?,
+        decision_date: fields.text(5)?,
+        approved_from: fields.text(6)?,
+        approved_to: fields.text(7)?,
+        multiple_birth: fields.boolean(8)?,
+        birth_or_due_date: fields.text(9)?,
+        remarks: fields.text(10)?,
+    };
+    Some(fields.end(read)?.violations())
 }
 
-fn payment(body: &v1::Payment) -> Vec<Violation> {
-    Payment {
-        basic_pension_number: &body.basic_pension_number,
-        fiscal_year: body.fiscal_year,
-        months: body
-            .months
-            .iter()
-            .map(|month| PaymentMonth { month: &month.month, status: &month.status, amount_yen: month.amount_yen })
-            .collect(),
-        additional_premium_start_date: &body.additional_premium_start_date,
-        additional_premium_end_date: &body.additional_premium_end_date,
-        remarks: &body.remarks,
-    }
-    .violations()
+fn benefit(content: &[u8]) -> Option<Vec<Violation>> {
+    let mut fields = InOrder::of(content);
+    let mut read = Benefit {
+        basic_pension_number: fields.text(1)?,
+        pension_code: fields.text(2)?,
+        certificate_number: fields.text(3)?,
+        kind: fields.int32(4)?,
+        disability_grade: fields.int32(5)?,
+        award_date: fields.text(6)?,
+        payment_start_month: fields.text(7)?,
+        annual_amount_yen: fields.int64(8)?,
+        suspension: suspension(&mut fields, 9)?,
+        ..Benefit::default()
+    };
+    let _unpaid_benefit_claimed = fields.boolean(10)?;
+    read.remarks = fields.text(11)?;
+    Some(fields.end(read)?.violations())
 }
 
-fn exemption(body: &v1::Exemption) -> Vec<Violation> {
-    Exemption {
-        basic_pension_number: &body.basic_pension_number,
-        kind: body.kind,
-        application_date: &body.application_date,
-        decision: body.decision,
-        decision_date: &body.decision_date,
-        approved_from: &body.approved_from,
-        approved_to: &body.approved_to,
-        multiple_birth: body.multiple_birth,
-        birth_or_due_date: &body.birth_or_due_date,
-        remarks: &body.remarks,
-    }
-    .violations()
+fn welfare_pension(content: &[u8]) -> Option<Vec<Violation>> {
+    let mut fields = InOrder::of(content);
+    let read = WelfarePension {
+        certificate_number: fields.text(1)?,
+        status: fields.int32(2)?,
+        award_date: fields.text(3)?,
+        payment_start_month: fields.text(4)?,
+        annual_amount_yen: fields.int64(5)?,
+        suspension: suspension(&mut fields, 6)?,
+        income_report_date: fields.text(7)?,
+        remarks: fields.text(8)?,
+    };
+    Some(fields.end(read)?.violations())
 }
 
-fn benefit(body: &v1::Benefit) -> Vec<Violation> {
-    Benefit {
-        basic_pension_number: &body.basic_pension_number,
-        pension_code: &body.pension_code,
-        certificate_number: &body.certificate_number,
-        kind: body.kind,
-        disability_grade: body.disability_grade,
-        award_date: &body.award_date,
-        payment_start_month: &body.payment_start_month,
-        annual_amount_yen: body.annual_amount_yen,
-        suspension: body.suspension.as_ref().map(suspension),
-        remarks: &body.remarks,
-    }
-    .violations()
+fn suspension<'a>(of: &mut InOrder<'a>, field: u32) -> Option<Option<Suspension<'a>>> {
+    let Some(suspension) = of.message(field)? else { return Some(None) };
+    let mut fields = InOrder::of(suspension);
+    let read = Suspension { reason: fields.int32(1)?, from: fields.text(2)?, to: fields.text(3)? };
+    fields.end(Some(read))
 }
 
-fn welfare_pension(body: &v1::WelfarePension) -> Vec<Violation> {
-    WelfarePension {
-        certificate_number: &body.certificate_number,
-        status: body.status,
-        award_date: &body.award_date,
-        payment_start_month: &body.payment_start_month,
-        annual_amount_yen: body.annual_amount_yen,
-        suspension: body.suspension.as_ref().map(suspension),
-        income_report_date: &body.income_report_date,
-        remarks: &body.remarks,
-    }
-    .violations()
-}
-
-fn suspension(body: &v1::Suspension) -> Suspension<'_> {
-    Suspension { reason: body.reason, from: &body.from, to: &body.to }
-}
+#[cfg(test)]
+mod tests;

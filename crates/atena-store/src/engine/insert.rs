@@ -46,7 +46,7 @@ impl<'q> Column<'q> {
     }
 
     /// How many values there are; `None` where one stands for all.
-    fn len(&self) -> Option<usize> {
+    pub(super) fn len(&self) -> Option<usize> {
         match self {
             Self::Text(values) => Some(values.len()),
             Self::MaybeText(values) => Some(values.len()),

@@ -21,14 +21,17 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Between two looks for a server that takes writes.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Rows of one statement, at most. Of more the server has to ask for memory anew each time.
+const ROWS_OF_STATEMENT: usize = 512;
+
 /// The oldest server that is served, as `server_version_num`.
 const VERSION_MIN: i64 = 150_000;
 
 /// What every session asks of the server: a gateway that vanished must not keep its turn.
 ///
-/// Every statement has its index. Tables that have grown since they were last analysed must not be walked through instead, and
-/// compiling a plan costs more than it saves.
-const SESSION: [(&str, &str); 10] = [
+/// Every statement has its index. Tables that have grown since they were last analysed must not be walked through instead, rows come in the
+/// index's order without being gathered in a bitmap first, and compiling a plan costs more than it saves.
+const SESSION: [(&str, &str); 11] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("tcp_keepalives_idle", "10"),
@@ -38,6 +41,7 @@ const SESSION: [(&str, &str); 10] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
     ("jit", "off"),
 ];
 
@@ -314,19 +318,26 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
     if insert.rows == 0 {
         return Ok(());
     }
-    // Names of tables and columns are ours; every value is bound.
-    let mut query = sqlx::query(AssertSqlSafe(insert.postgres())).bind(insert.municipality);
-    for column in &insert.columns {
-        query = match column {
-            Column::Text(values) => query.bind(values),
-            Column::MaybeText(values) => query.bind(values),
-            Column::Integer(values) => query.bind(values),
-            Column::Bytes(values) => query.bind(values),
-            Column::SameText(value) => query.bind(*value),
-            Column::SameInteger(value) => query.bind(*value),
-        };
+    let sql = insert.postgres();
+    // Rows that are all alike are told by their number.
+    let all_alike = insert.columns.iter().all(|column| column.len().is_none());
+    let at_once = if all_alike { insert.rows } else { ROWS_OF_STATEMENT };
+    for start in (0..insert.rows).step_by(at_once) {
+        let some = start..insert.rows.min(start + at_once);
+        // Names of tables and columns are ours; every value is bound.
+        let mut query = sqlx::query(AssertSqlSafe(sql.clone())).bind(insert.municipality);
+        for column in &insert.columns {
+            query = match column {
+                Column::Text(values) => query.bind(values.get(some.clone())),
+                Column::MaybeText(values) => query.bind(values.get(some.clone())),
+                Column::Integer(values) => query.bind(values.get(some.clone())),
+                Column::Bytes(values) => query.bind(values.get(some.clone())),
+                Column::SameText(value) => query.bind(*value),
+                Column::SameInteger(value) => query.bind(*value),
+            };
+        }
+        query.execute(&mut *connection).await?;
     }
-    query.execute(connection).await?;
     Ok(())
 }
 

@@ -24,8 +24,8 @@ use crate::error::StoreError;
 /// Connections that read at the same time.
 const READERS_MAX: u32 = 8;
 
-/// Pages that the writing connection keeps: 16 MiB (negative: in KiB). What it writes into the log during a pull fills them once.
-const WRITER_CACHE: &str = "-16384";
+/// Pages that the writing connection keeps: 8 MiB (negative: in KiB). What it writes into the log during a pull fills them once.
+const WRITER_CACHE: &str = "-8192";
 
 /// Rows that may wait for the task that asked: a page fits, so that reading it does not go back and forth between threads.
 const ROWS_WAITING_MAX: usize = 1024;

@@ -15,7 +15,7 @@ pub(crate) fn revision(key: &str, revision: u64, person: &UnifiedAddressNumber, 
         revision,
         unified_address_number: person.clone(),
         deleted: false,
-        sealed: format!("{key}/{revision}").into_bytes(),
+        sealed: format!("{key}/{revision}").into(),
         content_mac: [u8::try_from(revision).unwrap(); 32],
         stored_at: Timestamp::UNIX_EPOCH,
         supersedes,
@@ -62,6 +62,14 @@ async fn a_record_may_change_often_also_in_one_chunk(database: Database) {
         // What a person has besides is not asked for.
         let heads = transaction.record_heads(Dataset::Payment, &[coming(&other, &keys[2], revision)]).await.unwrap();
         assert_eq!(heads.into_keys().collect::<Vec<_>>(), [keys[2].clone()]);
+    }
+    // Keys beyond all that are there, on both sides of them, and the last one.
+    for (asked, there) in [(["E", "F"], &[][..]), (["0", "Z"], &[][..]), (["C", "Z"], &["C"][..])] {
+        let keys = asked.map(|key| RecordKey::parse(key).unwrap());
+        let records = keys.each_ref().map(|key| coming(&one, key, 1));
+        let heads = transaction.record_heads(Dataset::Payment, &records).await.unwrap();
+        assert_eq!(heads.keys().map(RecordKey::as_str).collect::<Vec<_>>(), there);
+        assert!(transaction.record_heads(Dataset::Benefit, &records).await.unwrap().is_empty(), "of another dataset");
     }
 }
 

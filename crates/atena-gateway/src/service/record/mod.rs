@@ -1,14 +1,15 @@
 //! RecordService: the owner of a dataset pushes what it knows.
 
 mod get_push_status;
+mod item;
 mod people;
 mod push_records;
 
 use std::sync::Arc;
 
 use atena_ledger::Direction;
-use atena_proto::v1;
-use atena_proto::v1::record_service_server::RecordService;
+use atena_proto::server::record_service_server::RecordService;
+use atena_proto::{arriving, v1};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::call::{self, AnswerStream, Method};
@@ -31,7 +32,7 @@ impl RecordService for Record {
 
     async fn push_records(
         &self,
-        request: Request<Streaming<v1::PushRecordsRequest>>,
+        request: Request<Streaming<arriving::PushRecordsRequest>>,
     ) -> Result<Response<Self::PushRecordsStream>, Status> {
         call::stream(&self.hall, PUSH_RECORDS, request, push_records::run).await
     }

@@ -1,6 +1,6 @@
 //! The people whom a push is about, looked up before its turn.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
@@ -10,55 +10,64 @@ use atena_vault::PersonKey;
 use crate::call::Call;
 use crate::error::CallError;
 
-/// People whom a chunk is about, with their keys. A link never changes: whoever was there before the turn is there in it, unless they were erased.
-#[derive(Default)]
-pub(super) struct People {
-    /// How many people had been erased when the first of these were looked up; `None` in the turn, and where there are none.
-    pub(super) erasures: Option<u64>,
-    pub(super) linked: HashMap<LocalAddressNumber, UnifiedAddressNumber>,
-    pub(super) keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
+/// Somebody who is linked in the caller's system. A link never changes: whoever was there before the turn is there in it, unless they were erased.
+#[derive(Clone)]
+pub(super) struct Person {
+    pub(super) unified_address_number: UnifiedAddressNumber,
+    /// What seals records about them; none for somebody who is erased at this moment.
+    pub(super) key: Option<Arc<PersonKey>>,
 }
 
-// === impl People ===
+/// People by the caller's own number.
+pub(super) type People = HashMap<LocalAddressNumber, Person>;
 
-impl People {
-    /// Those behind local numbers of the caller, with their keys.
-    pub(super) async fn of(call: &Call, locals: &[LocalAddressNumber]) -> Result<Self, CallError> {
-        if locals.is_empty() {
-            return Ok(Self::default());
-        }
-        // First: whoever is erased after this is found out in the turn.
-        let erasures = Some(call.hall.store.erasures().await?);
-        let linked = call.hall.store.links_by_local(&call.caller.system_id, locals).await?;
-        let keys = call.hall.open_keys(&call.hall.store.person_keys(&once_each(&linked)).await?)?;
-        Ok(Self { erasures, linked, keys })
+/// The people behind local numbers of the caller, and how many people had been erased when they were looked up; `None` where nobody was.
+pub(super) async fn of(call: &Call, locals: Vec<LocalAddressNumber>) -> Result<(Option<u64>, People), CallError> {
+    let locals = once_each(locals);
+    if locals.is_empty() {
+        return Ok((None, People::new()));
     }
-
-    /// As [`People::of`], in the turn: nobody is erased until it ends.
-    pub(super) async fn in_turn(
-        call: &Call,
-        transaction: &mut WriteTransaction,
-        locals: &[LocalAddressNumber],
-    ) -> Result<Self, CallError> {
-        let linked = transaction.links_by_local(&call.caller.system_id, locals).await?;
-        let keys = call.hall.open_keys(&transaction.person_keys(&once_each(&linked)).await?)?;
-        Ok(Self { erasures: None, linked, keys })
-    }
-
-    pub(super) fn add(&mut self, more: Self) {
-        self.erasures = self.erasures.into_iter().chain(more.erasures).min();
-        self.linked.extend(more.linked);
-        self.keys.extend(more.keys);
-    }
-
-    /// The person behind a local number, with their key.
-    pub(super) fn find(&self, local: &LocalAddressNumber) -> Option<(&UnifiedAddressNumber, &Arc<PersonKey>)> {
-        let person = self.linked.get(local)?;
-        Some((person, self.keys.get(person)?))
-    }
+    let store = &call.hall.store;
+    // First: whoever is erased after this is found out in the turn.
+    let erasures = store.erasures().await?;
+    let linked = store.links_by_local(&call.caller.system_id, &locals).await?;
+    let keys = call.hall.open_keys(&store.person_keys(&numbers(&linked)).await?)?;
+    Ok((Some(erasures), with_keys(linked, &keys)))
 }
 
-fn once_each(linked: &HashMap<LocalAddressNumber, UnifiedAddressNumber>) -> Vec<UnifiedAddressNumber> {
-    let people: HashSet<_> = linked.values().collect();
-    people.into_iter().cloned().collect()
+/// As [`of`], in the turn: nobody is erased until it ends.
+pub(super) async fn in_turn(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    locals: Vec<LocalAddressNumber>,
+) -> Result<People, CallError> {
+    let linked = transaction.links_by_local(&call.caller.system_id, &once_each(locals)).await?;
+    let keys = call.hall.open_keys(&transaction.person_keys(&numbers(&linked)).await?)?;
+    Ok(with_keys(linked, &keys))
+}
+
+fn once_each(mut locals: Vec<LocalAddressNumber>) -> Vec<LocalAddressNumber> {
+    if !locals.is_sorted() {
+        locals.sort_unstable();
+    }
+    locals.dedup();
+    locals
+}
+
+fn numbers(linked: &HashMap<LocalAddressNumber, UnifiedAddressNumber>) -> Vec<UnifiedAddressNumber> {
+    let mut numbers: Vec<_> = linked.values().cloned().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+fn with_keys(
+    linked: HashMap<LocalAddressNumber, UnifiedAddressNumber>,
+    keys: &HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
+) -> People {
+    let person = |(local, number): (_, UnifiedAddressNumber)| {
+        let key = keys.get(&number).cloned();
+        (local, Person { unified_address_number: number, key })
+    };
+    linked.into_iter().map(person).collect()
 }

@@ -1,0 +1,202 @@
+//! One record of a chunk, from its arrival to what its owner is told of it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use atena_domain::{Dataset, LocalAddressNumber, RecordKey};
+use atena_proto::v1;
+use atena_store::{NewRevision, RecordHead};
+use atena_vault::{SealContext, Vault};
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::people::{People, Person};
+use crate::convert::pushed::{ArrivedRecord, ParsedRecord, parse_record};
+use crate::convert::record_row;
+use crate::error::{CallError, Reason};
+
+/// A record with its verdict so far.
+pub(super) struct Item {
+    pub(super) place: Place,
+    /// `None` if it is malformed: it could be anything, and is not told back.
+    record_key: Option<RecordKey>,
+    revision: u64,
+    /// The record, as long as nothing is wrong with it.
+    pub(super) coming: Result<Coming, CallError>,
+}
+
+/// The person and dataset that share one transfer record.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) local: Option<LocalAddressNumber>,
+    pub(super) dataset: Option<Dataset>,
+}
+
+/// A record that is good so far.
+pub(super) struct Coming {
+    pub(super) record: ParsedRecord,
+    content_mac: [u8; 32],
+    /// Whom it is about, once that is known.
+    pub(super) person: Option<Person>,
+    /// The content, sealed for that person.
+    sealed: Option<Bytes>,
+    /// What becomes of it, once it has been compared with what is stored.
+    pub(super) outcome: v1::PushOutcome,
+    /// Whether it takes the place of an older revision.
+    supersedes: bool,
+}
+
+/// The newest revisions of records, by dataset and key.
+pub(super) type Heads = HashMap<(Dataset, RecordKey), RecordHead>;
+
+// === impl Item ===
+
+impl Item {
+    /// A record with everything of its own checked, every violation at once.
+    pub(super) fn of(arrived: Result<ArrivedRecord, CallError>, vault: &Vault) -> Self {
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                let place = Place { local: None, dataset: None };
+                return Self { place, record_key: None, revision: 0, coming: Err(error) };
+            }
+        };
+        let place = Place {
+            local: arrived.local_address_number.as_ref().ok().cloned(),
+            dataset: arrived.dataset.as_ref().ok().copied(),
+        };
+        let (record_key, revision) = (arrived.record_key.as_ref().ok().cloned(), arrived.revision);
+        let coming = parse_record(arrived).map(|record| Coming::of(record, vault));
+        Self { place, record_key, revision, coming }
+    }
+
+    /// Notes whom a good record is about, unless that is known, and seals it for them.
+    pub(super) fn meet(&mut self, people: &People) -> Result<(), CallError> {
+        let Ok(coming) = &mut self.coming else { return Ok(()) };
+        if coming.person.is_none()
+            && let Some(person) = people.get(&coming.record.local_address_number)
+        {
+            coming.person = Some(person.clone());
+            coming.seal()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::meet`], where somebody was erased since: whoever has the number again is somebody else.
+    pub(super) fn meet_again(&mut self, people: &People) -> Result<(), CallError> {
+        if let Ok(coming) = &mut self.coming {
+            let number = |person: &Person| person.unified_address_number.clone();
+            let now = people.get(&coming.record.local_address_number);
+            if coming.person.as_ref().map(number) != now.map(number) {
+                (coming.person, coming.sealed) = (None, None);
+            }
+        }
+        self.meet(people)
+    }
+
+    /// Compares a good record with what is stored, and with what came before it.
+    pub(super) fn judge(&mut self, heads: &mut Heads) {
+        if let Ok(coming) = &mut self.coming
+            && let Err(error) = coming.judge(heads)
+        {
+            self.coming = Err(error);
+        }
+    }
+
+    /// The revision to store of a record that is new or changed.
+    pub(super) fn new_revision(&self, stored_at: Timestamp) -> Result<Option<NewRevision>, CallError> {
+        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, supersedes }) = &self.coming else {
+            return Ok(None);
+        };
+        if *outcome == v1::PushOutcome::Unchanged {
+            return Ok(None);
+        }
+        if record.content.is_some() && sealed.is_none() {
+            tracing::error!("a linked person has no key");
+            return Err(CallError::new(Reason::Internal, "nothing was stored; tell the operator"));
+        }
+        Ok(Some(NewRevision {
+            dataset: record.dataset,
+            record_key: record.record_key.clone(),
+            revision: record.revision,
+            unified_address_number: person.unified_address_number.clone(),
+            deleted: record.content.is_none(),
+            sealed: sealed.clone().unwrap_or_default(),
+            content_mac: *content_mac,
+            stored_at,
+            supersedes: *supersedes,
+        }))
+    }
+
+    /// What the owner is told of it.
+    pub(super) fn told(self, index: usize, transfer_id: Uuid) -> v1::PushResult {
+        let (outcome, error) = match self.coming {
+            Ok(coming) => (coming.outcome, None),
+            Err(error) => (v1::PushOutcome::Rejected, Some(error.into_item(index))),
+        };
+        let record_key = self.record_key.map(|key| key.as_str().to_owned()).unwrap_or_default();
+        let (revision, transfer_id) = (self.revision, transfer_id.to_string());
+        v1::PushResult { record_key, revision, outcome: outcome.into(), error, transfer_id }
+    }
+}
+
+// === impl Coming ===
+
+impl Coming {
+    fn of(record: ParsedRecord, vault: &Vault) -> Self {
+        let content_mac = vault.content_mac(record.dataset.as_str(), record.content.as_deref().unwrap_or_default());
+        let outcome = v1::PushOutcome::Unspecified;
+        Self { record, content_mac, person: None, sealed: None, outcome, supersedes: false }
+    }
+
+    /// Seals the content for its place with the key of its person; a deletion has none.
+    fn seal(&mut self) -> Result<(), CallError> {
+        let key = self.person.as_ref().and_then(|person| person.key.as_ref());
+        if let (Some(key), Some(content)) = (key, &self.record.content) {
+            let row = record_row(self.record.dataset, &self.record.record_key, self.record.revision);
+            let context = SealContext { table: "record", column: "sealed", row: &row };
+            self.sealed = Some(key.seal(&context, content)?.into());
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, heads: &mut Heads) -> Result<(), CallError> {
+        let person = self.person.as_ref().ok_or_else(CallError::not_linked)?;
+        let deleted = self.record.content.is_none();
+        let new = RecordHead {
+            unified_address_number: person.unified_address_number.clone(),
+            revision: self.record.revision,
+            deleted,
+            content_mac: self.content_mac,
+        };
+        match heads.entry((self.record.dataset, self.record.record_key.clone())) {
+            Entry::Vacant(place) => {
+                place.insert(new);
+            }
+            Entry::Occupied(mut place) => {
+                let head = place.get();
+                if head.unified_address_number != new.unified_address_number {
+                    let text = "this record_key belongs to another person already";
+                    return Err(CallError::field("local_address_number", text));
+                }
+                if new.revision < head.revision {
+                    let text = "a newer revision of this record is stored already";
+                    return Err(CallError::new(Reason::StaleRevision, text));
+                }
+                self.supersedes = true;
+                if new.revision == head.revision {
+                    if head.deleted == deleted && head.content_mac == self.content_mac {
+                        self.outcome = v1::PushOutcome::Unchanged;
+                        return Ok(());
+                    }
+                    let text = "this revision is stored with other content; send the change as a new revision";
+                    return Err(CallError::new(Reason::RevisionConflict, text));
+                }
+                place.insert(new);
+            }
+        }
+        self.outcome = if deleted { v1::PushOutcome::Deleted } else { v1::PushOutcome::Stored };
+        Ok(())
+    }
+}

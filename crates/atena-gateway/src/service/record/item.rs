@@ -86,9 +86,9 @@ impl Item {
     /// As [`Self::meet`], where somebody was erased since: whoever has the number again is somebody else.
     pub(super) fn meet_again(&mut self, people: &People) -> Result<(), CallError> {
         if let Ok(coming) = &mut self.coming {
-            let number = |person: &Person| person.unified_address_number.clone();
-            let now = people.get(&coming.record.local_address_number);
-            if coming.person.as_ref().map(number) != now.map(number) {
+            let before = coming.person.as_ref().map(|person| &person.unified_address_number);
+            let now = people.get(&coming.record.local_address_number).map(|person| &person.unified_address_number);
+            if before != now {
                 (coming.person, coming.sealed) = (None, None);
             }
         }

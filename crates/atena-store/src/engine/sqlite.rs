@@ -21,11 +21,16 @@ use super::row::Row;
 use super::sql::{Statement, Value, json_blobs, json_integers, json_texts};
 use crate::error::StoreError;
 
-/// Connections that read at the same time.
-const READERS_MAX: u32 = 8;
+/// Connections that read at the same time: as many as there are processors, within these bounds. They take turns, and each keeps a thread, pages and
+/// what its allocator holds for it: a few MiB.
+const READERS_MIN: usize = 4;
+const READERS_MAX: usize = 8;
 
 /// Pages that the writing connection keeps: 8 MiB (negative: in KiB). What it writes into the log during a pull fills them once.
 const WRITER_CACHE: &str = "-8192";
+
+/// Pages that each reading connection keeps: 1 MiB. Whatever is committed empties them, and emptying more takes longer.
+const READER_CACHE: &str = "-1024";
 
 /// Rows that may wait for the task that asked: a page fits, so that reading it does not go back and forth between threads.
 const ROWS_WAITING_MAX: usize = 1024;
@@ -91,10 +96,10 @@ impl SqliteEngine {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
+            .max_connections(readers_max())
             .acquire_timeout(WAIT_MAX)
             .test_before_acquire(false)
-            .connect_with(options.pragma("query_only", "ON"))
+            .connect_with(options.pragma("query_only", "ON").pragma("cache_size", READER_CACHE))
             .await
             .map_err(opened)?;
         let committed = Arc::new(Notify::new());
@@ -249,6 +254,11 @@ fn bound<'q>(
         };
     }
     query
+}
+
+fn readers_max() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(READERS_MIN, std::num::NonZero::get);
+    u32::try_from(processors.clamp(READERS_MIN, READERS_MAX)).unwrap_or(u32::MAX)
 }
 
 /// Creates the file for its owner alone, whatever the umask; SQLite gives its journal the same mode.

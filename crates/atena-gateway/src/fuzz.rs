@@ -58,8 +58,8 @@ pub fn field_filter(bytes: &[u8]) {
 /// A record of any kind is taken or refused; what is kept of it is what its decoder reads.
 pub fn record(bytes: &[u8]) {
     let Ok(record) = arrived(Bytes::copy_from_slice(bytes)) else { return };
-    let message = v1::PushedRecord::decode(bytes).expect("what is taken in is a message");
     let Ok(parsed) = parse_record(record) else { return };
+    let message = v1::PushedRecord::decode(bytes).expect("what is kept is a message");
     // What is kept is what the decoder makes of it, whether it was decoded or not.
     assert_eq!(parsed.local_address_number.as_str(), message.local_address_number);
     assert_eq!((parsed.record_key.as_str(), parsed.revision), (message.record_key.as_str(), message.revision));

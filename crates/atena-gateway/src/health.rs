@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atena_proto::server::address_service_server::AddressServiceServer;
-use atena_proto::server::linkage_service_server::LinkageServiceServer;
-use atena_proto::server::record_service_server::RecordServiceServer;
-use atena_proto::server::transfer_log_service_server::TransferLogServiceServer;
+use atena_proto::v1::address_service_server::AddressServiceServer;
+use atena_proto::v1::linkage_service_server::LinkageServiceServer;
+use atena_proto::v1::record_service_server::RecordServiceServer;
+use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;

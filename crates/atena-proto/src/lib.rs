@@ -17,7 +17,7 @@ pub mod arriving;
 pub mod delivery;
 pub mod released;
 
-/// The generated messages and clients of package `atena.v1`.
+/// The generated messages, clients and servers of package `atena.v1`.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -27,20 +27,9 @@ pub mod released;
 )]
 pub mod v1 {
     tonic::include_proto!("atena.v1");
+    include!(concat!(env!("OUT_DIR"), "/server/atena.v1.rs"));
 
     pub use crate::delivery::Delivery;
-}
-
-/// The generated servers of package `atena.v1`.
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    reason = "generated from the commented contract"
-)]
-pub mod server {
-    include!(concat!(env!("OUT_DIR"), "/server/atena.v1.rs"));
 }
 
 /// The contract as a serialized `google.protobuf.FileDescriptorSet`, imports included: what server reflection answers with.

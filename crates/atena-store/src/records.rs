@@ -185,7 +185,7 @@ impl WriteTransaction {
         let unseen: Vec<_> = records
             .iter()
             .map(|record| record.record_key)
-            .filter(|key| heads.is_empty() || !heads.contains_key(*key))
+            .filter(|key| !heads.contains_key(*key))
             .map(RecordKey::as_str)
             .collect();
         if self.has_keys_between(dataset, &unseen).await? {

@@ -4,6 +4,8 @@
 //! needed (<https://protobuf.dev/programming-guides/encoding/>), though a reader may rely on none of it. A message like that holds
 //! nothing but what was read here, and can be kept as it came; any other is decoded and written anew, and then read here.
 
+use prost::encoding::{decode_varint, encoded_len_varint};
+
 /// The fields of one message, in the order of their numbers. Each method returns `None` where the message does not stand as we would write
 /// it, and the default value where the field is left out.
 pub(super) struct InOrder<'a> {
@@ -12,9 +14,6 @@ pub(super) struct InOrder<'a> {
 
 const VARINT: u32 = 0;
 const DELIMITED: u32 = 2;
-
-/// Bytes of the longest varint.
-const VARINT_BYTES_MAX: usize = 10;
 
 // === impl InOrder ===
 
@@ -101,25 +100,8 @@ impl<'a> InOrder<'a> {
     /// A varint of as few bytes as it needs.
     #[inline]
     fn varint(&mut self) -> Option<u64> {
-        if let [byte @ ..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Some(u64::from(*byte));
-        }
-        self.long_varint()
-    }
-
-    fn long_varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for index in 0..VARINT_BYTES_MAX {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                // The last byte of several says something, and the tenth holds the last of 64 bits.
-                let fits = *byte != 0 && (index < VARINT_BYTES_MAX - 1 || *byte == 1);
-                return fits.then_some(value);
-            }
-        }
-        None
+        let before = self.rest.len();
+        let value = decode_varint(&mut self.rest).ok()?;
+        (before - self.rest.len() == encoded_len_varint(value)).then_some(value)
     }
 }

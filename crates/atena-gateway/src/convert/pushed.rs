@@ -34,13 +34,13 @@ pub(crate) struct ParsedRecord {
     pub(crate) content: Option<Bytes>,
 }
 
-/// Fields of `atena.v1.PushedRecord` that hold a record, with its dataset.
-const BODIES: [(u32, Dataset, &str); 5] = [
-    (10, Dataset::Qualification, "qualification"),
-    (11, Dataset::Payment, "payment"),
-    (12, Dataset::Exemption, "exemption"),
-    (13, Dataset::Benefit, "benefit"),
-    (14, Dataset::WelfarePension, "welfare_pension"),
+/// Fields of `atena.v1.PushedRecord` that hold a record, each named as its dataset.
+const BODIES: [(u32, Dataset); 5] = [
+    (10, Dataset::Qualification),
+    (11, Dataset::Payment),
+    (12, Dataset::Exemption),
+    (13, Dataset::Benefit),
+    (14, Dataset::WelfarePension),
 ];
 
 /// The field of `atena.v1.PushedRecord` that holds a deletion.
@@ -66,7 +66,7 @@ fn read(record: &Bytes) -> Option<ArrivedRecord> {
     let record_key = RecordKey::parse(fields.text(2)?);
     let revision = fields.uint64(3)?;
     let (mut dataset, mut content) = (None, None);
-    for (field, of, _) in BODIES {
+    for (field, of) in BODIES {
         if let Some(body) = fields.message(field)? {
             (dataset, content) = (Some(Ok(of)), Some(record.slice_ref(body)));
             break;
@@ -105,19 +105,16 @@ pub(crate) fn parse_record(record: ArrivedRecord) -> Result<ParsedRecord, CallEr
     }
     let content = match record.content {
         None => None,
-        Some(content) => {
-            let body = BODIES.iter().find(|(_, of, _)| *of == dataset).map_or("body", |(.., name)| name);
-            match pension::check(dataset, content) {
-                Some((content, violations)) => {
-                    found.extend(problems(body, violations));
-                    Some(content)
-                }
-                None => {
-                    found.push(FieldProblem { field: body.to_owned(), description: NO_MESSAGE.into() });
-                    None
-                }
+        Some(content) => match pension::check(dataset, content) {
+            Some((content, violations)) => {
+                found.extend(problems(dataset.as_str(), violations));
+                Some(content)
             }
-        }
+            None => {
+                found.push(FieldProblem { field: dataset.as_str().to_owned(), description: NO_MESSAGE.into() });
+                None
+            }
+        },
     };
     match (record.local_address_number, record.record_key) {
         (Ok(local_address_number), Ok(record_key)) if found.is_empty() => {

@@ -15,8 +15,8 @@ mod seal;
 use std::sync::Arc;
 
 use atena_ledger::Direction;
-use atena_proto::server::address_service_server::AddressService;
 use atena_proto::v1;
+use atena_proto::v1::address_service_server::AddressService;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::call::{self, AnswerStream, Method};

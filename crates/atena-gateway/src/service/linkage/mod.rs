@@ -12,8 +12,8 @@ use std::sync::Arc;
 use atena_domain::{Affair, Dataset};
 use atena_ledger::Direction;
 use atena_policy::ReleasePermit;
-use atena_proto::server::linkage_service_server::LinkageService;
 use atena_proto::v1;
+use atena_proto::v1::linkage_service_server::LinkageService;
 use tonic::{Request, Response, Status};
 
 use crate::call::{self, AnswerStream, Call, Method};

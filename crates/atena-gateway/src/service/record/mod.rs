@@ -8,7 +8,7 @@ mod push_records;
 use std::sync::Arc;
 
 use atena_ledger::Direction;
-use atena_proto::server::record_service_server::RecordService;
+use atena_proto::v1::record_service_server::RecordService;
 use atena_proto::{arriving, v1};
 use tonic::{Request, Response, Status, Streaming};
 

@@ -46,19 +46,16 @@ pub(super) async fn in_turn(
     Ok(with_keys(linked, &keys))
 }
 
-fn once_each(mut locals: Vec<LocalAddressNumber>) -> Vec<LocalAddressNumber> {
-    if !locals.is_sorted() {
-        locals.sort_unstable();
+fn once_each<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    if !values.is_sorted() {
+        values.sort_unstable();
     }
-    locals.dedup();
-    locals
+    values.dedup();
+    values
 }
 
 fn numbers(linked: &HashMap<LocalAddressNumber, UnifiedAddressNumber>) -> Vec<UnifiedAddressNumber> {
-    let mut numbers: Vec<_> = linked.values().cloned().collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+    once_each(linked.values().cloned().collect())
 }
 
 fn with_keys(

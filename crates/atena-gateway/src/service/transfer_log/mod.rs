@@ -15,8 +15,8 @@ use std::sync::Arc;
 use atena_domain::{LocalAddressNumber, SystemId};
 use atena_ledger::{Direction, Outcome};
 use atena_policy::AuditPermit;
-use atena_proto::server::transfer_log_service_server::TransferLogService;
 use atena_proto::v1;
+use atena_proto::v1::transfer_log_service_server::TransferLogService;
 use tonic::{Request, Response, Status};
 
 use crate::call::{self, Call, Method};

@@ -93,10 +93,23 @@ pub struct PushStatus {
 /// What an owner gives a record that is new, most often.
 const FIRST_REVISION: u64 = 1;
 
+/// Records that change in one go. In a large town each lies on a page that nobody had in memory, under inner pages that few others need; between being
+/// kept as it was and being replaced they must not have been given up for the pages of others.
+const CHANGED_AT_ONCE: usize = 256;
+
 /// What a revision that comes in does to the record that it is one of.
 const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
     revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
     sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at";
+
+// === impl NewRevision ===
+
+impl NewRevision {
+    /// Where its record stands among others: by dataset, person and record key.
+    fn place(&self) -> (&str, &UnifiedAddressNumber, &RecordKey) {
+        (self.dataset.as_str(), &self.unified_address_number, &self.record_key)
+    }
+}
 
 // === impl StoredRecord ===
 
@@ -207,7 +220,7 @@ impl WriteTransaction {
     }
 
     /// Adds revisions, each newer than those before it of its record; each takes a change sequence, those of one record in order. What was newest
-    /// until now goes into the history as it is.
+    /// until now goes into the history as it is. Changed records are gone through in their own order, not in that in which they came.
     ///
     /// # Errors
     /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision though it should have none.
@@ -225,7 +238,7 @@ impl WriteTransaction {
             let (now, later): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|revision| seen.insert((revision.dataset, &revision.record_key)));
             let (mut newer, new): (Vec<_>, Vec<_>) = now.into_iter().partition(|revision| revision.supersedes);
-            newer.sort_by_key(|revision| revision.dataset.as_str());
+            newer.sort_by(|one, other| one.place().cmp(&other.place()));
             let mut numbered = |revisions: Vec<&'r NewRevision>| -> Vec<(i64, &'r NewRevision)> {
                 noted.extend(revisions.iter().copied());
                 let numbered: Vec<_> = (next..).zip(revisions).collect();
@@ -233,11 +246,14 @@ impl WriteTransaction {
                 numbered
             };
             let (newer, new) = (numbered(newer), numbered(new));
-            for of_dataset in newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset) {
-                self.keep_former(of_dataset).await?;
-            }
             self.transaction.insert(&rows_of(self.municipality.as_str(), &new)).await?;
-            self.transaction.insert(&rows_of(self.municipality.as_str(), &newer).on_conflict(BECOMES_NEWEST)).await?;
+            for of_dataset in newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset) {
+                for some in of_dataset.chunks(CHANGED_AT_ONCE) {
+                    self.keep_former(some).await?;
+                    let newest = rows_of(self.municipality.as_str(), some).on_conflict(BECOMES_NEWEST);
+                    self.transaction.insert(&newest).await?;
+                }
+            }
             waiting = later;
         }
         let entries =

@@ -41,6 +41,17 @@ impl Database {
         done.map_err(|error| error.to_string())
     }
 
+    /// What a statement counts, past the store.
+    pub(crate) async fn count(&self, statement: &'static str) -> i64 {
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+        }
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

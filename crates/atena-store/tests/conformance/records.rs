@@ -73,6 +73,33 @@ async fn a_record_may_change_often_also_in_one_chunk(database: Database) {
     }
 }
 
+async fn of_many_that_change_at_once_each_keeps_what_it_was(database: Database) {
+    const KEPT: &str = "SELECT count(*) FROM record JOIN record_history AS former \
+            ON former.municipality_code = record.municipality_code AND former.superseded_by = record.change_sequence \
+            AND former.dataset = record.dataset AND former.record_key = record.record_key \
+            AND former.unified_address_number = record.unified_address_number \
+        WHERE record.revision = 2 AND former.revision = 1 AND record.sealed <> former.sealed";
+    let store = database.open("132098").await;
+    // In no order, of two datasets, and new ones among them.
+    let chunk = |newest: u64| -> Vec<_> {
+        let one = |number: u64| {
+            let person = UnifiedAddressNumber::from_body(number + 1).unwrap();
+            let changes = newest > 1 && number < 700;
+            let dataset = if number.is_multiple_of(3) { Dataset::Benefit } else { Dataset::Payment };
+            let revision = revision(&format!("K-{number}"), if changes { newest } else { 1 }, &person, changes);
+            NewRevision { dataset, ..revision }
+        };
+        let numbers = (0..800).map(|number| number * 7 % 800);
+        numbers.filter(|number| newest > 1 || *number < 700).map(one).collect()
+    };
+    push(&store, &chunk(1)).await.unwrap();
+    push(&store, &chunk(2)).await.unwrap();
+    assert_eq!(database.count(KEPT).await, 700);
+    assert_eq!(database.count("SELECT count(*) FROM record").await, 800);
+    assert_eq!(database.count("SELECT count(DISTINCT change_sequence) FROM record").await, 800);
+    assert_eq!(store.last_change_sequence().await.unwrap(), 1500, "each revision is one change");
+}
+
 async fn a_revision_is_never_overwritten(database: Database) {
     let store = database.open("132098").await;
     let (one, other) = people();
@@ -175,6 +202,7 @@ async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database:
 
 crate::on_both_engines!(
     a_record_may_change_often_also_in_one_chunk,
+    of_many_that_change_at_once_each_keeps_what_it_was,
     a_revision_is_never_overwritten,
     lists_of_any_length_and_any_characters_are_looked_up_at_once,
     of_neighbours_only_those_asked_for_are_found,

@@ -78,17 +78,6 @@ pub(crate) async fn scan(database: &Path, rows: u64) -> Duration {
     fastest_scan!(&pool, rows)
 }
 
-/// Waits until the search index of the log has come to its end, or nearly: it does not begin for the last few thousand leaves.
-pub(crate) async fn indexed(database: &Path) {
-    const WAITING: &str = "SELECT log_head.size - coalesce(log_index_head.size, 0) FROM log_head LEFT JOIN log_index_head \
-        USING (municipality_code)";
-    let pool = pool(database).await;
-    while sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&pool).await.unwrap() > 4096 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    pool.close().await;
-}
-
 /// Inserts rows of 300 bytes into PostgreSQL, by `UNNEST` of 500, each a transaction.
 pub(crate) async fn insert_postgres(url: &str, rows: u64) -> Duration {
     let mut connection = PgConnection::connect(url).await.unwrap();

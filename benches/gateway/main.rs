@@ -141,7 +141,7 @@ async fn cost(people: u64) -> f64 {
     eprintln!("filling a town of {people}");
     work::fill(&town, people).await;
     eprintln!("waiting for the log's search index");
-    bare::indexed(&town.home().join("atena.db")).await;
+    work::indexed(&town).await;
     town.stop();
     town.serve();
     let sample = SAMPLE.min(people);

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use atena_proto::v1;
 use atena_proto::v1::linkage_service_client::LinkageServiceClient;
 use atena_proto::v1::pushed_record::Body;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::people;
 use crate::town::Town;
@@ -101,6 +103,18 @@ pub(crate) async fn fill(town: &Town, people: u64) {
     send_registrations(town, "pension", registrations("P", 0..people)).await;
     send_registrations(town, "resident-tax", registrations("T", 0..people)).await;
     send_payments(town, payments(1, (0..people).collect())).await;
+}
+
+/// Waits until the log's search index has caught up, but for the last few thousand leaves, for which it does not begin.
+pub(crate) async fn indexed(town: &Town) {
+    const WAITING: &str = "SELECT log_head.size - coalesce(log_index_head.size, 0) FROM log_head LEFT JOIN log_index_head \
+        USING (municipality_code)";
+    let database = SqliteConnectOptions::new().filename(town.home().join("atena.db")).read_only(true);
+    let mut database = database.connect().await.unwrap();
+    while sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut database).await.unwrap() > 4096 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    database.close().await.unwrap();
 }
 
 /// Pulls everything, and tells how many records arrived.

@@ -102,15 +102,6 @@ const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_n
     revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
     sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at";
 
-// === impl NewRevision ===
-
-impl NewRevision {
-    /// Where its record stands among others: by dataset, person and record key.
-    fn place(&self) -> (&str, &UnifiedAddressNumber, &RecordKey) {
-        (self.dataset.as_str(), &self.unified_address_number, &self.record_key)
-    }
-}
-
 // === impl StoredRecord ===
 
 impl StoredRecord {
@@ -238,7 +229,7 @@ impl WriteTransaction {
             let (now, later): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|revision| seen.insert((revision.dataset, &revision.record_key)));
             let (mut newer, new): (Vec<_>, Vec<_>) = now.into_iter().partition(|revision| revision.supersedes);
-            newer.sort_by(|one, other| one.place().cmp(&other.place()));
+            newer.sort_by_key(|&newer| (newer.dataset.as_str(), &newer.unified_address_number, &newer.record_key));
             let mut numbered = |revisions: Vec<&'r NewRevision>| -> Vec<(i64, &'r NewRevision)> {
                 noted.extend(revisions.iter().copied());
                 let numbered: Vec<_> = (next..).zip(revisions).collect();
@@ -247,12 +238,10 @@ impl WriteTransaction {
             };
             let (newer, new) = (numbered(newer), numbered(new));
             self.transaction.insert(&rows_of(self.municipality.as_str(), &new)).await?;
-            for of_dataset in newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset) {
-                for some in of_dataset.chunks(CHANGED_AT_ONCE) {
-                    self.keep_former(some).await?;
-                    let newest = rows_of(self.municipality.as_str(), some).on_conflict(BECOMES_NEWEST);
-                    self.transaction.insert(&newest).await?;
-                }
+            let of_datasets = newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset);
+            for some in of_datasets.flat_map(|of_dataset| of_dataset.chunks(CHANGED_AT_ONCE)) {
+                self.keep_former(some).await?;
+                self.transaction.insert(&rows_of(self.municipality.as_str(), some).on_conflict(BECOMES_NEWEST)).await?;
             }
             waiting = later;
         }

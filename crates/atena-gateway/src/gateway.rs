@@ -30,9 +30,8 @@ use crate::databases::Databases;
 use crate::door::{self, Door, TlsError};
 use crate::hall::{Hall, first_keys};
 use crate::health::Health;
-use crate::log::fsck::{Depth, Finding, fsck};
-use crate::log::retention;
-use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused};
+use crate::log::fsck::Finding;
+use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_serving, retention};
 use crate::people::People;
 use crate::reload::Reload;
 use crate::service::address::Address;
@@ -156,8 +155,7 @@ impl Gateway {
         for log in WhichLog::ALL {
             let keys = LogKeys::of(log, municipality, &vault)?;
             let file = config.log.checkpoint_file_of(log);
-            let checked = fsck(&store.about_log(log), &keys, file, Depth::Start, |_, _| {}).await?;
-            if let Some(finding) = checked.findings.into_iter().next() {
+            if let Some(finding) = before_serving::first_difference(&store, log, &keys, file).await? {
                 return Err(match log {
                     WhichLog::Transfers => GatewayError::LogDamaged(finding),
                     WhichLog::Administration => GatewayError::AdminLogDamaged(finding),

@@ -3,6 +3,7 @@
 //! `entry` turns a record into a leaf and its sealed details, `shapes` keeps what leaves share; `writer` keeps the records of concurrent
 //! calls in one durable commit; `signer` signs the head of the log soon after; `indexer` derives the search index; `search` answers auditors.
 
+pub(crate) mod before_serving;
 mod details;
 mod entry;
 pub(crate) mod export;

@@ -37,7 +37,7 @@ use town::{Engine, Town};
 /// What the town keeps everything in, unless a line says otherwise.
 const ENGINE: Engine = Engine::Sqlite;
 
-/// Records pushed again to see what one costs in a large population, each time others.
+/// Records pushed again to see what one costs in a large population, others each time where there are enough.
 const SAMPLE: u64 = 20_000;
 
 /// How often that is done, of which the median counts: once is over in less than a second, and may take half as long again.

@@ -37,7 +37,7 @@ const ROWS_WAITING_MAX: usize = 1024;
 
 /// How long commits gather in the write-ahead log before they are written back together. What has not been written back by the time that the log is
 /// full keeps all who write waiting: pages of changes in a large town are all different ones, and a second's worth takes a sixth of a second.
-const WRITE_BACK_AFTER: Duration = Duration::from_millis(100);
+const WRITE_BACK_AFTER: Duration = Duration::from_millis(200);
 
 /// SQLite does not wait for another who writes back; we ask again.
 const TRUNCATE_AGAIN: Duration = Duration::from_millis(20);

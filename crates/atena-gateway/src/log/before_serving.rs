@@ -13,7 +13,8 @@ const TELL_EVERY: u64 = 10_000_000;
 /// When to tell how far the check of a large log is.
 #[derive(Default)]
 struct Milestones {
-    passed: u64,
+    /// Leaves at which to tell next.
+    next: u64,
 }
 
 /// Compares a log with what was signed, and finds what differs first, if anything does.
@@ -41,9 +42,9 @@ pub(crate) async fn first_difference(
 impl Milestones {
     /// Whether these leaves of a large log pass one: its beginning, and every so many.
     fn passes(&mut self, leaves: u64, all: u64) -> bool {
-        let passes = all >= TELL_EVERY && leaves / TELL_EVERY >= self.passed;
+        let passes = all >= TELL_EVERY && leaves >= self.next;
         if passes {
-            self.passed = leaves / TELL_EVERY + 1;
+            self.next = (leaves / TELL_EVERY + 1) * TELL_EVERY;
         }
         passes
     }

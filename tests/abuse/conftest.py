@@ -40,13 +40,17 @@ class Attacked:
     def tcp(self):
         return socket.create_connection((self.host, self.port), timeout=10)
 
-    def tls(self, system="welfare"):
-        """A connection with the attacker's certificate, past the handshake."""
+    def context(self, system="welfare"):
+        """What shows the attacker's certificate."""
         pki = self.town.home / "pki"
         context = ssl.create_default_context(cafile=pki / "ca.crt")
         context.load_cert_chain(pki / f"systems/{system}.crt", pki / f"systems/{system}.key")
         context.set_alpn_protocols(["h2"])
-        return context.wrap_socket(self.tcp(), server_hostname="localhost")
+        return context
+
+    def tls(self, system="welfare"):
+        """A connection with the attacker's certificate, past the handshake."""
+        return self.context(system).wrap_socket(self.tcp(), server_hostname="localhost")
 
     def resident_bytes(self):
         text = Path(f"/proc/{self.town.process.pid}/status").read_text()

@@ -155,7 +155,7 @@ impl Gateway {
         for log in WhichLog::ALL {
             let keys = LogKeys::of(log, municipality, &vault)?;
             let file = config.log.checkpoint_file_of(log);
-            if let Some(finding) = before_serving::first_difference(&store, log, &keys, file).await? {
+            if let Some(finding) = before_serving::first_difference(&store, municipality, log, &keys, file).await? {
                 return Err(match log {
                     WhichLog::Transfers => GatewayError::LogDamaged(finding),
                     WhichLog::Administration => GatewayError::AdminLogDamaged(finding),

@@ -9,6 +9,16 @@ pub struct Frontier {
     roots: Vec<Hash>,
 }
 
+/// Why a subtree can't be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no subtree of 2^{level} leaves begins at leaf {size}")]
+pub struct MisplacedSubtree {
+    /// Its level: it covers 2^level leaves.
+    pub level: u8,
+    /// Leaves in the tree.
+    pub size: u64,
+}
+
 /// Why stored bytes are no frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are not the edge of a tree")]
@@ -31,18 +41,39 @@ impl Frontier {
 
     /// Appends the hash of a leaf, and tells `completed(level, index, root)` of every perfect subtree that is complete with it:
     /// level 0 is the leaf itself, level k covers the 2^k leaves from `index << k` on.
-    pub fn push(&mut self, leaf: Hash, mut completed: impl FnMut(u8, u64, Hash)) {
-        let index = self.size;
-        completed(0, index, leaf);
-        let mut root = leaf;
-        for level in 0..u8::try_from(index.trailing_ones()).unwrap_or(u8::MAX) {
-            if let Some(left) = self.roots.pop() {
-                root = node_hash(&left, &root);
-                completed(level + 1, index >> (level + 1), root);
-            }
+    pub fn push(&mut self, leaf: Hash, completed: impl FnMut(u8, u64, Hash)) {
+        self.append(0, leaf, completed);
+    }
+
+    /// Appends the 2^`level` leaves under `root`, as if each were appended, and tells `completed` of this subtree and those above it.
+    ///
+    /// # Errors
+    /// [`MisplacedSubtree`] where the size is no multiple of 2^`level`: nothing is appended.
+    pub fn push_subtree(
+        &mut self,
+        level: u8,
+        root: Hash,
+        completed: impl FnMut(u8, u64, Hash),
+    ) -> Result<(), MisplacedSubtree> {
+        if level >= 64 || self.size.trailing_zeros() < u32::from(level) {
+            return Err(MisplacedSubtree { level, size: self.size });
+        }
+        self.append(level, root, completed);
+        Ok(())
+    }
+
+    fn append(&mut self, mut level: u8, mut root: Hash, mut completed: impl FnMut(u8, u64, Hash)) {
+        let mut index = self.size >> level;
+        self.size += 1 << level;
+        completed(level, index, root);
+        while index & 1 == 1
+            && let Some(left) = self.roots.pop()
+        {
+            root = node_hash(&left, &root);
+            (level, index) = (level + 1, index >> 1);
+            completed(level, index, root);
         }
         self.roots.push(root);
-        self.size += 1;
     }
 
     /// The root of the tree (RFC 6962 §2.1).
@@ -78,10 +109,73 @@ impl Frontier {
     }
 }
 
+/// The root over a power of two of leaves or nodes (RFC 6962 §2.1); `None` for any other number of them.
+#[must_use]
+pub fn perfect_root(hashes: &[Hash]) -> Option<Hash> {
+    if !hashes.len().is_power_of_two() {
+        return None;
+    }
+    let mut row = hashes.to_vec();
+    while row.len() > 1 {
+        let half = row.len() / 2;
+        for at in 0..half {
+            row[at] = node_hash(&row[2 * at], &row[2 * at + 1]);
+        }
+        row.truncate(half);
+    }
+    row.first().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::hash::leaf_hash;
+
+    fn leaves(count: u64) -> Vec<Hash> {
+        (0..count).map(|number| leaf_hash(&number.to_be_bytes())).collect()
+    }
+
+    #[test]
+    fn a_subtree_does_what_its_leaves_would_have_done() {
+        let leaves = leaves(64);
+        for level in 0..=5_u8 {
+            let width = 1_usize << level;
+            for start in 0..=leaves.len() - width {
+                let (mut whole, mut told) = (Frontier::empty(), Vec::new());
+                for leaf in &leaves[..start] {
+                    whole.push(*leaf, |_, _, _| {});
+                }
+                let mut one_by_one = whole.clone();
+                for leaf in &leaves[start..start + width] {
+                    one_by_one.push(*leaf, |level, index, root| told.push((level, index, root)));
+                }
+                told.retain(|(completed, ..)| *completed >= level);
+                let root = perfect_root(&leaves[start..start + width]).unwrap();
+                let mut of_subtree = Vec::new();
+                let pushed =
+                    whole.push_subtree(level, root, |level, index, root| of_subtree.push((level, index, root)));
+                if start % width == 0 {
+                    assert_eq!((pushed, &whole, of_subtree), (Ok(()), &one_by_one, told));
+                } else {
+                    let size = u64::try_from(start).unwrap();
+                    assert_eq!((pushed, whole.size()), (Err(MisplacedSubtree { level, size }), size));
+                }
+            }
+        }
+        assert!(Frontier::empty().push_subtree(64, leaves[0], |_, _, _| {}).is_err());
+    }
+
+    #[test]
+    fn only_a_power_of_two_has_a_perfect_root() {
+        let leaves = leaves(9);
+        let mut tree = Frontier::empty();
+        for (count, leaf) in (1..).zip(&leaves) {
+            tree.push(*leaf, |_, _, _| {});
+            let perfect = [1, 2, 4, 8].contains(&count).then(|| tree.root());
+            assert_eq!(perfect_root(&leaves[..count]), perfect);
+        }
+        assert_eq!(perfect_root(&[]), None);
+    }
 
     #[test]
     fn the_edge_survives_storage_and_refuses_what_does_not_fit() {

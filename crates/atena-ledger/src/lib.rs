@@ -51,7 +51,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, open_checkpoint};
 pub use chunk::{Chunk, encode_chunk};
 pub use commitment::{Salts, commit_content, commit_details, commit_subject};
 pub use cosignature::{Cosigner, verify_cosignature};
-pub use frontier::{Frontier, FrontierError};
+pub use frontier::{Frontier, FrontierError, MisplacedSubtree, perfect_root};
 pub use hash::{Hash, leaf_hash, node_hash};
 pub use leaf::{Direction, Leaf, LeafError, LeafShape, Outcome, RenderedShape};
 pub use note::{KeyError, Note, NoteError, NoteSignature, Signer, VerifierKey};

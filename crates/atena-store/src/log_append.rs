@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, encode_chunk};
+use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, TILE_WIDTH, encode_chunk};
 use bytes::Bytes;
 
 use crate::engine::{EngineTransaction, Insert, Statement};
@@ -14,9 +14,6 @@ use crate::write::WriteTransaction;
 
 /// Leaves in one row, at most.
 const CHUNK_LEAVES_MAX: usize = 512;
-
-/// Hashes in one row of `log_tile`.
-pub(crate) const TILE_WIDTH: u64 = 256;
 
 /// One transfer, ready to be kept.
 pub struct LogEntry {

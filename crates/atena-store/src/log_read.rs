@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::{Chunk, Hash, Node};
+use atena_ledger::{Chunk, Hash, Node, TILE_WIDTH, perfect_root};
 use atena_policy::AuditPermit;
 use uuid::Uuid;
 
 use crate::engine::{Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
-use crate::log_append::{TILE_WIDTH, index};
+use crate::log_append::index;
 use crate::log_details::{StoredDetails, unpack_details, unpack_people};
 use crate::logs::{LogSql, log_sql};
 use crate::store::Store;
@@ -95,17 +95,26 @@ impl Store {
         self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
-    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly.
+    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly. They end
+    /// before a chunk that has not as many hashes as leaves, which asks for a closer look.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        const HASHES: LogSql = log_sql!(all "SELECT first_index, hashes FROM " table "chunk" all " \
+        const HASHES: LogSql = log_sql!(all "SELECT first_index, leaf_count, hashes FROM " table "chunk" all " \
             WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3");
         let from = Statement::about(self.code(), HASHES.of(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
-        rows.iter().map(|row| Ok((row.count(0, "log_chunk")?, hashes(row.bytes(1)?)?))).collect()
+        let mut chunks = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let hashes = hashes(row.bytes(2)?)?;
+            if u64::try_from(hashes.len()).ok() != Some(row.count(1, "log_chunk")?) {
+                break;
+            }
+            chunks.push((row.count(0, "log_chunk")?, hashes));
+        }
+        Ok(chunks)
     }
 
     /// The chunk that holds the leaf of this transfer, if any.
@@ -197,8 +206,8 @@ impl Store {
             };
             let from = usize::try_from(start % TILE_WIDTH).unwrap_or(usize::MAX);
             let to = from.saturating_add(usize::try_from(width).unwrap_or(usize::MAX));
-            let hashes = hashes.get(from..to).ok_or(StoreError::Corrupt { table: "log_tile" })?;
-            found.insert((level, place), perfect_root(hashes));
+            let root = hashes.get(from..to).and_then(perfect_root);
+            found.insert((level, place), root.ok_or(StoreError::Corrupt { table: "log_tile" })?);
         }
         Ok(found)
     }
@@ -263,13 +272,4 @@ fn chunk(row: &Row) -> Result<StoredChunk, StoreError> {
 fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, StoreError> {
     let (hashes, rest) = bytes.as_chunks::<32>();
     if rest.is_empty() { Ok(hashes.iter().copied().map(Hash).collect()) } else { Err(CORRUPT) }
-}
-
-/// The root over a power of two of hashes.
-fn perfect_root(hashes: &[Hash]) -> Hash {
-    let mut row = hashes.to_vec();
-    while row.len() > 1 {
-        row = row.chunks_exact(2).map(|pair| atena_ledger::node_hash(&pair[0], &pair[1])).collect();
-    }
-    row.first().copied().unwrap_or(Hash::EMPTY_ROOT)
 }

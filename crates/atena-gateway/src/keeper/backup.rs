@@ -244,7 +244,7 @@ impl Keeper {
     async fn lost(&self, content: &Store, log: Log, loss: Loss) -> Result<u64, BackupError> {
         let keys = LogKeys::of(log, &self.municipality, &self.vault)?;
         let file = self.config.log.checkpoint_file_of(log);
-        let checked = fsck(&content.about_log(log), &keys, file, Depth::Start, |_, _| {}).await?;
+        let checked = fsck(&content.about_log(log), &keys, file, Depth::AT_START, |_, _| {}).await?;
         let mut lost = 0;
         for finding in checked.findings {
             match finding {

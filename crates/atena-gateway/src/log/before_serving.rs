@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use atena_domain::MunicipalityCode;
 use atena_store::{Log as WhichLog, Store, StoreError};
 
 use super::fsck::{Depth, Finding, fsck};
@@ -23,6 +24,7 @@ struct Milestones {
 /// [`StoreError`]: the log can't be read.
 pub(crate) async fn first_difference(
     store: &Store,
+    municipality: &MunicipalityCode,
     log: WhichLog,
     keys: &LogKeys,
     checkpoint_file: &Path,
@@ -30,10 +32,10 @@ pub(crate) async fn first_difference(
     let mut milestones = Milestones::default();
     let progress = |leaves, all| {
         if milestones.passes(leaves, all) {
-            tracing::info!(?log, leaves, all, "checking the log before anything is served");
+            tracing::info!(%municipality, ?log, leaves, all, "checking the log before anything is served");
         }
     };
-    let checked = fsck(&store.about_log(log), keys, checkpoint_file, Depth::Start, progress).await?;
+    let checked = fsck(&store.about_log(log), keys, checkpoint_file, Depth::AT_START, progress).await?;
     Ok(checked.findings.into_iter().next())
 }
 

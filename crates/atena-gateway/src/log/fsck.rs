@@ -3,6 +3,11 @@
 //! Leaves are recomputed from their parts, the tree from the leaves, and both are compared with what is stored and with every signed
 //! head, in the database and beside it. Whoever changes, drops, adds or reorders a leaf would have to forge a signature.
 
+mod finding;
+mod stored;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -15,6 +20,7 @@ use super::PERSON_ERASED;
 use super::details::Details;
 use super::keys::LogKeys;
 use super::retention::{Kind, erasure};
+pub use finding::Finding;
 
 /// Findings that are listed; one is enough to refuse to serve.
 const FINDINGS_MAX: usize = 20;
@@ -22,72 +28,8 @@ const FINDINGS_MAX: usize = 20;
 /// Chunks read at once.
 const CHUNKS_AT_ONCE: u32 = 64;
 
-/// Chunks whose hashes alone are read at once.
-const HASHES_AT_ONCE: u32 = 1024;
-
-/// Newest leaves that are recomputed from their parts at every start; older ones are checked by their stored hashes.
-const RECOMPUTED_AT_START: u64 = 200_000;
-
 /// Signed heads read at once.
 const CHECKPOINTS_AT_ONCE: u32 = 1000;
-
-/// What differs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    /// A leaf's parts don't give its stored hash.
-    #[error("leaf {0} was changed: what it says does not give its stored hash")]
-    LeafChanged(u64),
-    /// A leaf can't be read.
-    #[error("leaf {0} can't be read")]
-    LeafUnreadable(u64),
-    /// A leaf is not there.
-    #[error("leaf {0} is missing")]
-    LeafMissing(u64),
-    /// There are leaves beyond the log's end.
-    #[error("leaf {0} and those after it stand beyond the end of the log")]
-    LeafBeyondEnd(u64),
-    /// An inner node is not what the leaves give.
-    #[error("the leaves {from} to {to} do not give the stored node above them: one of them was changed or moved")]
-    NodeDiffers {
-        /// First leaf under the node.
-        from: u64,
-        /// Last leaf under the node.
-        to: u64,
-    },
-    /// The growing edge is not what the leaves give.
-    #[error("the leaves do not give the stored head of the log")]
-    HeadDiffers,
-    /// A signed head is not what the leaves give.
-    #[error("the leaves {from} to {to} are not those that were signed")]
-    SignedHeadDiffers {
-        /// The first leaf that no earlier signed head vouches for.
-        from: u64,
-        /// The last leaf under the signed head.
-        to: u64,
-    },
-    /// A signed head does not verify with the log's key.
-    #[error("the signed head of size {0} is not signed by this log's key")]
-    NotSigned(u64),
-    /// The newest signed head verifies only with a key that signs no more.
-    #[error("the newest signed head, of size {0}, is signed by none of the keys that sign this log now")]
-    SignedByOldKey(u64),
-    /// The log ends before a head that was signed.
-    #[error(
-        "a head of {signed} leaves was signed, and only {size} are there: leaf {size} is the first that is missing (truncated, or a database from an old backup)"
-    )]
-    Truncated {
-        /// Leaves under the signed head.
-        signed: u64,
-        /// Leaves in the log.
-        size: u64,
-    },
-    /// The sealed details are not what the leaf commits to.
-    #[error("the details of leaf {0} were changed: they are not what the leaf commits to")]
-    DetailsChanged(u64),
-    /// The sealed details are not there.
-    #[error("the details of leaf {0} are missing")]
-    DetailsMissing(u64),
-}
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +47,15 @@ pub struct Fsck {
 /// How much is recomputed.
 #[derive(Clone, Copy)]
 pub(crate) enum Depth<'a> {
-    /// Every stored hash, and the newest leaves from their parts: at start.
-    Start,
+    /// Every stored hash, and this many of the newest leaves from their parts.
+    Newest(u64),
     /// Every leaf from its parts, and the details opened.
     Everything(&'a Vault),
+}
+
+impl Depth<'_> {
+    /// What is checked before anything is served.
+    pub(crate) const AT_START: Self = Self::Newest(200_000);
 }
 
 /// A check under way.
@@ -152,7 +99,7 @@ pub(crate) async fn fsck(
     };
     check.read_signed(checkpoint_file).await?;
     let recomputed_from = match depth {
-        Depth::Start => size.saturating_sub(RECOMPUTED_AT_START),
+        Depth::Newest(leaves) => size.saturating_sub(leaves),
         Depth::Everything(_) => 0,
     };
     progress(0, size);
@@ -193,7 +140,7 @@ pub(crate) async fn fsck(
                 return Ok(check.result);
             }
             for hash in hashes {
-                check.push(hash).await?;
+                check.push(0, hash).await?;
             }
             if check.result.findings.len() >= FINDINGS_MAX {
                 return Ok(check.result);
@@ -254,27 +201,6 @@ impl Check<'_> {
         self.signed.reverse();
         self.compare_signed();
         Ok(())
-    }
-
-    /// Takes the leaves before `until` by their stored hashes, a whole chunk at a time: the tree and the signed heads tell whether they are
-    /// what was signed. What is not in order is left to the closer look.
-    async fn push_stored(&mut self, until: u64, progress: &mut impl FnMut(u64, u64)) -> Result<(), StoreError> {
-        loop {
-            let chunks = self.store.log_hashes_from(self.tree.size(), HASHES_AT_ONCE).await?;
-            if chunks.is_empty() {
-                return Ok(());
-            }
-            for (first, hashes) in chunks {
-                let end = first + u64::try_from(hashes.len()).unwrap_or(u64::MAX);
-                if first != self.tree.size() || end > until || hashes.is_empty() {
-                    return Ok(());
-                }
-                for hash in hashes {
-                    self.push(hash).await?;
-                }
-            }
-            progress(self.tree.size(), self.result.size);
-        }
     }
 
     /// Hashes of a chunk's leaves from their parts; empty where the chunk can't be read.
@@ -341,14 +267,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Adds one leaf to the recomputed tree, and compares what is complete with it.
-    async fn push(&mut self, hash: Hash) -> Result<(), StoreError> {
+    /// Adds the 2^`level` leaves under `root` to the recomputed tree, and compares what is complete with them.
+    async fn push(&mut self, level: u8, root: Hash) -> Result<(), StoreError> {
         let mut completed = Vec::new();
-        self.tree.push(hash, |level, index, root| {
+        let pushed = self.tree.push_subtree(level, root, |level, index, root| {
             if level >= 8 && level % 8 == 0 {
                 completed.push((level / 8, index, root));
             }
         });
+        if pushed.is_err() {
+            return Err(StoreError::Corrupt { table: "log_chunk" });
+        }
         for (level, index, root) in completed {
             let tile = index / 256;
             let place = usize::try_from(index % 256).unwrap_or(usize::MAX);

@@ -93,6 +93,16 @@ async fn tamper_evident_the_stored_tree_is_the_tree_of_the_leaves_for_commits_of
             verify_inclusion(index, size, &leaves[usize::try_from(index).unwrap()], &proof, &root).unwrap();
         }
     }
+    let (mut from, mut stored) = (0, Vec::new());
+    while from < tree.size() {
+        for (first, hashes) in store.log_hashes_from(from, 7).await.unwrap() {
+            assert_eq!(first, from);
+            from += u64::try_from(hashes.len()).unwrap();
+            stored.extend(hashes);
+        }
+    }
+    assert_eq!(stored, leaves);
+    assert!(store.log_hashes_from(from, 7).await.unwrap().is_empty());
 }
 
 async fn a_log_whose_tree_is_damaged_is_not_added_to(database: Database) {

@@ -3,23 +3,22 @@
 //! Leaves are recomputed from their parts, the tree from the leaves, and both are compared with what is stored and with every signed
 //! head, in the database and beside it. Whoever changes, drops, adds or reorders a leaf would have to forge a signature.
 
+mod chunk;
 mod finding;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{CheckpointError, Frontier, Hash, open_checkpoint};
-use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
-use atena_vault::{PersonKey, Vault};
+use atena_store::{Store, StoreError};
+use atena_vault::Vault;
 
-use super::PERSON_ERASED;
-use super::details::Details;
 use super::keys::LogKeys;
-use super::retention::{Kind, erasure};
+use chunk::{Examinations, Examined, Gone};
 pub use finding::Finding;
 
 /// Findings that are listed; one is enough to refuse to serve.
@@ -50,7 +49,7 @@ pub(crate) enum Depth<'a> {
     /// Every stored hash, and this many of the newest leaves from their parts.
     Newest(u64),
     /// Every leaf from its parts, and the details opened.
-    Everything(&'a Vault),
+    Everything(&'a Arc<Vault>),
 }
 
 impl Depth<'_> {
@@ -66,12 +65,7 @@ struct Check<'a> {
     nodes: HashMap<(u8, u64), Vec<Hash>>,
     signed: Vec<(u64, Hash)>,
     vouched: u64,
-    /// For each kind of details: the newest one that is erased (when it was requested, its leaf), and before when the log says so.
-    erased: HashMap<&'static str, (u64, u64)>,
-    erased_before: HashMap<&'static str, u64>,
-    /// People whose key is not there, and those of whom the log says that they were erased.
-    keyless: HashSet<UnifiedAddressNumber>,
-    erased_people: HashSet<String>,
+    gone: Gone,
     result: Fsck,
 }
 
@@ -91,16 +85,13 @@ pub(crate) async fn fsck(
         nodes: HashMap::new(),
         signed: Vec::new(),
         vouched: 0,
-        erased: HashMap::new(),
-        erased_before: HashMap::new(),
-        keyless: HashSet::new(),
-        erased_people: HashSet::new(),
+        gone: Gone::default(),
         result: Fsck { size, checkpoints: 0, keys_gone: 0, findings: Vec::new() },
     };
     check.read_signed(checkpoint_file).await?;
-    let recomputed_from = match depth {
-        Depth::Newest(leaves) => size.saturating_sub(leaves),
-        Depth::Everything(_) => 0,
+    let (recomputed_from, vault) = match depth {
+        Depth::Newest(leaves) => (size.saturating_sub(leaves), None),
+        Depth::Everything(vault) => (0, Some(vault)),
     };
     progress(0, size);
     check.push_stored(recomputed_from, &mut progress).await?;
@@ -112,37 +103,9 @@ pub(crate) async fn fsck(
             }
             continue;
         }
-        for chunk in chunks {
-            let first = chunk.first_index;
-            if first != check.tree.size() {
-                // From here on nothing stands where it should.
-                check.found(if first < check.tree.size() {
-                    Finding::LeafChanged(first)
-                } else {
-                    Finding::LeafMissing(check.tree.size())
-                });
-                return Ok(check.result);
-            }
-            if first >= check.result.size {
-                // A running gateway may have added it since.
-                check.result.size = store.log_size().await?;
-            }
-            if first >= check.result.size {
-                check.found(Finding::LeafBeyondEnd(first));
-                return Ok(check.result);
-            }
-            let hashes = check.recompute(&chunk, &stored_hashes(&chunk));
-            if let Depth::Everything(vault) = depth {
-                check.details(vault, &chunk).await?;
-            }
-            if hashes.is_empty() {
-                check.found(Finding::LeafUnreadable(first));
-                return Ok(check.result);
-            }
-            for hash in hashes {
-                check.push(0, hash).await?;
-            }
-            if check.result.findings.len() >= FINDINGS_MAX {
+        let mut examinations = Examinations::of(store, vault, chunks);
+        while let Some(examined) = examinations.next().await? {
+            if !check.add(examined).await? {
                 return Ok(check.result);
             }
         }
@@ -203,68 +166,34 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Hashes of a chunk's leaves from their parts; empty where the chunk can't be read.
-    fn recompute(&mut self, chunk: &StoredChunk, stored: &[Hash]) -> Vec<Hash> {
-        let Ok(leaves) = chunk.leaves() else { return Vec::new() };
-        let mut text = Vec::new();
-        let mut hashes = Vec::with_capacity(stored.len());
-        for (index, (shape, leaf)) in (chunk.first_index..).zip(leaves.leaves()) {
-            let Ok(hash) = leaf.hash(shape, &mut text) else {
-                self.found(Finding::LeafUnreadable(index));
-                return Vec::new();
-            };
-            let place = usize::try_from(index - chunk.first_index).unwrap_or(usize::MAX);
-            if stored.get(place) != Some(&hash) {
-                self.found(Finding::LeafChanged(index));
-            }
-            hashes.push(hash);
+    /// Adds the next chunk; `false` where nothing after it needs to be looked at.
+    async fn add(&mut self, chunk: Examined) -> Result<bool, StoreError> {
+        let (first, size) = (chunk.first, self.tree.size());
+        if first != size {
+            // From here on nothing stands where it should.
+            self.found(if first < size { Finding::LeafChanged(first) } else { Finding::LeafMissing(size) });
+            return Ok(false);
         }
-        let counted = u64::try_from(hashes.len()).unwrap_or(u64::MAX);
-        if counted != chunk.leaf_count || hashes.len() != stored.len() {
-            self.found(Finding::LeafMissing(chunk.first_index + counted));
+        if first >= self.result.size {
+            // A running gateway may have added it since.
+            self.result.size = self.store.log_size().await?;
         }
-        hashes
-    }
-
-    /// Compares the sealed details with the leaves. What was erased, with the person's key or by its time, can't be compared.
-    async fn details(&mut self, vault: &Vault, chunk: &StoredChunk) -> Result<(), StoreError> {
-        let (Ok(leaves), details) = (chunk.leaves(), self.store.log_details(chunk.first_index).await) else {
-            return Ok(());
-        };
-        let Ok(details) = details else {
-            self.found(Finding::DetailsMissing(chunk.first_index));
-            return Ok(());
-        };
-        let keys = keys(self.store, vault, &details).await?;
-        for (place, (index, (shape, leaf))) in (chunk.first_index..).zip(leaves.leaves()).enumerate() {
-            let shape = shape.shape().ok();
-            if let Some((kind, before)) = shape.as_ref().and_then(|shape| erasure(shape, leaf)) {
-                let known = self.erased_before.entry(kind.as_str()).or_default();
-                *known = before.max(*known);
-            }
-            let kind = shape.as_ref().and_then(|shape| Kind::of(shape, leaf));
-            match details.get(place) {
-                None => self.found(Finding::DetailsMissing(index)),
-                Some(stored) if stored.sealed.is_empty() => match kind {
-                    Some(kind) => {
-                        let newest = self.erased.entry(kind.as_str()).or_default();
-                        *newest = (leaf.requested_us, index).max(*newest);
-                    }
-                    None => self.found(Finding::DetailsMissing(index)),
-                },
-                Some(stored) => match Details::open(vault, &keys, leaf, stored) {
-                    Err(_) => self.found(Finding::DetailsChanged(index)),
-                    Ok(Some(details)) if shape.as_ref().is_some_and(|shape| shape.method == PERSON_ERASED) => {
-                        self.erased_people.extend(details.unified_address_number);
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) => {
-                        self.keyless.extend(stored.person.clone());
-                    }
-                },
-            }
+        if first >= self.result.size {
+            self.found(Finding::LeafBeyondEnd(first));
+            return Ok(false);
         }
-        Ok(())
+        for finding in chunk.findings {
+            self.found(finding);
+        }
+        self.gone.add(chunk.gone);
+        if chunk.hashes.is_empty() {
+            self.found(Finding::LeafUnreadable(first));
+            return Ok(false);
+        }
+        for hash in chunk.hashes {
+            self.push(0, hash).await?;
+        }
+        Ok(self.result.findings.len() < FINDINGS_MAX)
     }
 
     /// Adds the 2^`level` leaves under `root` to the recomputed tree, and compares what is complete with them.
@@ -326,34 +255,13 @@ impl Check<'_> {
             self.found(Finding::Truncated { signed, size });
         }
         // Details may be gone only where the log itself says that their time had come.
-        for (kind, (requested, leaf)) in std::mem::take(&mut self.erased) {
-            if self.erased_before.get(kind).is_none_or(|before| requested >= *before) {
-                self.found(Finding::DetailsMissing(leaf));
-            }
+        for leaf in self.gone.too_early() {
+            self.found(Finding::DetailsMissing(leaf));
         }
-        let unexplained = self.keyless.iter().filter(|person| !self.erased_people.contains(person.as_str())).count();
-        self.result.keys_gone = u64::try_from(unexplained).unwrap_or(u64::MAX);
+        self.result.keys_gone = self.gone.unexplained_people();
         if head.as_ref() != Some(&self.tree) {
             self.found(Finding::HeadDiffers);
         }
         Ok(true)
     }
-}
-
-fn stored_hashes(chunk: &StoredChunk) -> Vec<Hash> {
-    chunk.hashes.as_chunks::<32>().0.iter().copied().map(Hash).collect()
-}
-
-async fn keys(
-    store: &Store,
-    vault: &Vault,
-    details: &[StoredDetails],
-) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, StoreError> {
-    let people: HashSet<_> = details.iter().filter_map(|details| details.person.clone()).collect();
-    let people: Vec<_> = people.into_iter().collect();
-    let wrapped = store.person_keys(&people).await?;
-    Ok(wrapped
-        .into_iter()
-        .filter_map(|(person, key)| Some((person.clone(), vault.unwrap_person_key(&person, &key).ok()?)))
-        .collect())
 }

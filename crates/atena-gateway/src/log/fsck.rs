@@ -12,8 +12,9 @@ mod tests;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
-use atena_ledger::{CheckpointError, Frontier, Hash, open_checkpoint};
+use atena_ledger::{CheckpointError, Frontier, Hash, TILE_WIDTH, open_checkpoint};
 use atena_store::{Store, StoreError};
 use atena_vault::Vault;
 
@@ -29,6 +30,9 @@ const CHUNKS_AT_ONCE: u32 = 64;
 
 /// Signed heads read at once.
 const CHECKPOINTS_AT_ONCE: u32 = 1000;
+
+/// Levels of the tree in one of tiles: the root of a whole tile is so many above its hashes.
+const TILE_LEVEL: u8 = TILE_WIDTH.ilog2() as u8;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,16 +204,16 @@ impl Check<'_> {
     async fn push(&mut self, level: u8, root: Hash) -> Result<(), StoreError> {
         let mut completed = Vec::new();
         let pushed = self.tree.push_subtree(level, root, |level, index, root| {
-            if level >= 8 && level % 8 == 0 {
-                completed.push((level / 8, index, root));
+            if level >= TILE_LEVEL && level % TILE_LEVEL == 0 {
+                completed.push((level / TILE_LEVEL, index, root));
             }
         });
         if pushed.is_err() {
             return Err(StoreError::Corrupt { table: "log_chunk" });
         }
         for (level, index, root) in completed {
-            let tile = index / 256;
-            let place = usize::try_from(index % 256).unwrap_or(usize::MAX);
+            let tile = index / TILE_WIDTH;
+            let place = usize::try_from(index % TILE_WIDTH).unwrap_or(usize::MAX);
             let kept = |check: &Self| check.nodes.get(&(level, tile)).and_then(|hashes| hashes.get(place)).copied();
             if kept(self).is_none() {
                 // Not read yet, or grown since it was read.
@@ -217,7 +221,7 @@ impl Check<'_> {
                 self.nodes.insert((level, tile), self.store.log_tile(level, tile).await.unwrap_or_default());
             }
             if kept(self) != Some(root) {
-                let leaves = 1_u64 << (8 * u32::from(level));
+                let leaves = 1_u64 << u32::from(level * TILE_LEVEL);
                 self.found(Finding::NodeDiffers { from: index * leaves, to: (index + 1) * leaves - 1 });
             }
         }
@@ -264,4 +268,9 @@ impl Check<'_> {
         }
         Ok(true)
     }
+}
+
+/// Cores that can work at once.
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }

@@ -2,16 +2,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::vec::IntoIter;
 
 use atena_domain::UnifiedAddressNumber;
-use atena_ledger::Hash;
+use atena_ledger::{Chunk, Hash};
 use atena_store::{Store, StoreError, StoredChunk, StoredDetails};
 use atena_vault::{PersonKey, Vault};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Finding;
+use super::{Finding, cores};
 use crate::ahead::beside;
 use crate::log::PERSON_ERASED;
 use crate::log::details::Details;
@@ -53,7 +52,7 @@ impl Examinations {
         let waiting = chunks.into_iter();
         let mut all = Self { store: store.clone(), vault: vault.cloned(), waiting, under_way: VecDeque::new() };
         // While one core asks the database for the next, each has one to work on.
-        for _ in 0..2 * available_parallelism().map_or(1, usize::from) {
+        for _ in 0..2 * cores() {
             all.begin_next();
         }
         all
@@ -81,9 +80,11 @@ impl Examinations {
 async fn examine(store: &Store, vault: Option<&Vault>, chunk: &StoredChunk) -> Result<Examined, StoreError> {
     let mut examined =
         Examined { first: chunk.first_index, hashes: Vec::new(), findings: Vec::new(), gone: Gone::default() };
-    examined.recompute(chunk);
-    if let Some(vault) = vault {
-        examined.open_details(store, vault, chunk).await?;
+    if let Ok(leaves) = chunk.leaves() {
+        examined.recompute(chunk, &leaves);
+        if let Some(vault) = vault {
+            examined.open_details(store, vault, &leaves).await?;
+        }
     }
     Ok(examined)
 }
@@ -92,8 +93,7 @@ async fn examine(store: &Store, vault: Option<&Vault>, chunk: &StoredChunk) -> R
 
 impl Examined {
     /// Hashes the leaves from their parts.
-    fn recompute(&mut self, chunk: &StoredChunk) {
-        let Ok(leaves) = chunk.leaves() else { return };
+    fn recompute(&mut self, chunk: &StoredChunk, leaves: &Chunk) {
         let (stored, _) = chunk.hashes.as_chunks::<32>();
         let mut text = Vec::new();
         let mut hashes = Vec::with_capacity(stored.len());
@@ -115,21 +115,19 @@ impl Examined {
     }
 
     /// Compares the sealed details with the leaves. What was erased, with the person's key or by its time, can't be compared.
-    async fn open_details(&mut self, store: &Store, vault: &Vault, chunk: &StoredChunk) -> Result<(), StoreError> {
-        let (Ok(leaves), details) = (chunk.leaves(), store.log_details(chunk.first_index).await) else {
-            return Ok(());
-        };
-        let Ok(details) = details else {
-            self.findings.push(Finding::DetailsMissing(chunk.first_index));
+    async fn open_details(&mut self, store: &Store, vault: &Vault, leaves: &Chunk) -> Result<(), StoreError> {
+        let Ok(details) = store.log_details(self.first).await else {
+            self.findings.push(Finding::DetailsMissing(self.first));
             return Ok(());
         };
         let keys = keys(store, vault, &details).await?;
-        for (place, (index, (shape, leaf))) in (chunk.first_index..).zip(leaves.leaves()).enumerate() {
-            let shape = shape.shape().ok();
-            if let Some((kind, before)) = shape.as_ref().and_then(|shape| erasure(shape, leaf)) {
+        let shapes: Vec<_> = leaves.shapes().iter().map(|shape| shape.shape().ok()).collect();
+        for (place, (index, (shape, leaf))) in (self.first..).zip(leaves.placed()).enumerate() {
+            let shape = shapes.get(*shape).and_then(Option::as_ref);
+            if let Some((kind, before)) = shape.and_then(|shape| erasure(shape, leaf)) {
                 self.gone.erased_before(kind.as_str(), before);
             }
-            let kind = shape.as_ref().and_then(|shape| Kind::of(shape, leaf));
+            let kind = shape.and_then(|shape| Kind::of(shape, leaf));
             match details.get(place) {
                 None => self.findings.push(Finding::DetailsMissing(index)),
                 Some(stored) if stored.sealed.is_empty() => match kind {
@@ -138,7 +136,7 @@ impl Examined {
                 },
                 Some(stored) => match Details::open(vault, &keys, leaf, stored) {
                     Err(_) => self.findings.push(Finding::DetailsChanged(index)),
-                    Ok(Some(details)) if shape.as_ref().is_some_and(|shape| shape.method == PERSON_ERASED) => {
+                    Ok(Some(details)) if shape.is_some_and(|shape| shape.method == PERSON_ERASED) => {
                         self.gone.erased_people.extend(details.unified_address_number);
                     }
                     Ok(Some(_)) => {}
@@ -203,6 +201,9 @@ async fn keys(
     let wrapped = store.person_keys(&people).await?;
     Ok(wrapped
         .into_iter()
-        .filter_map(|(person, key)| Some((person.clone(), vault.unwrap_person_key(&person, &key).ok()?)))
+        .filter_map(|(person, wrapped)| {
+            let key = vault.unwrap_person_key(&person, &wrapped).ok()?;
+            Some((person, key))
+        })
         .collect())
 }

@@ -1,24 +1,20 @@
 //! The older leaves of a log, by their stored hashes: what a start spends most of its time on. The next are read while all cores hash.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use atena_ledger::{Hash, TILE_WIDTH, perfect_root};
 use atena_store::StoreError;
 use tokio::task::spawn_blocking;
 
-use super::Check;
+use super::{Check, TILE_LEVEL, cores};
 
 /// Chunks whose hashes are read at once: at most 8 MiB of them.
 const CHUNKS_AT_ONCE: u32 = 512;
 
-/// Level of the root of a whole tile.
-const TILE_LEVEL: u8 = TILE_WIDTH.ilog2() as u8;
-
 /// Hashes of leaves that follow each other.
 struct Run {
     first: u64,
-    leaves: Arc<[Hash]>,
+    leaves: Arc<Vec<Hash>>,
 }
 
 // === impl Run ===
@@ -32,7 +28,7 @@ impl Run {
             end = start + count(&hashes);
             (follows && end <= until && !hashes.is_empty()).then_some(hashes)
         });
-        Self { first, leaves: in_order.flatten().collect() }
+        Self { first, leaves: Arc::new(in_order.flatten().collect()) }
     }
 
     fn end(&self) -> u64 {
@@ -44,7 +40,7 @@ impl Run {
         let width = usize::try_from(TILE_WIDTH).unwrap_or(usize::MAX);
         let before = usize::try_from(self.first.next_multiple_of(TILE_WIDTH) - self.first).unwrap_or(usize::MAX);
         let tiles = self.leaves.len().saturating_sub(before) / width;
-        let a_core = tiles.div_ceil(available_parallelism().map_or(1, usize::from)).max(1);
+        let a_core = tiles.div_ceil(cores()).max(1);
         let parts: Vec<_> = (0..tiles)
             .step_by(a_core)
             .map(|from| {
@@ -96,7 +92,7 @@ impl Check<'_> {
     /// Pushes whole tiles, and one by one the leaves beside them and those among which a signed head ends.
     async fn push_run(&mut self, run: &Run, roots: Vec<Hash>) -> Result<(), StoreError> {
         let mut roots = roots.into_iter();
-        let mut rest = &*run.leaves;
+        let mut rest = run.leaves.as_slice();
         while !rest.is_empty() {
             let start = self.tree.size();
             let end = (start + 1).next_multiple_of(TILE_WIDTH);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atena_ledger::{Direction, Leaf, LeafShape, Outcome};
+use atena_ledger::{Direction, Leaf, LeafShape, Outcome, RenderedShape};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -119,9 +119,11 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, CallErro
             let leaves = chunk.leaves()?;
             let mut details = hall.store.log_details(chunk.first_index).await?;
             let mut forgotten = Vec::new();
-            for ((index, (shape, leaf)), details) in (chunk.first_index..).zip(leaves.leaves()).zip(&mut details) {
-                let shape = shape.shape().map_err(|_| super::damaged())?;
-                if Kind::of(&shape, leaf) == Some(kind) && !details.sealed.is_empty() {
+            let shapes: Result<Vec<_>, _> = leaves.shapes().iter().map(RenderedShape::shape).collect();
+            let shapes = shapes.map_err(|_| super::damaged())?;
+            for ((index, (place, leaf)), details) in (chunk.first_index..).zip(leaves.placed()).zip(&mut details) {
+                let of_kind = shapes.get(*place).and_then(|shape| Kind::of(shape, leaf)) == Some(kind);
+                if of_kind && !details.sealed.is_empty() {
                     details.sealed.clear();
                     forgotten.extend(details.person.take().map(|person| (person, index)));
                     erased += 1;

@@ -1,15 +1,16 @@
-# Atena. `make demo` and `make test` need a Rust toolchain and a C compiler; the rest of this file says what it needs.
+# Atena. `make demo` and `make test` need a Rust toolchain and a C compiler. `make test` installs what else it needs.
 
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := target/venv
-TOOLS := target/tools
 ATENA := target/debug/atena
 LEAKING := target/atena-leaking
 FUZZ_SECONDS := 10
 
 .DEFAULT_GOAL := help
-.PHONY: sbom fuzz leaking help build demo test test-rust test-python check fmt lint docs proto-lint deny golden clean bench
+.NOTPARALLEL:
+.PHONY: sbom fuzz leaking help build demo test setup test-rust test-python check fmt lint docs proto-lint deny \
+	golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,7 +21,12 @@ build: ## Build the program `atena`
 demo: build ## Show the whole system at work on 1,000 synthetic people
 	$(ATENA) demo
 
-test: test-rust test-python ## Run every test
+# A test that lacks a program fails here, because `setup` has installed them all.
+test: export ATENA_CI = 1
+test: setup test-rust test-python ## Run every test
+
+setup: ## Install what `make test` needs (Debian packages), or print the command that does
+	@bash tests/setup.sh
 
 test-rust: ## Run the Rust tests: unit, property and black-box
 	$(CARGO) test --locked --workspace
@@ -37,7 +43,7 @@ test-python: leaking $(VENV)/installed ## Run the client written in Python again
 	ATENA_BIN=$(abspath $(ATENA)) ATENA_LEAKING=$(abspath $(LEAKING)) $(VENV)/bin/python -m pytest -q tests/canary
 
 $(VENV)/installed: tests/python/requirements.txt
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'The Python client tests need Python 3.10 or newer with venv (Debian: apt-get install python3-venv).' >&2; exit 1; }
+	@bash tests/setup.sh
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $@
@@ -53,14 +59,13 @@ lint:
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-proto-lint:
-	@if command -v npm >/dev/null; then \
-		test -x $(TOOLS)/node_modules/.bin/buf || npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0; \
-		$(TOOLS)/node_modules/.bin/buf lint && echo 'buf lint: the contract is in order'; \
-	else echo 'buf lint left out: it is installed with npm, which is not here.'; fi
+proto-lint: $(VENV)/installed
+	$(VENV)/bin/buf lint
+	@echo 'buf lint: the contract is in order'
 
 deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \
+	elif [ -n "$$ATENA_CI" ]; then echo 'cargo deny is missing: cargo install cargo-deny --locked' >&2; exit 1; \
 	else echo 'cargo deny left out: install it with `cargo install cargo-deny --locked`.'; fi
 
 bench: ## Measure log and gateway against bare baselines (half an hour; ATENA_BENCH_LEAVES, _PEOPLE, _GROWTH, _ONLY)

@@ -124,6 +124,17 @@ fn every_method_of_the_contract_has_a_black_box_test() {
 }
 
 #[test]
+fn no_python_test_runs_code_between_fork_and_exec() {
+    // A fork of a process that runs gRPC's threads may deadlock before it becomes another program.
+    for file in files("tests", ".py") {
+        for word in ["preexec_fn", "os.fork", "multiprocessing"] {
+            let forks = read(&file).lines().any(|line| line.contains(word) && !line.trim_start().starts_with('#'));
+            assert!(!forks, "{file} uses {word}: start a program that sets things up, such as prlimit");
+        }
+    }
+}
+
+#[test]
 fn samples_in_deploy_are_what_init_writes() {
     for file in files("deploy", ".toml") {
         let _: toml::Table = read(&file).parse().unwrap_or_else(|error| panic!("{file}: {error}"));

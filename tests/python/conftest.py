@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -70,20 +69,17 @@ class Town:
 
     def serve(self, home: Path, contract, file_bytes_max=None, wrapper=(), log_level="trace", binary=BINARY, environment=None):
         """Starts the gateway; with a limit, files may not grow beyond it, as if the disk were full."""
-
-        def limit():
-            if file_bytes_max is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
-
+        # A program sets the limit, not `preexec_fn`: Python code in a fork of a process with gRPC's threads may deadlock.
+        limit = []
+        if file_bytes_max is not None:
+            limit = ["env", "--ignore-signal=XFSZ", "prlimit", f"--fsize={file_bytes_max}"]
         self.home = home
         self.contract = contract
         self.log = (home / "gateway.log").open("wb")
         self.process = subprocess.Popen(
-            [*wrapper, binary, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
+            [*limit, *wrapper, binary, "serve", "--home", str(home), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=self.log if file_bytes_max is None else subprocess.DEVNULL,
-            preexec_fn=limit,
             start_new_session=True,
             env={**os.environ, "RUST_LOG": log_level, **(environment or {})},
         )

@@ -4,6 +4,8 @@ use atena_domain::IdentifierError;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
 
+use crate::engine::refusal_of_pooler;
+
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,6 +42,9 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        if let Some(refusal) = refusal_of_pooler(&error) {
+            return refusal;
+        }
         match error {
             sqlx::Error::Database(error) => Self::of_database(error.as_ref()),
             sqlx::Error::Io(error) => Self::Failed { code: format!("{:?}", error.kind()), text: error.to_string() },
@@ -52,7 +57,9 @@ impl From<sqlx::Error> for StoreError {
             }
             // What remains may quote values: a column that is not as expected, an argument that can't be encoded.
             sqlx::Error::Protocol(_) => Self::Unavailable("the server's answer was not understood"),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Unavailable("a column was not understood"),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Self::Unavailable("a column was not understood")
+            }
             _ => Self::Unavailable("the driver failed"),
         }
     }

@@ -3,10 +3,14 @@
 //! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
 
 mod batch;
+mod citus;
 mod columns;
 mod insert;
+mod migrations;
 mod neighbours;
+mod pooler;
 mod postgres;
+mod primary;
 mod row;
 mod sql;
 mod sqlite;
@@ -18,6 +22,7 @@ pub(crate) use batch::{Batch, BatchRow, BatchSql, batch};
 pub(crate) use columns::Kind;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use neighbours::Spacing;
+pub(crate) use pooler::refusal as refusal_of_pooler;
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};

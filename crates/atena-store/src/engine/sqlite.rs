@@ -83,10 +83,8 @@ impl SqliteEngine {
             .row_buffer_size(ROWS_WAITING_MAX)
             .disable_statement_logging();
         let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
-        let writer = pool_options(1)
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
-            .await
-            .map_err(opened)?;
+        let writer =
+            pool_options(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await.map_err(opened)?;
         sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
         let write_back = pool_options(1).connect_lazy_with(options.clone());
         let readers = pool_options(readers_max())

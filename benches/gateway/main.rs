@@ -44,12 +44,13 @@ const SAMPLE: u64 = 20_000;
 const SAMPLES: u64 = 5;
 
 /// The lines, in the order of the table.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "pull_sqlite",
     "pull_postgres",
     "push_sqlite",
     "push_postgres",
     "register_sqlite",
+    "register_second_postgres",
     "get_records_64",
     "pull_vs_handwritten_postgres",
     "pull_rss_growth_mib",
@@ -69,6 +70,7 @@ fn main() {
     runtime.block_on(async {
         sqlite(&mut lines).await;
         postgres(&mut lines).await;
+        second_municipality(&mut lines).await;
         if let [small, large] = growth[..]
             && lines.wants(&["cost_growth_40k_4m"])
         {
@@ -132,6 +134,25 @@ async fn postgres(lines: &mut Lines) {
     lines.add("pull_postgres", "records/s", rate(people, took), rate(people, scanned));
     let peer = handwritten::pull(&town, people).await;
     lines.add("pull_vs_handwritten_postgres", "records/s", rate(people, took), rate(people, peer));
+    town.stop();
+}
+
+/// A municipality that registers its people after PostgreSQL analysed the tables of another one, against that other one.
+async fn second_municipality(lines: &mut Lines) {
+    if !lines.wants(&["register_second_postgres"]) {
+        return;
+    }
+    let people = lines.people;
+    let mut town = Town::prepare_on(&Engine::Postgres).log_at("warn");
+    let add =
+        ["municipality", "add", "--home", town.home_text(), "--municipality", "131016", "--listen", "127.0.0.1:0"];
+    town::printed(&town::atena(&add));
+    town.serve();
+    let second = town.next_municipality();
+    let before = work::register(&town, "pension", "P", 0..people).await;
+    atena_test_cluster::Server::sql(&town.database_url(), "ANALYZE");
+    let after = work::register(&second, "pension", "P", 0..people).await;
+    lines.add("register_second_postgres", "people/s", rate(people, after), rate(people, before));
     town.stop();
 }
 

@@ -16,6 +16,7 @@ const SCHEMA: &str = concat!(
     include_str!("../../crates/atena-store/migrations/postgres/0005_log_key.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0006_admin_log.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0007_erasures.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0008_plans.sql"),
 );
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");
@@ -68,11 +69,11 @@ fn partitioned() -> String {
     schema
 }
 
-/// Plans a statement for the municipality 132098, whatever its other parameters are.
-fn plan(number: usize, statement: &str) -> String {
+/// Plans a statement for a municipality, whatever its other parameters are.
+pub(crate) fn plan(number: usize, statement: &str, municipality: &str) -> String {
     format!(
         "PREPARE s{number} AS {statement};\n\
-         SELECT 'EXPLAIN (COSTS OFF) EXECUTE s{number}(' || string_agg(CASE WHEN place = 1 THEN '''132098''' \
+         SELECT 'EXPLAIN (COSTS OFF) EXECUTE s{number}(' || string_agg(CASE WHEN place = 1 THEN '''{municipality}''' \
              WHEN kind LIKE '%[]' THEN '''{{}}''' WHEN kind = 'text' THEN '''x''' WHEN kind = 'bytea' THEN '''\\x00''' ELSE '1' END, ', ' \
              ORDER BY place) || ')' \
          FROM pg_prepared_statements, unnest(parameter_types::text[]) WITH ORDINALITY AS parameters (kind, place) \
@@ -114,11 +115,13 @@ fn no_key_and_no_statement_lacks_the_municipality() {
     cluster.sql("postgres", "CREATE DATABASE sharded");
     cluster.script("sharded", &partitioned());
     for (number, statement) in statements.iter().enumerate() {
-        let planned = cluster.script("sharded", &plan(number, statement));
+        let planned = cluster.script("sharded", &plan(number, statement, "132098"));
         assert!(!planned.is_empty(), "{statement}");
         assert!(!planned.contains("_elsewhere"), "reaches other municipalities: {statement}\n{planned}");
     }
     // The proof can fail.
-    let without = cluster.script("sharded", &plan(0, "SELECT count(*) FROM record WHERE dataset <> $1"));
+    let without = cluster.script("sharded", &plan(0, "SELECT count(*) FROM record WHERE dataset <> $1", "132098"));
     assert!(without.contains("record_elsewhere"), "{without}");
+
+    crate::plans::check(&cluster, SCHEMA, &statements);
 }

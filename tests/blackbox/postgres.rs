@@ -15,6 +15,7 @@ mod moving;
 mod municipalities;
 mod numbers;
 mod people;
+mod plans;
 mod program;
 mod release;
 mod residue;

@@ -36,6 +36,8 @@ pub(crate) struct Town {
     /// `RUST_LOG` of the gateway.
     log_level: &'static str,
     environment: Vec<(String, String)>,
+    /// A command that starts the gateway in its own process; empty: the gateway is started directly.
+    starter: &'static [&'static str],
     serving: Option<Serving>,
     address: String,
 }
@@ -90,8 +92,15 @@ impl Town {
     pub(crate) fn prepare_on(engine: &Engine) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let home = folder.path().join("home");
-        let town =
-            Self { folder, home, log_level: "trace", environment: Vec::new(), serving: None, address: String::new() };
+        let town = Self {
+            folder,
+            home,
+            log_level: "trace",
+            environment: Vec::new(),
+            starter: &[],
+            serving: None,
+            address: String::new(),
+        };
         printed(&atena(&["init", "--home", town.home_text()]));
         if *engine == Engine::Postgres {
             let url = atena_test_cluster::Server::shared().new_database();
@@ -113,6 +122,12 @@ impl Town {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Starts the gateway by a command that ends in `exec`, from its next start on.
+    #[allow(dead_code, reason = "not every suite that shares this file asks")]
+    pub(crate) fn start_by(&mut self, starter: &'static [&'static str]) {
+        self.starter = starter;
+    }
+
     /// The gateway's process.
     #[allow(dead_code, reason = "not every suite that shares this file asks")]
     pub(crate) fn process_id(&self) -> u32 {
@@ -129,7 +144,9 @@ impl Town {
     /// Starts the gateway.
     pub(crate) fn serve(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
+        let words = [self.starter, &[env!("CARGO_BIN_EXE_atena")]].concat();
+        let mut process = Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--home", self.home_text(), "--listen", "127.0.0.1:0"])
             .env("RUST_LOG", self.log_level)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -171,6 +188,7 @@ impl Town {
             home,
             log_level: self.log_level,
             environment: self.environment.clone(),
+            starter: self.starter,
             serving: None,
             address: self.address.clone(),
         }

@@ -145,7 +145,9 @@ impl Store {
         const STATUS: Sql = sql!(all "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1), \
                 coalesce(max(revision), 0), coalesce(max(change_sequence), 0), \
                 (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2) \
-            FROM record WHERE municipality_code = $1 AND dataset = $2");
+            FROM record WHERE municipality_code = $1 AND dataset = $2"
+            // True of every record: the index by key serves only statements that bind the key.
+            postgres " AND record_key >= ''");
         let status = Statement::about(self.code(), STATUS).text(permit.dataset().as_str());
         let Some(row) = self.engine.fetch_optional(&status).await? else { return Ok(PushStatus::default()) };
         let (current, deleted) = (row.count(0, "record")?, row.count(1, "record")?);

@@ -1,4 +1,4 @@
-//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL.
+//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL, or the `VALUES` of one row.
 
 use std::fmt::Write as _;
 
@@ -146,7 +146,18 @@ impl<'q> Insert<'q> {
         sql
     }
 
-    /// The statement for all rows on PostgreSQL.
+    /// The statement for one row on PostgreSQL.
+    pub(super) fn postgres_one(&self) -> String {
+        let mut sql = self.head();
+        sql.push_str("VALUES ($1");
+        for place in 0..self.columns.len() {
+            let _ = write!(sql, ", ${}", place + 2);
+        }
+        let _ = write!(sql, "){}", self.conflict);
+        sql
+    }
+
+    /// The statement for several rows on PostgreSQL.
     pub(super) fn postgres(&self) -> String {
         let mut sql = self.head();
         let (mut selected, mut unnested) = (String::new(), Vec::new());
@@ -161,13 +172,9 @@ impl<'q> Insert<'q> {
             }
         }
         if unnested.is_empty() {
-            // One row, or as many that are all alike.
-            let _ = match self.rows {
-                1 => write!(sql, "SELECT $1{selected}{}", self.conflict),
-                rows => {
-                    write!(sql, "SELECT $1{selected} FROM generate_series(1::bigint, {rows}::bigint){}", self.conflict)
-                }
-            };
+            // As many that are all alike.
+            let rows = self.rows;
+            let _ = write!(sql, "SELECT $1{selected} FROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);
             return sql;
         }
         let (parameters, names): (Vec<_>, Vec<_>) = unnested.into_iter().unzip();
@@ -237,6 +244,6 @@ mod tests {
             one.sqlite(1),
             "WITH new (filled) AS (VALUES (?)) INSERT INTO link (municipality_code, system_id) SELECT ?, ? FROM new WHERE new.filled"
         );
-        assert_eq!(one.postgres(), "INSERT INTO link (municipality_code, system_id) SELECT $1, $2::text");
+        assert_eq!(one.postgres_one(), "INSERT INTO link (municipality_code, system_id) VALUES ($1, $2)");
     }
 }

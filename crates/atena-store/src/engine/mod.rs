@@ -3,10 +3,14 @@
 //! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
 
 mod batch;
+mod citus;
 mod columns;
 mod insert;
+mod migrations;
 mod neighbours;
+mod pooler;
 mod postgres;
+mod primary;
 mod row;
 mod sql;
 mod sqlite;
@@ -18,6 +22,7 @@ pub(crate) use batch::{Batch, BatchRow, BatchSql, batch};
 pub(crate) use columns::Kind;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use neighbours::Spacing;
+pub(crate) use pooler::refusal as refusal_of_pooler;
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};
@@ -36,10 +41,22 @@ pub(crate) enum Engine {
 }
 
 /// A transaction.
-pub(crate) enum EngineTransaction {
+///
+/// After its first failed statement it does nothing more and can't be committed. SQLite may have rolled it back by itself
+/// (a full disk), so that the next statement would be durable alone. PostgreSQL would answer a COMMIT with a rollback
+/// that the driver takes for success.
+pub(crate) struct EngineTransaction {
+    open: OpenTransaction,
+    failed: bool,
+}
+
+enum OpenTransaction {
     Sqlite(SqliteTransaction),
     Postgres(PostgresTransaction),
 }
+
+/// Why a transaction does nothing more.
+const FAILED: StoreError = StoreError::Unavailable("a statement of the transaction has failed");
 
 // === impl Engine ===
 
@@ -68,10 +85,10 @@ impl Engine {
 
     /// Begins a transaction that only reads, and reads everything as it was when it first read.
     pub(crate) async fn begin_snapshot(&self) -> Result<EngineTransaction, StoreError> {
-        match self {
-            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(Box::pin(engine.begin_snapshot()).await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(Box::pin(engine.begin_snapshot()).await?)),
-        }
+        Ok(EngineTransaction::new(match self {
+            Self::Sqlite(engine) => OpenTransaction::Sqlite(Box::pin(engine.begin_snapshot()).await?),
+            Self::Postgres(engine) => OpenTransaction::Postgres(Box::pin(engine.begin_snapshot()).await?),
+        }))
     }
 
     pub(crate) async fn close(&self) {
@@ -84,22 +101,29 @@ impl Engine {
     /// Begins a transaction that may write. Writers of one municipality take turns, on SQLite on its one writing connection, on
     /// PostgreSQL on the row of the log's head: whoever has the turn sees everything that was committed before.
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
-        match self {
-            Self::Sqlite(engine) => Ok(EngineTransaction::Sqlite(Box::pin(engine.begin()).await?)),
-            Self::Postgres(engine) => Ok(EngineTransaction::Postgres(Box::pin(engine.begin(municipality)).await?)),
-        }
+        Ok(EngineTransaction::new(match self {
+            Self::Sqlite(engine) => OpenTransaction::Sqlite(Box::pin(engine.begin()).await?),
+            Self::Postgres(engine) => OpenTransaction::Postgres(Box::pin(engine.begin(municipality)).await?),
+        }))
     }
 }
 
 // === impl EngineTransaction ===
 
 impl EngineTransaction {
+    fn new(open: OpenTransaction) -> Self {
+        Self { open, failed: false }
+    }
+
     pub(crate) async fn fetch_all(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        match self {
-            _ if statement.finds_nothing() => Ok(Vec::new()),
-            Self::Sqlite(of) => Box::pin(sqlite::fetch_all(&mut of.transaction, statement)).await,
-            Self::Postgres(of) => Ok(Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await?),
+        if statement.finds_nothing() {
+            return Ok(Vec::new());
         }
+        let rows = match self.usable()? {
+            OpenTransaction::Sqlite(of) => Box::pin(sqlite::fetch_all(&mut of.transaction, statement)).await,
+            OpenTransaction::Postgres(of) => Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await,
+        };
+        self.noted(rows)
     }
 
     pub(crate) async fn fetch_batch(
@@ -124,30 +148,44 @@ impl EngineTransaction {
 
     /// Every row that a reading statement finds which was put together at run time, from names of ours.
     pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        match self {
-            Self::Sqlite(of) => Box::pin(sqlite::fetch_page(&mut of.transaction, sql, values)).await,
-            Self::Postgres(of) => Ok(Box::pin(postgres::fetch_page(&mut of.transaction, sql, values)).await?),
-        }
+        let rows = match self.usable()? {
+            OpenTransaction::Sqlite(of) => Box::pin(sqlite::fetch_page(&mut of.transaction, sql, values)).await,
+            OpenTransaction::Postgres(of) => Box::pin(postgres::fetch_page(&mut of.transaction, sql, values)).await,
+        };
+        self.noted(rows)
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(of) => Box::pin(sqlite::execute(&mut of.transaction, statement)).await,
-            Self::Postgres(of) => Ok(Box::pin(postgres::execute(&mut of.transaction, statement)).await?),
-        }
+        let done = match self.usable()? {
+            OpenTransaction::Sqlite(of) => Box::pin(sqlite::execute(&mut of.transaction, statement)).await,
+            OpenTransaction::Postgres(of) => Box::pin(postgres::execute(&mut of.transaction, statement)).await,
+        };
+        self.noted(done)
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(of) => Box::pin(sqlite::insert(&mut of.transaction, insert)).await,
-            Self::Postgres(of) => Ok(Box::pin(postgres::insert(&mut of.transaction, insert)).await?),
+        let done = match self.usable()? {
+            OpenTransaction::Sqlite(of) => Box::pin(sqlite::insert(&mut of.transaction, insert)).await,
+            OpenTransaction::Postgres(of) => Box::pin(postgres::insert(&mut of.transaction, insert)).await,
+        };
+        self.noted(done)
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.usable()?;
+        match self.open {
+            OpenTransaction::Sqlite(of) => Box::pin(of.commit()).await,
+            OpenTransaction::Postgres(of) => Ok(Box::pin(of.transaction.commit()).await?),
         }
     }
 
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(of) => Box::pin(of.commit()).await,
-            Self::Postgres(of) => Ok(Box::pin(of.transaction.commit()).await?),
-        }
+    fn usable(&mut self) -> Result<&mut OpenTransaction, StoreError> {
+        if self.failed { Err(FAILED) } else { Ok(&mut self.open) }
+    }
+
+    /// Notes whether the database did what it was asked.
+    fn noted<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        Ok(result?)
     }
 }

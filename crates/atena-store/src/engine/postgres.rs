@@ -1,25 +1,20 @@
 //! PostgreSQL 15 or newer: any number of gateways on one database, which may move to another server while they run.
 
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::WAIT_MAX;
 use super::insert::{Column, Insert};
+use super::primary::{CONNECT_MAX, Outage, Primary, outage};
 use super::row::Row;
 use super::sql::{Statement, Value};
+use super::{WAIT_MAX, citus, migrations, pooler};
 use crate::error::StoreError;
-
-/// How long one server may take to let us in before the next one is asked.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
-
-/// Between two looks for a server that takes writes.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Rows of one statement, at most. Of more the server has to ask for memory anew each time.
 const ROWS_OF_STATEMENT: usize = 512;
@@ -64,14 +59,6 @@ pub(crate) struct PostgresTransaction {
     _writer: Option<OwnedSemaphorePermit>,
 }
 
-struct Primary {
-    pool: PgPool,
-    servers: Vec<PgConnectOptions>,
-    /// When the pool was last pointed at a server that takes writes. Older connections are not used again.
-    found: Arc<Mutex<Instant>>,
-    looking: tokio::sync::Mutex<()>,
-}
-
 // === impl PostgresEngine ===
 
 impl PostgresEngine {
@@ -88,25 +75,29 @@ impl PostgresEngine {
                 Some(options(connections_max).connect_lazy_with(server))
             }
         };
-        let first = servers.first().cloned().unwrap_or_default();
-        let found = Arc::new(Mutex::new(Instant::now()));
-        let still_good = Arc::clone(&found);
-        let pool = options(connections_max)
-            .before_acquire(move |_, connection| {
-                let since = still_good.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-                Box::pin(async move { Ok(connection.age <= since) })
-            })
-            .connect_lazy_with(first);
-        let primary = Arc::new(Primary { pool, servers, found, looking: tokio::sync::Mutex::new(()) });
+        let primary = Arc::new(Primary::new(servers, options(connections_max)));
         let writers = Arc::new(Semaphore::new(usize::try_from(connections_max / 2).unwrap_or(1).max(1)));
         let engine = Self { primary, replica, reads_replica: false, writers };
-        engine.primary.look(Instant::now()).await?;
+        engine.primary.look(Instant::now(), Outage::Connection).await?;
+        engine.refuse_poolers().await?;
         engine.check().await?;
-        sqlx::migrate!("./migrations/postgres")
-            .run(&engine.primary.pool)
-            .await
-            .map_err(StoreError::not_of_this_version)?;
+        citus::check_workers(&engine.primary.pool, &DURABLE).await?;
+        migrations::run(&engine.primary.pool).await?;
         Ok(engine)
+    }
+
+    /// Refuses poolers that share sessions, before the primary and before the replica.
+    async fn refuse_poolers(&self) -> Result<(), StoreError> {
+        pooler::refuse(&self.primary.pool.connect_options(), &SESSION).await?;
+        let Some(replica) = &self.replica else { return Ok(()) };
+        match pooler::refuse(&replica.connect_options(), &SESSION).await {
+            Err(error @ StoreError::Open(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the replica does not answer; the primary is read until it does");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Refuses a server on which "committed" would not mean "durable".
@@ -141,24 +132,29 @@ impl PostgresEngine {
     pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         if let Some(replica) = self.replica.as_ref().filter(|_| self.reads_replica) {
             match read(replica, statement).await {
-                Err(error) if is_outage(&error) => tracing::warn!("the replica can't be read; reading the primary"),
+                Err(error) if outage(&error).is_some() => {
+                    let error = StoreError::from(error);
+                    tracing::warn!(%error, "the replica can't be read; reading the primary");
+                }
                 read => return Ok(read?),
             }
         }
         let deadline = Instant::now() + WAIT_MAX;
         loop {
             let started = Instant::now();
-            match read(&self.primary.pool, statement).await {
-                Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
-                read => return Ok(read?),
-            }
+            let error = match read(&self.primary.pool, statement).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            self.primary.wait_out(error, started, deadline).await?;
         }
     }
 
     /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
     /// for again.
     pub(super) async fn begin(&self, municipality: &str) -> Result<PostgresTransaction, StoreError> {
-        const TURN: &str = "SELECT size FROM log_head WHERE municipality_code = $1 FOR UPDATE";
+        // An update and not FOR UPDATE: Citus moves no shard while a transaction has written to it, but it does while one has locked a row.
+        const TURN: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
         let deadline = Instant::now() + WAIT_MAX;
         let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(writer)) = writer else { return Err(StoreError::Unavailable("too many writers are waiting")) };
@@ -169,10 +165,11 @@ impl PostgresEngine {
                 sqlx::query(TURN).bind(municipality).fetch_optional(&mut *transaction).await?;
                 Ok(transaction)
             };
-            match turn.await {
-                Err(error) if is_outage(&error) && started < deadline => self.primary.look_or_wait(started).await,
-                turn => return Ok(PostgresTransaction { transaction: turn?, _writer: Some(writer) }),
-            }
+            let error = match turn.await {
+                Ok(transaction) => return Ok(PostgresTransaction { transaction, _writer: Some(writer) }),
+                Err(error) => error,
+            };
+            self.primary.wait_out(error, started, deadline).await?;
         }
     }
 
@@ -197,48 +194,6 @@ impl PostgresEngine {
         }
         self.primary.pool.close().await;
     }
-}
-
-// === impl Primary ===
-
-impl Primary {
-    /// Looks for the server that takes writes, unless one was found after `lost`.
-    async fn look(&self, lost: Instant) -> Result<(), StoreError> {
-        let _turn = self.looking.lock().await;
-        let mut cause = StoreError::Unavailable("no server was asked");
-        if *self.found.lock().unwrap_or_else(PoisonError::into_inner) > lost {
-            return Ok(());
-        }
-        for server in &self.servers {
-            match tokio::time::timeout(CONNECT_MAX, takes_writes(server)).await {
-                Ok(Ok(true)) => {
-                    self.pool.set_connect_options(server.clone());
-                    *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                    return Ok(());
-                }
-                Ok(Ok(false)) => cause = StoreError::Unavailable("every server that answers is a standby"),
-                Ok(Err(error)) => {
-                    tracing::warn!(host = server.get_host(), port = server.get_port(), %error, "a database server does not answer");
-                    cause = error.into();
-                }
-                Err(_) => cause = StoreError::Unavailable("the server does not answer"),
-            }
-        }
-        Err(cause)
-    }
-
-    async fn look_or_wait(&self, lost: Instant) {
-        if self.look(lost).await.is_err() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-}
-
-async fn takes_writes(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
-    let mut connection = server.connect().await?;
-    let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(!standby)
 }
 
 fn options(connections_max: u32) -> PgPoolOptions {
@@ -272,22 +227,6 @@ fn servers(url: &str) -> Result<Vec<PgConnectOptions>, StoreError> {
         .collect()
 }
 
-/// Whether the connection or the server was lost, and not the statement refused.
-fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::BeginFailed
-        | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // Connection exceptions, a server that shuts down, starts or has no connections left, and one that is a standby now.
-            code.starts_with("08") || ["57P01", "57P02", "57P03", "53300", "25006"].contains(&code.as_ref())
-        }),
-        _ => false,
-    }
-}
-
 async fn read(pool: &PgPool, statement: &Statement<'_>) -> Result<Vec<Row>, sqlx::Error> {
     fetch_all(&mut *pool.acquire().await?, statement).await
 }
@@ -318,6 +257,9 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
     if insert.rows == 0 {
         return Ok(());
     }
+    if insert.rows == 1 {
+        return insert_one(connection, insert).await;
+    }
     let sql = insert.postgres();
     // Rows that are all alike are told by their number.
     let all_alike = insert.columns.iter().all(|column| column.len().is_none());
@@ -338,6 +280,23 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
         }
         query.execute(&mut *connection).await?;
     }
+    Ok(())
+}
+
+/// One row by its values: Citus hands that to the shard as it is, where an `UNNEST` would be copied and committed in two phases.
+async fn insert_one(connection: &mut PgConnection, insert: &Insert<'_>) -> Result<(), sqlx::Error> {
+    let mut query = sqlx::query(AssertSqlSafe(insert.postgres_one())).bind(insert.municipality);
+    for column in &insert.columns {
+        query = match column {
+            Column::Text(values) => query.bind(values.first()),
+            Column::MaybeText(values) => query.bind(values.first().and_then(Option::as_deref)),
+            Column::Integer(values) => query.bind(values.first()),
+            Column::Bytes(values) => query.bind(values.first()),
+            Column::SameText(value) => query.bind(*value),
+            Column::SameInteger(value) => query.bind(*value),
+        };
+    }
+    query.execute(connection).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -83,23 +83,11 @@ impl SqliteEngine {
             .row_buffer_size(ROWS_WAITING_MAX)
             .disable_statement_logging();
         let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(WAIT_MAX)
-            .test_before_acquire(false)
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
-            .await
-            .map_err(opened)?;
+        let writer =
+            pool_options(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await.map_err(opened)?;
         sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
-        let write_back = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(WAIT_MAX)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone());
-        let readers = SqlitePoolOptions::new()
-            .max_connections(readers_max())
-            .acquire_timeout(WAIT_MAX)
-            .test_before_acquire(false)
+        let write_back = pool_options(1).connect_lazy_with(options.clone());
+        let readers = pool_options(readers_max())
             .connect_with(options.pragma("query_only", "ON").pragma("cache_size", READER_CACHE))
             .await
             .map_err(opened)?;
@@ -110,7 +98,7 @@ impl SqliteEngine {
     }
 
     pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        fetch_all(&mut *self.readers.acquire().await?, statement).await
+        Ok(fetch_all(&mut *self.readers.acquire().await?, statement).await?)
     }
 
     pub(super) async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
@@ -176,7 +164,7 @@ async fn write_back_after_commits(write_back: SqlitePool, committed: Arc<Notify>
 pub(super) async fn fetch_all(
     connection: &mut SqliteConnection,
     statement: &Statement<'_>,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let rows = query(statement).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
@@ -185,17 +173,17 @@ pub(super) async fn fetch_page(
     connection: &mut SqliteConnection,
     sql: String,
     values: &[Value<'_>],
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let rows = bound(sqlx::query(AssertSqlSafe(sql)), values).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
-pub(super) async fn execute(connection: &mut SqliteConnection, statement: &Statement<'_>) -> Result<(), StoreError> {
+pub(super) async fn execute(connection: &mut SqliteConnection, statement: &Statement<'_>) -> Result<(), sqlx::Error> {
     query(statement).execute(connection).await?;
     Ok(())
 }
 
-pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_>) -> Result<(), StoreError> {
+pub(super) async fn insert(connection: &mut SqliteConnection, insert: &Insert<'_>) -> Result<(), sqlx::Error> {
     let mut from = 0;
     let mut prepared: Option<(usize, Arc<str>)> = None;
     while from < insert.rows {
@@ -257,6 +245,31 @@ fn bound<'q>(
     query
 }
 
+/// A pool whose connections are replaced when they are left inside a transaction.
+///
+/// SQLite rolls a transaction back by itself when the disk is full, when it can't read or write, and when memory runs out.
+/// The driver still counts it as open, and its own ROLLBACK then fails. Such a connection would refuse every later BEGIN.
+fn pool_options(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(WAIT_MAX)
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_outside_transaction(connection)))
+}
+
+/// Whether a connection may be used again.
+async fn is_outside_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A dropped transaction's ROLLBACK may still wait in the connection's queue; the ping waits behind it.
+        connection.ping().await?;
+    }
+    let outside = !connection.is_in_transaction();
+    if !outside {
+        tracing::warn!("a transaction could not be rolled back; its database connection is replaced");
+    }
+    Ok(outside)
+}
+
 fn readers_max() -> u32 {
     let processors = std::thread::available_parallelism().map_or(READERS_MIN, std::num::NonZero::get);
     u32::try_from(processors.clamp(READERS_MIN, READERS_MAX)).unwrap_or(u32::MAX)
@@ -273,6 +286,7 @@ fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Engine, Sql, sql};
     use super::*;
 
     async fn database() -> SqlitePool {
@@ -287,6 +301,39 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(shared, 0);
+    }
+
+    /// acknowledged-is-durable: SQLite ends the transaction by itself when the file may not grow. Nothing of it stays, it can't
+    /// be committed, and the next transaction works on a new connection.
+    #[tokio::test]
+    async fn a_connection_that_could_not_roll_back_is_replaced() {
+        const ADD: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, $2)");
+        const GROW: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) \
+            VALUES ($1, $2, hex(zeroblob(1000000)))");
+        const COUNT: Sql = sql!(all "SELECT count(*) FROM number_sequence");
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = SqliteEngine::open(&format!("sqlite:{}", folder.path().join("atena.db").display())).await.unwrap();
+        let engine = Engine::Sqlite(sqlite.clone());
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&sqlite.writer).await.unwrap();
+        let limit = format!("PRAGMA max_page_count = {pages}");
+        sqlx::query(AssertSqlSafe(limit)).execute(&sqlite.writer).await.unwrap();
+
+        let add = Statement::about("132098", ADD).integer(1);
+        let mut full = engine.begin("132098").await.unwrap();
+        full.execute(&add).await.unwrap();
+        let refused = full.execute(&Statement::about("132098", GROW).text("1")).await.unwrap_err();
+        assert!(refused.to_string().contains("SQLite 13: database or disk is full"), "{refused}");
+        full.execute(&add).await.unwrap_err();
+        full.commit().await.unwrap_err();
+        let count = async || engine.fetch_all(&Statement::about_all(COUNT)).await.unwrap()[0].integer(0).unwrap();
+        assert_eq!(count().await, 0);
+
+        // There is room again: the new connection has no limit.
+        let mut again = engine.begin("132098").await.unwrap();
+        again.execute(&add).await.unwrap();
+        again.execute(&Statement::about("132098", GROW).text("1")).await.unwrap();
+        again.commit().await.unwrap();
+        assert_eq!(count().await, 1);
     }
 
     #[tokio::test]

@@ -171,7 +171,7 @@ async fn tamper_evident_one_size_has_one_signed_head(database: Database) {
     transaction.commit().await.unwrap();
     let mut transaction = store.begin_write("sign").await.unwrap();
     let refused = transaction.insert_checkpoint(&head(2), Timestamp::UNIX_EPOCH).await;
-    assert!(matches!(refused, Err(StoreError::Constraint)));
+    assert!(matches!(refused, Err(StoreError::Constraint(_))));
     drop(transaction);
     assert_eq!(store.newest_checkpoint().await.unwrap(), Some(head(1)));
 }

@@ -1,6 +1,7 @@
 //! What a database has to keep to be Atena's, asked of SQLite and PostgreSQL alike.
 #![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
+mod citus;
 mod copies;
 mod log;
 mod numbers;

@@ -101,7 +101,7 @@ async fn one_person_has_one_current_number_and_one_number_one_person(database: D
     ] {
         let mut transaction = store.begin_write("twice").await.unwrap();
         let refused = transaction.insert_personal_numbers(&[twice]).await;
-        assert!(matches!(refused, Err(StoreError::Constraint)), "{why}");
+        assert!(matches!(refused, Err(StoreError::Constraint(_))), "{why}");
     }
     let mut transaction = store.begin_write("replace").await.unwrap();
     transaction.supersede_personal_number(&people[0], Timestamp::UNIX_EPOCH).await.unwrap();
@@ -122,7 +122,7 @@ async fn one_system_has_one_local_number_for_one_person(database: Database) {
     transaction.commit().await.unwrap();
     for twice in [link("pension", "P2", &people[0]), link("pension", "P1", &people[1])] {
         let mut transaction = store.begin_write("twice").await.unwrap();
-        assert!(matches!(transaction.insert_links(&[twice]).await, Err(StoreError::Constraint)));
+        assert!(matches!(transaction.insert_links(&[twice]).await, Err(StoreError::Constraint(_))));
     }
 }
 

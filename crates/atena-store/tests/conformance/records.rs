@@ -108,7 +108,7 @@ async fn a_revision_is_never_overwritten(database: Database) {
         (revision("A", 2, &one, false), "a record that is there is not new"),
         (revision("A", 2, &other, false), "a record belongs to one person"),
     ] {
-        assert!(matches!(push(&store, &[again]).await, Err(StoreError::Constraint)), "{why}");
+        assert!(matches!(push(&store, &[again]).await, Err(StoreError::Constraint(_))), "{why}");
     }
     assert_eq!(store.last_change_sequence().await.unwrap(), 1, "what was refused left nothing behind");
 }

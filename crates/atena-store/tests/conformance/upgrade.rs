@@ -25,7 +25,7 @@ type Former = (i64, i64, i64);
 type Changes = (i64, i64, String);
 
 /// A database as the first two migrations made it.
-async fn made_before(database: &Database) {
+pub(crate) async fn made_before(database: &Database) {
     let engine = if database.is_postgres() { "postgres" } else { "sqlite" };
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
     let folder = tempfile::tempdir().unwrap();

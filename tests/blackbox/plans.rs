@@ -1,0 +1,148 @@
+//! Every statement finds its rows by the best index, whatever was in the tables when they were last analysed.
+
+use std::collections::BTreeMap;
+
+use atena_test_cluster::Cluster;
+
+use crate::distribution::plan;
+
+/// Rows of each municipality at the time of ANALYZE. In a small table every index costs the same.
+const SIZES: [&[(&str, u32)]; 4] =
+    [&[], &[("132098", 90)], &[("132098", 5000)], &[("132098", 300), ("131016", 20_000), ("271004", 2)]];
+
+/// Municipalities that statements are planned for: one that may be there, and one that comes later.
+const PLANNED_FOR: [&str; 2] = ["132098", "401307"];
+
+/// What a gateway asks of its sessions.
+const SESSION: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_bitmapscan = off; SET jit = off;\n";
+
+/// Fills every table: keys differ from row to row, but for what has few values.
+const FILL: &str = r"SELECT format('INSERT INTO %I SELECT %s FROM generate_series(1, :rows) AS i ON CONFLICT DO NOTHING', relname,
+    string_agg(CASE WHEN attname = 'municipality_code' THEN quote_literal(:'code')
+        WHEN attname IN ('system_id', 'dataset', 'kind', 'kek_id') THEN quote_literal('same')
+        WHEN attname IN ('level', 'deleted', 'protected', 'superseded_at') THEN '0'
+        WHEN atttypid = 'text'::regtype THEN 'lpad(i::text, 15, ''0'')'
+        WHEN atttypid = 'bytea'::regtype THEN 'sha256(i::text::bytea)' ELSE 'i' END, ', ' ORDER BY attnum))
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped GROUP BY relname \gexec";
+
+/// The columns of each index, and the table that it is of.
+type Indexes = BTreeMap<String, (String, Vec<String>)>;
+
+/// Plans every statement against databases that were analysed with municipalities of different sizes.
+pub(crate) fn check(cluster: &Cluster, schema: &str, statements: &[&str]) {
+    for (number, municipalities) in SIZES.into_iter().enumerate() {
+        let database = format!("analysed_{number}");
+        cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
+        cluster.script(&database, schema);
+        let indexes = indexes(cluster, &database);
+        for (code, rows) in municipalities {
+            cluster.script(&database, &format!("\\set code {code}\n\\set rows {rows}\n{FILL}\n"));
+        }
+        cluster.sql(&database, "ANALYZE");
+        for mode in ["force_generic_plan", "force_custom_plan"] {
+            for code in PLANNED_FOR {
+                check_all(cluster, &database, &indexes, statements, mode, code);
+            }
+        }
+    }
+}
+
+fn check_all(cluster: &Cluster, database: &str, indexes: &Indexes, statements: &[&str], mode: &str, code: &str) {
+    for (number, statement) in statements.iter().enumerate() {
+        let script = format!("{SESSION}SET plan_cache_mode = {mode};\n{}", plan(number, statement, code));
+        let planned = cluster.script(database, &script);
+        let worse = worse_index(&planned, indexes);
+        assert!(worse.is_none(), "{database}, {mode}, {code}: {worse:?}: {statement}\n{planned}");
+    }
+}
+
+fn indexes(cluster: &Cluster, database: &str) -> Indexes {
+    let found = cluster.sql(
+        database,
+        "SELECT pg_index.indexrelid::regclass, indrelid::regclass, string_agg(attname, ' ' ORDER BY place) FROM pg_index, \
+            unnest(indkey::int[]) WITH ORDINALITY AS keys (attribute, place), pg_attribute \
+         WHERE attrelid = indrelid AND attnum = attribute AND indrelid::regclass::text !~ '^pg_' GROUP BY 1, 2",
+    );
+    let of = |line: &str| {
+        let mut parts = line.split('|').map(str::to_owned);
+        let (index, table) = (parts.next().unwrap(), parts.next().unwrap());
+        (index, (table, parts.next().unwrap().split(' ').map(str::to_owned).collect()))
+    };
+    found.lines().map(of).collect()
+}
+
+/// An index that a plan reads by the municipality alone, where another one has a key that the statement binds.
+fn worse_index(planned: &str, indexes: &Indexes) -> Option<String> {
+    let mut lines = planned.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some((_, table)) = line.split_once("Seq Scan on ") {
+            let table = table.split(' ').next().unwrap();
+            if indexes.values().any(|(of, _)| of == table) {
+                return Some(format!("{table} is read as a whole"));
+            }
+        }
+        let Some((_, rest)) = line.split_once(" using ").filter(|(scan, _)| scan.contains("Index")) else { continue };
+        let name = rest.split(' ').next().unwrap();
+        let (mut condition, mut filter) = ("", "");
+        while let Some(line) = lines.next_if(|line| !line.contains("->") && !line.contains("Plan ")) {
+            match line.trim().split_once(": ") {
+                Some(("Index Cond", text)) => condition = text,
+                Some(("Filter", text)) => filter = text,
+                _ => {}
+            }
+        }
+        let (table, columns) = &indexes[name];
+        let is_bound = |column: &String| {
+            [" = ", " > ", " >= ", " < ", " <= ", ", "].iter().any(|with| names(condition, column, with))
+        };
+        if columns.get(1).is_none_or(is_bound) {
+            continue;
+        }
+        let better = indexes.iter().find(|(other, (of, columns))| {
+            let key = columns.get(1).is_some_and(|key| names(condition, key, " = ") || names(filter, key, " = "));
+            *other != name && of == table && key
+        });
+        if let Some((better, _)) = better {
+            return Some(format!("{name} is read by the municipality alone, and not {better}"));
+        }
+    }
+    None
+}
+
+/// Whether a condition compares a column so.
+fn names(condition: &str, column: &str, with: &str) -> bool {
+    let text = format!("{column}{with}");
+    condition
+        .match_indices(&text)
+        .any(|(at, _)| !condition[..at].ends_with(|before: char| before == '_' || before.is_alphanumeric()))
+}
+
+#[test]
+fn an_index_that_is_read_by_the_municipality_alone_is_found() {
+    let of = |name: &str, columns: &str| {
+        (name.to_owned(), ("link".to_owned(), columns.split(' ').map(str::to_owned).collect()))
+    };
+    let indexes = Indexes::from([
+        of("link_pkey", "municipality_code system_id local_address_number"),
+        of("link_of_person", "municipality_code unified_address_number system_id"),
+    ]);
+    let plan = |index: &str, condition: &str, filter: &str| {
+        format!(
+            " Nested Loop\n   ->  Function Scan on unnest wanted\n   ->  Index Scan using {index} on link\n         \
+             Index Cond: (municipality_code = $1{condition})\n         Filter: ({filter})\n"
+        )
+    };
+    let local = "local_address_number = wanted.value";
+    for (index, condition, filter, is_worse) in [
+        ("link_of_person", ") AND (system_id = $2", local, true),
+        ("link_of_person", ") AND (unified_address_number = wanted.value", "x = 1", false),
+        ("link_pkey", ") AND (system_id = $2", local, false),
+        ("link_pkey", "", "link.unified_address_number = wanted.value", true),
+        ("link_pkey", "", "other_unified_address_number = wanted.value", false),
+    ] {
+        let planned = plan(index, condition, filter);
+        assert_eq!(worse_index(&planned, &indexes).is_some(), is_worse, "{planned}");
+    }
+}

@@ -32,7 +32,8 @@ use crate::init::DEFAULT_MUNICIPALITY;
 ///
 /// Start with `atena demo`, or make a gateway of your own with `atena init` and `atena serve`.
 ///
-/// Exit codes: 0 all went well, 1 the command failed, 2 some items came back with errors while the others went on.
+/// Exit codes: 0 all went well, 1 the command failed, 2 some items came back with errors while the others went on, 3 there is no
+/// connection to the gateway or it refused the certificate, 4 it stopped in the middle (what is done stays done; run it again).
 #[derive(Parser)]
 #[command(name = "atena", version)]
 pub(crate) struct Cli {

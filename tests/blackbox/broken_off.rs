@@ -142,11 +142,14 @@ async fn a_pull_that_was_killed_or_found_a_full_disk_goes_on_with_whole_rows() {
 #[tokio::test]
 async fn a_pull_whose_gateway_is_gone_says_what_is_on_disk_and_goes_on() {
     let town = filled().await;
+    // More records than one chunk holds.
+    push(&town, 2).await;
+    push(&town, 3).await;
     let folder = tempfile::tempdir().unwrap();
     let whole = Pull::new(&town, folder.path(), "whole");
     printed(&whole.run());
     let mut stopped = 0;
-    for kib in [1, 3, 6, 9, 12, 16, 20, 40, 60] {
+    for kib in (1..).step_by(13) {
         let pull = Pull::new(&town, folder.path(), &format!("cut{kib}"));
         let proxy = Proxy::cut_after(&town, kib * 1024);
         let output = pull.at(&proxy.address);
@@ -154,7 +157,7 @@ async fn a_pull_whose_gateway_is_gone_says_what_is_on_disk_and_goes_on() {
         let text = stderr(&output);
         assert!(!text.contains("transport error"), "{text}");
         match output.status.code() {
-            Some(0) => continue,
+            Some(0) => break,
             Some(3) => assert!(text.contains("the gateway at"), "{text}"),
             Some(4) => {
                 assert!(text.contains("the gateway is gone") && text.contains("Run the same command again"), "{text}");
@@ -217,7 +220,7 @@ fn a_gateway_that_does_not_run_and_a_certificate_that_is_not_taken_have_their_ow
     let output = atena(&here);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{text}");
-    for part in ["refused the client certificate", "UnknownCA", "resident-tax.crt", "valid from"] {
+    for part in ["refused the client certificate", "another authority", "resident-tax.crt", "valid from"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -65,65 +65,8 @@ impl Error for LinkFailure {}
 impl fmt::Display for LinkFailure {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, shown, cause } = self;
-        let cannot = format!("cannot connect to the gateway at {server}");
         match cause {
-            LinkCause::NotResolved(reason) => write!(
-                text,
-                "{cannot}: the name of the host is not known ({reason})\n  Check the spelling of --server (or `listen` in \
-                 atena.toml), and the name service of this machine."
-            ),
-            LinkCause::Refused => write!(
-                text,
-                "{cannot}: nothing listens there (connection refused)\n  Start the gateway (atena serve), or name the \
-                 right HOST:PORT (--server)."
-            ),
-            LinkCause::Unreachable(reason) => {
-                write!(text, "{cannot}: {reason}\n  Check the network, the firewall, and HOST:PORT (--server).")
-            }
-            LinkCause::ConnectTimeout => write!(
-                text,
-                "{cannot}: no answer within {} seconds\n  Check that the machine is on, that no firewall drops the \
-                 connection, and HOST:PORT (--server).",
-                super::WAIT_MAX.as_secs()
-            ),
-            LinkCause::HandshakeTimeout => write!(
-                text,
-                "{cannot}: it takes connections, but says nothing within {} seconds\n  Check that this is the port of \
-                 the gateway (--server). If it is, look at the gateway's log: it may be overloaded or stopped.",
-                super::WAIT_MAX.as_secs()
-            ),
-            LinkCause::NotTls => write!(
-                text,
-                "{cannot}: what answers there does not speak TLS\n  This is not the gateway's port. Name the right \
-                 HOST:PORT (--server)."
-            ),
-            LinkCause::HandshakeEnded => write!(
-                text,
-                "{cannot}: it hung up in the middle of the TLS handshake\n  Check that this is the gateway's port \
-                 (--server). If it is, the gateway's log says why; try again when it is back."
-            ),
-            LinkCause::ServerNotTrusted => write!(
-                text,
-                "{cannot}: the server's certificate was not issued by the authority of this home ({})\n  Is --home the \
-                 home of that gateway? If its authority changed, copy the new ca.crt here over a trusted way.",
-                shown.authority.display()
-            ),
-            LinkCause::WrongName(reason) => write!(
-                text,
-                "{cannot}: the server's certificate is for another host ({reason})\n  Name the gateway as its certificate \
-                 does (--server), or issue a server certificate that has this name: atena pki renew --server"
-            ),
-            LinkCause::ServerCertificate(reason) => write!(
-                text,
-                "{cannot}: the server's certificate can't be used: {reason}\n  Renew it at the gateway (atena pki renew \
-                 --server), and check the clocks of both machines."
-            ),
             LinkCause::Alert(alert) => refused(text, server, shown, *alert),
-            LinkCause::NotHttp2 => write!(
-                text,
-                "{cannot}: what answers there speaks TLS, but no HTTP/2\n  This is another service's port. Name the \
-                 gateway's HOST:PORT (--server)."
-            ),
             LinkCause::ClosedUnanswered => write!(
                 text,
                 "the gateway at {server} hung up before it answered anything\n  It was just ended, or does not take this \
@@ -134,7 +77,69 @@ impl fmt::Display for LinkFailure {
                 "the connection to the gateway at {server} broke ({reason})\n  Check that the gateway runs (atena serve) \
                  and look at its log."
             ),
+            _ => {
+                let (why, remedy) = not_reached(cause).unwrap_or_else(|| not_the_gateway(cause, shown));
+                write!(text, "cannot connect to the gateway at {server}: {why}\n  {remedy}")
+            }
         }
+    }
+}
+
+/// Nothing at the address takes the connection, or not in time.
+fn not_reached(cause: &LinkCause) -> Option<(String, &'static str)> {
+    let seconds = super::WAIT_MAX.as_secs();
+    Some(match cause {
+        LinkCause::NotResolved(reason) => (
+            format!("the name of the host is not known ({reason})"),
+            "Check the spelling of --server (or `listen` in atena.toml), and the name service of this machine.",
+        ),
+        LinkCause::Refused => (
+            "nothing listens there (connection refused)".to_owned(),
+            "Start the gateway (atena serve), or name the right HOST:PORT (--server).",
+        ),
+        LinkCause::Unreachable(reason) => {
+            (reason.clone(), "Check the network, the firewall, and HOST:PORT (--server).")
+        }
+        LinkCause::ConnectTimeout => (
+            format!("no answer within {seconds} seconds"),
+            "Check that the machine is on, that no firewall drops the connection, and HOST:PORT (--server).",
+        ),
+        LinkCause::HandshakeTimeout => (
+            format!("it takes connections, but says nothing within {seconds} seconds"),
+            "Check that this is the port of the gateway (--server). If it is, look at the gateway's log: it may be \
+             overloaded or stopped.",
+        ),
+        _ => return None,
+    })
+}
+
+/// Something answers that is not the gateway, or can't prove that it is.
+fn not_the_gateway(cause: &LinkCause, shown: &Shown) -> (String, &'static str) {
+    let other_port = "This is not the gateway's port. Name the right HOST:PORT (--server).";
+    match cause {
+        LinkCause::NotTls => ("what answers there does not speak TLS".to_owned(), other_port),
+        LinkCause::NotHttp2 => ("what answers there speaks TLS, but no HTTP/2".to_owned(), other_port),
+        LinkCause::ServerNotTrusted => (
+            format!(
+                "the server's certificate was not issued by the authority of this home ({})",
+                shown.authority.display()
+            ),
+            "Is --home the home of that gateway? If its authority changed, copy the new ca.crt here over a trusted way.",
+        ),
+        LinkCause::WrongName(reason) => (
+            format!("the server's certificate is for another host ({reason})"),
+            "Name the gateway as its certificate does (--server), or issue a server certificate that has this name: \
+             atena pki renew --server",
+        ),
+        LinkCause::ServerCertificate(reason) => (
+            format!("the server's certificate can't be used: {reason}"),
+            "Renew it at the gateway (atena pki renew --server), and check the clocks of both machines.",
+        ),
+        _ => (
+            "it hung up in the middle of the TLS handshake".to_owned(),
+            "Check that this is the gateway's port (--server). If it is, the gateway's log says why; try again when it \
+             is back.",
+        ),
     }
 }
 
@@ -164,9 +169,11 @@ fn refused(text: &mut fmt::Formatter<'_>, server: &str, shown: &Shown, alert: Al
             "it is not made for clients, or of a kind that the gateway does not take",
             format!("It must have the purpose of client authentication: {renew}."),
         ),
-        AlertDescription::DecryptError => {
-            ("its signature does not fit", format!("Check that certificate and key belong together, or {renew}."))
-        }
+        // Built-in authorities of one municipality have one name, so a foreign one shows by its signature alone.
+        AlertDescription::DecryptError => (
+            "its signature does not fit: another authority of the same name issued it, or its key is another one",
+            format!("Is --home the home of that gateway, and do certificate and key belong together? If so: {renew}."),
+        ),
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::BadCertificateStatusResponse

@@ -111,34 +111,59 @@ impl Service<http::Request<Body>> for Line {
 
 /// A TLS stream that notes how it ends, and keeps what is read from it where there is a tape.
 pub(super) struct Watched<S> {
-    pub(super) stream: S,
-    pub(super) watch: Arc<Watch>,
-    pub(super) tape: Option<Tape>,
+    stream: S,
+    watch: Arc<Watch>,
+    tape: Option<Tape>,
+    /// A write failed, and what the other side said before that is not read yet.
+    lost: Option<io::Error>,
 }
 
 // === impl Watched ===
 
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, watch: Arc<Watch>, tape: Option<Tape>) -> Self {
+        Self { stream, watch, tape, lost: None }
+    }
+}
+
 impl<S: AsyncRead + Unpin> Watched<S> {
     /// Notes why nothing can be written any more. A server that refused the client said so before it hung up, so
-    /// that is still to be read.
-    fn note_write_error(&mut self, context: &mut Context<'_>, error: &io::Error) {
+    /// that is read first. The socket is readable soon, because the connection has ended.
+    fn write_failed(&mut self, context: &mut Context<'_>, error: io::Error) -> Poll<io::Error> {
         let mut left = [0; 4096];
-        while is_end(error) {
+        while is_end(&error) {
             let mut buffer = ReadBuf::new(&mut left);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(Err(reason)) => return self.watch.note_error(&reason),
-                Poll::Ready(Ok(())) | Poll::Pending => break,
+                Poll::Pending => {
+                    self.lost = Some(error);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(reason)) => {
+                    self.watch.note_error(&reason);
+                    return Poll::Ready(error);
+                }
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => break,
+                Poll::Ready(Ok(())) => {}
             }
         }
-        self.watch.note_error(error);
+        self.watch.note_error(&error);
+        Poll::Ready(error)
     }
 
-    fn noted<T>(&mut self, context: &mut Context<'_>, done: io::Result<T>) -> Poll<io::Result<T>> {
-        if let Err(error) = &done {
-            self.note_write_error(context, error);
-        }
-        Poll::Ready(done)
+    /// What a write comes to.
+    fn written<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let error = match self.lost.take() {
+            Some(error) => error,
+            None => match ready!(write(Pin::new(&mut self.stream), context)) {
+                Ok(done) => return Poll::Ready(Ok(done)),
+                Err(error) => error,
+            },
+        };
+        Poll::Ready(Err(ready!(self.write_failed(context, error))))
     }
 }
 
@@ -167,13 +192,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let done = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.noted(context, done)
+        self.written(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let done = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        self.noted(context, done)
+        self.written(context, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -188,11 +211,17 @@ mod tests {
 
     use super::*;
 
-    /// A stream that can't be written to, with an alert left to read.
-    struct Refusing;
+    /// A stream that can't be written to, with an alert left to read: not at once, as from a socket.
+    struct Refusing {
+        is_readable: bool,
+    }
 
     impl AsyncRead for Refusing {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            if !std::mem::replace(&mut self.is_readable, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRevoked);
             Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
         }
@@ -213,7 +242,7 @@ mod tests {
     }
 
     fn watched<S>(stream: S, tape: Option<Tape>) -> Watched<S> {
-        Watched { stream, watch: Watch::new("gateway:1", Shown::none()), tape }
+        Watched::new(stream, Watch::new("gateway:1", Shown::none()), tape)
     }
 
     #[tokio::test]
@@ -227,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_found_behind_a_write_that_failed() {
-        let mut stream = watched(Refusing, None);
+        let mut stream = watched(Refusing { is_readable: false }, None);
         stream.write_all(b"preface").await.unwrap_err();
         let cause = stream.watch.failure().unwrap().cause;
         assert_eq!(cause, LinkCause::Alert(AlertDescription::CertificateRevoked));

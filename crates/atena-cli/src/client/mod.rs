@@ -121,7 +121,7 @@ impl Client {
                     watch.note(cause.clone());
                     io::Error::other(watch.failure_of(cause))
                 })?;
-                Ok::<_, io::Error>(TokioIo::new(Watched { stream, watch, tape }))
+                Ok::<_, io::Error>(TokioIo::new(Watched::new(stream, watch, tape)))
             }
         });
         let malformed = |_| CliError::Malformed { what: "--server", reason: "write HOST:PORT".to_owned() };

@@ -267,6 +267,12 @@ impl Received {
 
     /// Cuts every file back to what was kept, and says so in the cursor file. Whether all files hold whole rows now.
     fn cut_back(&mut self) -> bool {
+        // The cursor file may have been replaced all the same: rows and lengths that it names are on disk.
+        if self.is_kept_after_all() {
+            self.kept.clone_from(&self.whole);
+            self.parts.iter_mut().for_each(|part| part.kept = part.whole_count);
+            return true;
+        }
         let is_cut = self.destination.files_mut().iter_mut().all(|file| file.cut_back().is_ok());
         // A cursor file that still says that a pull is going on does no harm: the next one finds nothing to cut off.
         let is_files = matches!(self.destination, Destination::Files { .. });
@@ -274,6 +280,12 @@ impl Received {
             let _ = self.write_kept(State::Stopped);
         }
         is_cut && is_files
+    }
+
+    /// Whether the cursor file has the newest cursor, though its folder could not be synced.
+    fn is_kept_after_all(&self) -> bool {
+        let read = self.cursor.as_ref().and_then(|file| file.read().ok());
+        read.is_some_and(|read| self.whole != self.kept && Some(read.cursor()) == self.whole)
     }
 
     /// Writes the cursor that was kept, with another state.

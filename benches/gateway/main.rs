@@ -19,6 +19,7 @@
 )]
 
 mod bare;
+mod csv;
 mod echo;
 mod handwritten;
 #[path = "../../tests/blackbox/people.rs"]
@@ -46,6 +47,7 @@ const SAMPLES: u64 = 5;
 /// The lines, in the order of the table.
 const ORDER: [&str; 10] = [
     "pull_sqlite",
+    "pull_to_csv",
     "pull_postgres",
     "push_sqlite",
     "push_postgres",
@@ -81,7 +83,14 @@ fn main() {
 }
 
 async fn sqlite(lines: &mut Lines) {
-    if !lines.wants(&["pull_sqlite", "push_sqlite", "register_sqlite", "get_records_64", "pull_rss_growth_mib"]) {
+    if !lines.wants(&[
+        "pull_sqlite",
+        "pull_to_csv",
+        "push_sqlite",
+        "register_sqlite",
+        "get_records_64",
+        "pull_rss_growth_mib",
+    ]) {
         return;
     }
     let people = lines.people;
@@ -105,6 +114,10 @@ async fn sqlite(lines: &mut Lines) {
     let scanned = bare::scan(&town.home().join("atena.db"), people).await;
     lines.add("pull_sqlite", "records/s", rate(people, first.min(second)), rate(people, scanned));
 
+    if lines.wants(&["pull_to_csv"]) {
+        let (program, written) = csv::measure(&town, people);
+        lines.add("pull_to_csv", "µs/record", program, written);
+    }
     if lines.wants(&["get_records_64"]) {
         let echoed = echo::measure(&town, work::QUESTIONS).await;
         let asked = work::questions(&town, people).await;
@@ -200,7 +213,7 @@ impl Lines {
 
     fn add(&mut self, name: &str, unit: &str, value: f64, baseline: f64) {
         let ratio = value / baseline;
-        eprintln!("measured {name}: {value:.0} {unit}, ratio {ratio:.3}");
+        eprintln!("measured {name}: {value:.1} {unit}, ratio {ratio:.3}");
         self.lines.push(json!({ "name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio }));
     }
 

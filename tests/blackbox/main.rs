@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod broken_off;
 mod cards;
 mod certificates;
 mod door;

@@ -1,12 +1,12 @@
 //! What a client shows of itself: a certificate, and the key to it in a file or on a card.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::CertifiedKey;
 
 use crate::card::{Card, CardPlace};
 use crate::error::CliError;
@@ -49,11 +49,6 @@ impl Credential {
         Err(CliError::NoCertificate { holder: holder.to_string(), folder, known: known.join(", ") })
     }
 
-    /// What a TLS handshake shows and signs with.
-    pub(crate) fn resolver(&self) -> Result<Arc<dyn ResolvesClientCert>, CliError> {
-        Ok(Arc::new(SingleCertAndKey::from(self.certified()?)))
-    }
-
     /// The certificate, and the key that signs: of a card, signed in to.
     pub(crate) fn certified(&self) -> Result<CertifiedKey, CliError> {
         Ok(match self {
@@ -68,6 +63,16 @@ impl Credential {
                 CertifiedKey::new(card.chain(place)?, Arc::new(card))
             }
         })
+    }
+}
+
+impl fmt::Display for Credential {
+    /// As an error names it: the file of the certificate, or the card.
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { certificate, .. } => write!(text, "{}", certificate.display()),
+            Self::Card(place) => write!(text, "the certificate of the card `{}`", place.token().label),
+        }
     }
 }
 

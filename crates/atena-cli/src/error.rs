@@ -11,6 +11,8 @@ use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};
 use atena_vault::VaultError;
 
+use crate::client::LinkFailure;
+use crate::received::PullError;
 use crate::sample::SampleError;
 use crate::status::CallFailure;
 
@@ -237,13 +239,16 @@ pub(crate) enum CliError {
     /// Certificate and key don't fit each other.
     #[error("the client certificate can't be used: {0}")]
     Tls(#[from] rustls::Error),
-    /// No connection.
-    #[error("cannot connect to {server}: {cause}; is the gateway running there (atena serve), and is this its home?")]
-    Connect {
-        /// Address of the gateway.
-        server: String,
-        /// The innermost cause.
-        cause: String,
+    /// No connection, or no longer.
+    #[error(transparent)]
+    Link(Box<LinkFailure>),
+    /// An upload stopped in the middle.
+    #[error("{cause}\n  {progress}")]
+    HalfSent {
+        /// Why.
+        cause: Box<CliError>,
+        /// How far it came, and what to do.
+        progress: String,
     },
     /// The gateway refused the call or could not answer it.
     #[error("{0}")]
@@ -254,6 +259,9 @@ pub(crate) enum CliError {
     /// What was read from a file can't be written or what was received can't be read.
     #[error("{0}")]
     Rows(String),
+    /// A pull can't write, can't go on, or stopped.
+    #[error(transparent)]
+    Pull(#[from] PullError),
     /// Sample data can't be made.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -293,8 +301,18 @@ impl CliError {
     }
 }
 
+impl From<LinkFailure> for CliError {
+    fn from(failure: LinkFailure) -> Self {
+        Self::Link(Box::new(failure))
+    }
+}
+
 impl From<tonic::Status> for CliError {
     fn from(status: tonic::Status) -> Self {
+        let source = std::error::Error::source(&status);
+        if let Some(failure) = source.and_then(|source| source.downcast_ref::<LinkFailure>()) {
+            return failure.clone().into();
+        }
         Self::Call(CallFailure::from(&status))
     }
 }

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use atena_proto::v1::{Dataset, PersonRegistration, PushedRecord};
 use encoding_rs::SHIFT_JIS;
 
-use crate::csv_io::{Bom, Format, RowError, read_people, read_records, write_people, write_records};
+use crate::csv_io::{Bom, Format, PeopleWriter, RecordWriter, RowError, read_people, read_records};
 
 /// Datasets that a file may hold.
 const DATASETS: [Dataset; 5] =
@@ -22,7 +22,9 @@ pub fn people(bytes: &[u8]) {
     alike_in_both_encodings(bytes, &read);
     for bom in [Bom::With, Bom::Without] {
         let mut file = Vec::new();
-        write_people(&mut file, bom, people.iter().cloned()).expect("what was read can be written");
+        let mut writer = PeopleWriter::new(&mut file, bom).expect("the contract is whole");
+        people.iter().for_each(|person| writer.write(person).expect("what was read can be written"));
+        writer.finish().expect("memory can be written to");
         assert!(good(read(&file)) == people, "people come back otherwise");
     }
 }
@@ -37,7 +39,9 @@ pub fn records(bytes: &[u8]) {
     let records: Vec<_> = good(read(bytes));
     alike_in_both_encodings(bytes, &read);
     let mut file = Vec::new();
-    write_records(dataset, &mut file, Bom::With, records.iter().cloned()).expect("what was read can be written");
+    let mut writer = RecordWriter::new(dataset, &mut file, Bom::With).expect("the contract is whole");
+    records.iter().for_each(|record| writer.write(record).expect("what was read can be written"));
+    writer.finish().expect("memory can be written to");
     assert!(good(read(&file)) == records, "records come back otherwise");
 }
 

@@ -47,11 +47,17 @@ use clap::error::ErrorKind;
 use crate::cli::Cli;
 use crate::error::CliError;
 use crate::output::{Form, Output};
+use crate::received::PullError;
 
 /// The call failed, or the command could not be understood.
 const EXIT_FAILED: u8 = 1;
 /// The call went through, but some items of it came back with errors.
 const EXIT_SOME_ITEMS_FAILED: u8 = 2;
+
+/// There is no connection to the gateway, or it refused the certificate.
+const EXIT_NO_CONNECTION: u8 = 3;
+/// It stopped in the middle. What is done stays done; the same command goes on, or does again what is harmless.
+const EXIT_STOPPED: u8 = 4;
 
 /// How long the end of the program waits for its threads.
 const END_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -88,8 +94,16 @@ pub fn main() -> ExitCode {
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_FAILED),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "atena: {error}");
-            ExitCode::from(EXIT_FAILED)
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn exit_code(error: &CliError) -> u8 {
+    match error {
+        CliError::Link(_) => EXIT_NO_CONNECTION,
+        CliError::HalfSent { .. } | CliError::Pull(PullError::Stopped { .. }) => EXIT_STOPPED,
+        _ => EXIT_FAILED,
     }
 }
 

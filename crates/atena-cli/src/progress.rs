@@ -18,7 +18,10 @@ pub(crate) fn bar(what: &'static str, length: Option<u64>) -> ProgressBar {
         bar.set_style(style);
     }
     bar.set_message(what);
-    bar.enable_steady_tick(Duration::from_millis(200));
+    // The tick is a thread of its own, which costs time where there is nothing to see.
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
     bar
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 
 use crate::client::{Client, new_request_id};
 use crate::error::CliError;
@@ -50,8 +51,9 @@ pub(crate) async fn register(
 ) -> Result<(), CliError> {
     let (mut lines, chunks) = read_ahead(people, request_size);
     let requests = chunks.map(|registrations| RegisterPersonsRequest { request_id: new_request_id(), registrations });
-    let mut answers = client.address().register_persons(client.request(requests)).await?.into_inner();
-    while let Some(answer) = answers.message().await? {
+    let answers = client.address().register_persons(client.request(requests)).await;
+    let mut answers = answers.map_err(|status| lines.answered.stopped(status.into()))?.into_inner();
+    while let Some(answer) = lines.answer(&mut answers).await? {
         let results = answer.results.into_iter().map(|result| {
             let outcome = terms::registration_outcome(
                 RegistrationOutcome::try_from(result.outcome).unwrap_or(RegistrationOutcome::Unspecified),
@@ -75,8 +77,9 @@ pub(crate) async fn push(
 ) -> Result<(), CliError> {
     let (mut lines, chunks) = read_ahead(records, request_size);
     let requests = chunks.map(|records| PushRecordsRequest { request_id: new_request_id(), records });
-    let mut answers = client.records().push_records(client.request(requests)).await?.into_inner();
-    while let Some(answer) = answers.message().await? {
+    let answers = client.records().push_records(client.request(requests)).await;
+    let mut answers = answers.map_err(|status| lines.answered.stopped(status.into()))?.into_inner();
+    while let Some(answer) = lines.answer(&mut answers).await? {
         let results = answer.results.into_iter().map(|result| {
             let outcome =
                 terms::push_outcome(PushOutcome::try_from(result.outcome).unwrap_or(PushOutcome::Unspecified));
@@ -170,11 +173,47 @@ impl BadRow {
 struct Lines {
     sent: mpsc::UnboundedReceiver<Vec<u64>>,
     unreadable: mpsc::UnboundedReceiver<BadRow>,
+    answered: Answered,
+}
+
+/// How far an upload came: what was answered is durable.
+#[derive(Default)]
+struct Answered {
+    rows: u64,
+    /// The last line that was answered; all before it were as well.
+    line: u64,
+}
+
+// === impl Answered ===
+
+impl Answered {
+    /// The error of an upload that stopped. It says how far it came.
+    fn stopped(&self, cause: CliError) -> CliError {
+        let broken = matches!(&cause, CliError::Link(failure) if failure.is_broken());
+        if self.rows == 0 && !broken {
+            return cause;
+        }
+        let far = match self.rows {
+            0 => "No row was answered, so it is not known which rows are stored.".to_owned(),
+            rows => format!(
+                "Answered, and so durable: {rows} rows, up to line {}. Of the rows after it is not known which are stored.",
+                self.line
+            ),
+        };
+        let progress =
+            format!("{far}\n  Send the same file again: that is harmless, what is stored already stays as it is.");
+        CliError::HalfSent { cause: Box::new(cause), progress }
+    }
 }
 
 // === impl Lines ===
 
 impl Lines {
+    /// The next answer of the gateway.
+    async fn answer<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, CliError> {
+        answers.message().await.map_err(|status| self.answered.stopped(status.into()))
+    }
+
     /// Pairs the results of one answer with the rows of the oldest unanswered chunk.
     async fn pair(
         &mut self,
@@ -185,6 +224,8 @@ impl Lines {
         if lines.len() != results.len() {
             return Err(CliError::Answer("not one result for each item"));
         }
+        self.answered.rows += lines.len() as u64;
+        self.answered.line = lines.last().copied().unwrap_or(self.answered.line);
         for (line, (outcome, error)) in lines.into_iter().zip(results) {
             each(match error {
                 None => RowOutcome::Done(outcome),
@@ -202,7 +243,8 @@ impl Lines {
         each: &mut (dyn FnMut(RowOutcome) -> Result<(), CliError> + Send),
     ) -> Result<(), CliError> {
         if self.sent.recv().await.is_some() {
-            return Err(CliError::Answer("the stream ended before every request was answered"));
+            let cause = CliError::Answer("the stream ended before every request was answered");
+            return Err(self.answered.stopped(cause));
         }
         while let Some(row) = self.unreadable.recv().await {
             each(RowOutcome::Bad(row))?;
@@ -237,7 +279,7 @@ fn read_ahead<T: Send + 'static>(rows: RowIterator<T>, chunk_size: usize) -> (Li
             }
         }
     });
-    (Lines { sent, unreadable }, ReceiverStream::new(chunks))
+    (Lines { sent, unreadable, answered: Answered::default() }, ReceiverStream::new(chunks))
 }
 
 #[cfg(test)]

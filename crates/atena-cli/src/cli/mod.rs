@@ -32,7 +32,8 @@ use crate::init::DEFAULT_MUNICIPALITY;
 ///
 /// Start with `atena demo`, or make a gateway of your own with `atena init` and `atena serve`.
 ///
-/// Exit codes: 0 all went well, 1 the command failed, 2 some items came back with errors while the others went on.
+/// Exit codes: 0 all went well, 1 the command failed, 2 some items came back with errors while the others went on, 3 there is no
+/// connection to the gateway or it refused the certificate, 4 it stopped in the middle (what is done stays done; run it again).
 #[derive(Parser)]
 #[command(name = "atena", version)]
 pub(crate) struct Cli {
@@ -116,8 +117,13 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Pull what the rules allow the calling system (移転の受領).
     ///
-    /// Without a cursor file: everything. With one: everything since the last time; the file is written after each chunk is on disk.
-    /// Affair (事務) and datasets default to what the system is entitled to.
+    /// Without a cursor file: everything. With one: everything since the last time, added to the same files. Affair (事務) and datasets
+    /// default to what the system is entitled to.
+    ///
+    /// The cursor file also keeps the length and the SHA-256 of each file. A pull that stopped, was killed, or found a full disk goes
+    /// on by the same command: what no cursor vouches for is cut off and pulled again, so no row is torn, lost or doubled. Files that
+    /// were changed, shortened or moved away are refused. To take rows over and start new files, name an empty folder the next time.
+    /// Each CSV file begins with a byte order mark, once; a file of before that has none is left so.
     #[command(
         after_help = "Example:\n  atena pull --home /srv/atena --as resident-tax --out received --cursor-file tax.cursor"
     )]

@@ -1,10 +1,9 @@
 //! `atena pull`.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use atena_proto::v1::{Dataset, ListEntitlementsRequest, PullRecordsRequest, PullRecordsResponse};
+use indicatif::ProgressBar;
 use tonic::Streaming;
 
 use crate::Finished;
@@ -13,7 +12,7 @@ use crate::client::{Client, new_request_id};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::progress;
-use crate::received::Received;
+use crate::received::{Cursor, Received};
 
 /// What is asked for.
 pub(crate) struct Ask {
@@ -23,41 +22,50 @@ pub(crate) struct Ask {
     pub(crate) datasets: Vec<Dataset>,
 }
 
+/// Records of one chunk: the most that the contract allows.
+const PAGE_SIZE: u32 = 1_000;
+
 /// Pulls everything, or everything since the cursor.
 pub(super) async fn run(args: &PullArgs, output: &mut Output) -> Result<Finished, CliError> {
+    let cursor = Cursor::open(args.cursor_file.as_deref())?;
     let client = super::connect(&args.call).await?;
     let datasets: Vec<Dataset> = args.dataset.iter().map(|dataset| dataset.wire()).collect();
     let ask = entitled(&client, args.affair.as_deref(), &datasets).await?;
-    let cursor = match &args.cursor_file {
-        Some(file) => read_cursor(file)?,
-        None => Vec::new(),
-    };
-    let mut received = Received::open(&args.out, args.format, &ask.datasets, !cursor.is_empty())?;
+    let to_send = cursor.to_send();
+    let prepared = cursor.prepare(&args.out, args.format, &ask.datasets)?;
+    let mut stream = start(&client, ask, to_send, PAGE_SIZE).await?;
+    // No file is touched before the gateway agrees.
+    let first = stream.message().await?.ok_or(INCOMPLETE)?;
+    let mut received = prepared.begin()?;
     let bar = progress::bar("pulling", None);
-    let mut stream = start(&client, ask, cursor).await?;
-    let mut complete = false;
-    while let Some(chunk) = stream.message().await? {
-        for delivery in &chunk.deliveries {
-            bar.inc(delivery.records.len() as u64);
-            received.write(delivery)?;
-        }
-        // The records first: a crash in between delivers them again, it never loses one.
-        received.flush()?;
-        if let Some(file) = &args.cursor_file {
-            write_cursor(file, &chunk.next_cursor)?;
-        }
-        complete = chunk.complete;
-    }
+    let ended = take_all(&mut received, first, &mut stream, &bar).await;
     bar.finish_and_clear();
-    if !complete {
-        return Err(CliError::Answer(
-            "the pull ended before it was complete; run it again with the same --cursor-file",
-        ));
+    if let Err(cause) = ended {
+        return Err(received.stopped(cause));
     }
     if args.out != Path::new("-") {
         output.table(&received.table())?;
     }
     Ok(Finished::Clean)
+}
+
+/// A stream that ended before its last chunk.
+const INCOMPLETE: CliError = CliError::Answer("the pull ended before it was complete");
+
+/// Takes every chunk of a pull.
+async fn take_all(
+    received: &mut Received,
+    first: PullRecordsResponse,
+    stream: &mut Streaming<PullRecordsResponse>,
+    bar: &ProgressBar,
+) -> Result<(), CliError> {
+    let (mut next, mut complete) = (Some(first), false);
+    while let Some(chunk) = next {
+        complete = chunk.complete;
+        bar.inc(received.take(chunk)?);
+        next = stream.message().await?;
+    }
+    if complete { received.finish() } else { Err(INCOMPLETE) }
 }
 
 /// What to ask for where the caller does not say it: the affair and the datasets that the system is entitled to, without its own
@@ -94,7 +102,7 @@ pub(crate) async fn entitled(client: &Client, affair: Option<&str>, datasets: &[
     Ok(Ask { affair: first.to_owned(), datasets })
 }
 
-/// Starts a pull.
+/// Starts a pull. A page size of 0 leaves it to the gateway.
 ///
 /// # Errors
 /// The gateway refuses it.
@@ -102,51 +110,14 @@ pub(crate) async fn start(
     client: &Client,
     ask: Ask,
     cursor: Vec<u8>,
+    page_size: u32,
 ) -> Result<Streaming<PullRecordsResponse>, CliError> {
     let request = PullRecordsRequest {
         request_id: new_request_id(),
         affair: ask.affair,
         datasets: ask.datasets.into_iter().map(Into::into).collect(),
         cursor,
-        page_size: 0,
+        page_size,
     };
     Ok(client.linkage().pull_records(client.request(request)).await?.into_inner())
-}
-
-/// The cursor of the last time; empty where there was none.
-fn read_cursor(file: &Path) -> Result<Vec<u8>, CliError> {
-    match fs::read(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(CliError::file("read", file)),
-    }
-}
-
-/// Replaces the cursor at once: after a crash there is the old one or the new one.
-fn write_cursor(file: &Path, cursor: &[u8]) -> Result<(), CliError> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    let write = || -> std::io::Result<()> {
-        let mut opened = fs::File::create(&new)?;
-        opened.write_all(cursor)?;
-        opened.sync_all()?;
-        fs::rename(&new, file)
-    };
-    write().map_err(CliError::file("write", file))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_read_as_it_was_written_and_missing_means_everything() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("tax.cursor");
-        assert_eq!(read_cursor(&file).unwrap(), b"");
-        write_cursor(&file, b"\x00one").unwrap();
-        write_cursor(&file, b"\x00two").unwrap();
-        assert_eq!(read_cursor(&file).unwrap(), b"\x00two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 }

@@ -8,7 +8,7 @@ use crate::contract::Contract;
 use crate::error::CliError;
 
 /// How often a repeated field is written out: the months of a year.
-const REPEATED: usize = 12;
+pub(super) const REPEATED: usize = 12;
 
 /// Names of columns that the contract's comments don't give.
 const NAMES: [(&str, &str); 8] = [
@@ -82,7 +82,8 @@ impl Column {
         Ok(())
     }
 
-    /// The cell of a message; empty where the field is absent.
+    /// The cell of a message; empty where the field is absent. What is written is held against it in tests.
+    #[cfg(test)]
     pub(super) fn get(&self, message: &DynamicMessage) -> String {
         let Some((leaf, path)) = self.steps.split_last() else {
             return String::new();

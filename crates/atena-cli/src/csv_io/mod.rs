@@ -6,16 +6,21 @@
 mod columns;
 mod encoding;
 mod read;
+mod released;
+mod row;
+#[cfg(test)]
+mod same;
+mod wire;
 mod write;
 
 use atena_proto::v1::Dataset;
 use prost_reflect::DynamicMessage;
 
-use crate::contract::Contract;
 use crate::error::CliError;
 
 pub(crate) use read::{read_people, read_records};
-pub(crate) use write::{ReleasedWriter, write_people, write_records};
+pub(crate) use released::ReleasedRows;
+pub(crate) use write::{BOM, PeopleWriter, RecordWriter};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +70,6 @@ fn record_message(dataset: Dataset) -> Result<(&'static str, &'static str), CliE
         Dataset::WelfarePension => Ok(("WelfarePension", "welfare_pension")),
         Dataset::Person | Dataset::Unspecified => Err(CliError::Answer("a dataset that holds no records")),
     }
-}
-
-/// A generated message as one that can be walked.
-fn dynamic<M: prost::Message>(contract: &Contract, name: &str, message: &M) -> Result<DynamicMessage, CliError> {
-    let mut walked = DynamicMessage::new(contract.message(name)?);
-    walked.transcode_from(message).map_err(|_| CliError::Answer("a message can't be read"))?;
-    Ok(walked)
 }
 
 /// A walked message as a generated one.
@@ -148,7 +146,9 @@ mod tests {
         let people =
             [PersonRegistration { local_address_number: "A1".into(), person: Some(person), ..Default::default() }];
         let mut file = Vec::new();
-        write_people(&mut file, Bom::With, people.iter().map(Clone::clone)).unwrap();
+        let mut writer = PeopleWriter::new(&mut file, Bom::With).unwrap();
+        people.iter().for_each(|person| writer.write(person).unwrap());
+        assert_eq!(writer.finish().unwrap(), 1);
         let rows = read(file);
         assert!(rows[0].as_ref().ok().unwrap().1 == people[0]);
     }
@@ -178,7 +178,9 @@ mod tests {
         let deletion = atena_proto::v1::Deletion { dataset: Dataset::Payment.into() };
         let records = [record(1, Body::Payment(payment)), record(2, Body::Deletion(deletion))];
         let mut file = Vec::new();
-        write_records(Dataset::Payment, &mut file, Bom::Without, records.iter().map(Clone::clone)).unwrap();
+        let mut writer = RecordWriter::new(Dataset::Payment, &mut file, Bom::Without).unwrap();
+        records.iter().for_each(|record| writer.write(record).unwrap());
+        assert_eq!(writer.finish().unwrap(), 2);
         let read: Vec<_> =
             read_records(Dataset::Payment, Cursor::new(file), Format::Csv).map(|row| row.ok().unwrap().1).collect();
         assert!(read == records);

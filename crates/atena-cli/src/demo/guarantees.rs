@@ -86,7 +86,7 @@ impl Checks<'_> {
 async fn pull_everything(client: &Client) -> Result<Vec<Delivery>, CliError> {
     let bar = progress::bar("pulling", None);
     let ask = pull::entitled(client, None, &[]).await?;
-    let mut stream = pull::start(client, ask, Vec::new()).await?;
+    let mut stream = pull::start(client, ask, Vec::new(), 0).await?;
     let mut delivered = Vec::new();
     while let Some(chunk) = stream.message().await? {
         bar.inc(chunk.deliveries.iter().map(|delivery| delivery.records.len() as u64).sum());

@@ -37,34 +37,8 @@ enum Habit {
     Deferred,
 }
 
-/// The records of one dataset about one resident.
-pub(super) fn records(resident: &Resident, dataset: Dataset) -> Vec<PushedRecord> {
-    let history = History::new(resident);
-    let bodies: Vec<(char, Body)> = match dataset {
-        Dataset::Qualification => {
-            history.qualifications().into_iter().map(|body| ('Q', Body::Qualification(body))).collect()
-        }
-        Dataset::Payment => history.payments().into_iter().map(|body| ('P', Body::Payment(body))).collect(),
-        Dataset::Exemption => history.exemptions().into_iter().map(|body| ('E', Body::Exemption(body))).collect(),
-        Dataset::Benefit => history.benefits().into_iter().map(|body| ('B', Body::Benefit(body))).collect(),
-        Dataset::WelfarePension => {
-            history.welfare_pensions().into_iter().map(|body| ('W', Body::WelfarePension(body))).collect()
-        }
-        Dataset::Person | Dataset::Unspecified => Vec::new(),
-    };
-    let local_address_number = resident.in_pension();
-    (1..)
-        .zip(bodies)
-        .map(|(number, (letter, body))| PushedRecord {
-            record_key: format!("{letter}-{local_address_number}-{number}"),
-            local_address_number: local_address_number.clone(),
-            revision: 1,
-            body: Some(body),
-        })
-        .collect()
-}
-
-struct History<'a> {
+/// What a resident's pension history is made from.
+pub(super) struct History<'a> {
     resident: &'a Resident,
     periods: Vec<Period>,
     habit: Habit,
@@ -75,7 +49,7 @@ struct History<'a> {
 // === impl History ===
 
 impl<'a> History<'a> {
-    fn new(resident: &'a Resident) -> Self {
+    pub(super) fn new(resident: &'a Resident) -> Self {
         let mut dice = resident.dice.clone();
         let chance = dice.random_range(0..1_000);
         let habit = match dice.random_range(0..100) {
@@ -88,6 +62,32 @@ impl<'a> History<'a> {
             _ => Habit::Pays,
         };
         Self { resident, periods: periods(resident, chance), habit, chance }
+    }
+
+    /// The records of one dataset.
+    pub(super) fn records(&self, dataset: Dataset) -> Vec<PushedRecord> {
+        let bodies: Vec<(char, Body)> = match dataset {
+            Dataset::Qualification => {
+                self.qualifications().into_iter().map(|body| ('Q', Body::Qualification(body))).collect()
+            }
+            Dataset::Payment => self.payments().into_iter().map(|body| ('P', Body::Payment(body))).collect(),
+            Dataset::Exemption => self.exemptions().into_iter().map(|body| ('E', Body::Exemption(body))).collect(),
+            Dataset::Benefit => self.benefits().into_iter().map(|body| ('B', Body::Benefit(body))).collect(),
+            Dataset::WelfarePension => {
+                self.welfare_pensions().into_iter().map(|body| ('W', Body::WelfarePension(body))).collect()
+            }
+            Dataset::Person | Dataset::Unspecified => Vec::new(),
+        };
+        let local_address_number = self.resident.in_pension();
+        (1..)
+            .zip(bodies)
+            .map(|(number, (letter, body))| PushedRecord {
+                record_key: format!("{letter}-{local_address_number}-{number}"),
+                local_address_number: local_address_number.clone(),
+                revision: 1,
+                body: Some(body),
+            })
+            .collect()
     }
 
     fn basic_pension_number(&self) -> String {

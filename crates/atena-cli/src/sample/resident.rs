@@ -53,7 +53,8 @@ pub(super) struct Resident {
     pub(super) personal_number: String,
     pub(super) basic_pension_number: String,
     pub(super) born: Date,
-    person: Person,
+    /// What a system registers; its number and the personal number are those of the system asked last.
+    registration: PersonRegistration,
     known: [bool; SYSTEMS.len()],
     /// Decides the pension history.
     pub(super) dice: ChaCha8Rng,
@@ -84,7 +85,7 @@ impl Population {
             personal_number: with_check_digit(&format!("{body:011}")),
             basic_pension_number: basic.to_string(),
             born,
-            person,
+            registration: PersonRegistration { person: Some(person), ..PersonRegistration::default() },
             known,
             dice,
         }
@@ -105,21 +106,19 @@ impl Resident {
     }
 
     /// What a system registers about this resident; `None` if it does not know them.
-    pub(super) fn registration(&self, system: &str) -> Option<PersonRegistration> {
-        let (place, known) = SYSTEMS.iter().zip(self.known).find(|(known, _)| known.id == system)?;
+    pub(super) fn registration(&mut self, system: &SystemOfTown) -> Option<&PersonRegistration> {
+        let (_, known) = SYSTEMS.iter().zip(self.known).find(|(one, _)| one.id == system.id)?;
         if !known {
             return None;
         }
-        let mut person = self.person.clone();
-        if place.personal_numbers {
-            person.personal_number.clone_from(&self.personal_number);
+        self.registration.local_address_number = self.local_address_number(system);
+        self.registration.new_without_personal_number = !system.personal_numbers;
+        let person = self.registration.person.as_mut()?;
+        person.personal_number.clear();
+        if system.personal_numbers {
+            person.personal_number.push_str(&self.personal_number);
         }
-        Some(PersonRegistration {
-            local_address_number: self.local_address_number(place),
-            person: Some(person),
-            new_without_personal_number: !place.personal_numbers,
-            migrated_unified_address_number: String::new(),
-        })
+        Some(&self.registration)
     }
 
     /// The pension system's number of this resident.

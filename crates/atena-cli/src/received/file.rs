@@ -1,0 +1,172 @@
+//! One file of a pull. What counts of it is what was kept with the cursor; the rest is cut off.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::PullError;
+use super::cursor::{KeptFile, State, sync_folder_of, try_lock};
+use crate::error::CliError;
+use crate::hexadecimal::hexadecimal;
+
+/// Bytes that are read at once to compare a file.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A file that rows are added to. No other pull has it.
+pub(super) struct PullFile {
+    name: String,
+    path: PathBuf,
+    /// None until the pull begins, where the file is not there yet.
+    file: Option<File>,
+    length: u64,
+    /// None where no cursor file will say what the file holds.
+    digest: Option<Sha256>,
+    kept: KeptFile,
+}
+
+// === impl PullFile ===
+
+impl PullFile {
+    /// A file that begins anew, whatever it holds. Nothing is done before [`Self::open`].
+    pub(super) fn anew(folder: &Path, name: &str, has_cursor: bool) -> Self {
+        Self::at(folder, name, None, 0, has_cursor.then(Sha256::new))
+    }
+
+    /// A file that goes on as the cursor file says. It is compared, and not changed before [`Self::cut_back`].
+    ///
+    /// # Errors
+    /// It is not what the last pull left.
+    pub(super) fn goes_on(folder: &Path, kept: &KeptFile, state: State) -> Result<Self, CliError> {
+        let path = folder.join(&kept.name);
+        let mut file = match open(&path)? {
+            Some(file) => file,
+            None if kept.bytes == 0 => return Ok(Self::anew(folder, &kept.name, true)),
+            None => return Err(PullError::Missing { file: path }.into()),
+        };
+        try_lock(&file, &path)?;
+        let bytes = file.metadata().map_err(CliError::file("read", &path))?.len();
+        if bytes < kept.bytes {
+            return Err(PullError::Shorter { file: path, bytes, kept: kept.bytes }.into());
+        }
+        let digest = digest(&mut file, kept.bytes).map_err(CliError::file("read", &path))?;
+        if hexadecimal(&digest.clone().finalize()) != kept.sha256 {
+            return Err(PullError::Changed { file: path }.into());
+        }
+        // Only a pull that did not end leaves rows that do not count.
+        if bytes > kept.bytes && state != State::Going {
+            return Err(PullError::Longer { file: path, bytes, kept: kept.bytes }.into());
+        }
+        Ok(Self::at(folder, &kept.name, Some(file), kept.bytes, Some(digest)))
+    }
+
+    fn at(folder: &Path, name: &str, file: Option<File>, length: u64, digest: Option<Sha256>) -> Self {
+        let kept = kept(name, length, digest.as_ref());
+        Self { name: name.to_owned(), path: folder.join(name), file, length, digest, kept }
+    }
+
+    /// Opens the file for this pull alone; makes it where it is not there.
+    ///
+    /// # Errors
+    /// Another pull has it, or it can't be written.
+    pub(super) fn open(&mut self) -> Result<(), CliError> {
+        if self.file.is_none() {
+            let opened = match open(&self.path)? {
+                Some(file) => file,
+                None => {
+                    let made = File::options().create(true).truncate(false).read(true).write(true).open(&self.path);
+                    made.map_err(CliError::file("write", &self.path))?
+                }
+            };
+            try_lock(&opened, &self.path)?;
+            self.file = Some(opened);
+        }
+        sync_folder_of(&self.path).map_err(CliError::file("write", &self.path))
+    }
+
+    /// Whether it holds nothing that counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Adds whole rows and waits until they are on disk.
+    ///
+    /// # Errors
+    /// The disk is full. Then only a part may be there; see [`Self::cut_back`].
+    pub(super) fn append(&mut self, rows: &[u8]) -> Result<(), CliError> {
+        let Some(file) = self.file.as_mut().filter(|_| !rows.is_empty()) else { return Ok(()) };
+        let written = file.write_all(rows).and_then(|()| file.sync_data());
+        written.map_err(CliError::file("write", &self.path))?;
+        self.length += rows.len() as u64;
+        if let Some(digest) = &mut self.digest {
+            digest.update(rows);
+        }
+        Ok(())
+    }
+
+    /// What counts of it from the next cursor on.
+    pub(super) fn whole(&self) -> KeptFile {
+        kept(&self.name, self.length, self.digest.as_ref())
+    }
+
+    /// Its rows count from now on.
+    pub(super) fn keep(&mut self, whole: KeptFile) {
+        self.kept = whole;
+    }
+
+    /// What counts of it.
+    pub(super) fn kept(&self) -> &KeptFile {
+        &self.kept
+    }
+
+    /// Cuts off what does not count.
+    ///
+    /// # Errors
+    /// The file system refuses it.
+    pub(super) fn cut_back(&mut self) -> Result<(), CliError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let bytes = self.kept.bytes;
+        let mut cut = || {
+            if file.metadata()?.len() != bytes {
+                file.set_len(bytes)?;
+                file.sync_all()?;
+            }
+            file.seek(SeekFrom::Start(bytes)).map(drop)
+        };
+        cut().map_err(CliError::file("write", &self.path))
+    }
+}
+
+/// Opens a file that is there.
+fn open(path: &Path) -> Result<Option<File>, CliError> {
+    // Looked at first: to open a pipe would wait for its reader.
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(CliError::file("read", path)(error)),
+        Ok(found) if !found.is_file() => return Err(PullError::NotAFile { file: path.to_owned() }.into()),
+        Ok(_) => {}
+    }
+    File::options().read(true).write(true).open(path).map(Some).map_err(CliError::file("write", path))
+}
+
+fn kept(name: &str, bytes: u64, digest: Option<&Sha256>) -> KeptFile {
+    let sha256 = digest.map(|digest| hexadecimal(&digest.clone().finalize())).unwrap_or_default();
+    KeptFile { name: name.to_owned(), bytes, sha256 }
+}
+
+/// The digest of the first `bytes` bytes, ready to go on with the next.
+fn digest(file: &mut File, bytes: u64) -> io::Result<Sha256> {
+    let (mut digest, mut block, mut left) = (Sha256::new(), vec![0; READ_BYTES], bytes);
+    while left > 0 {
+        let wanted = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        match file.read(&mut block[..wanted])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                digest.update(&block[..read]);
+                left -= read as u64;
+            }
+        }
+    }
+    Ok(digest)
+}

@@ -84,7 +84,9 @@ fn a_database_file_that_is_none_is_said_with_its_path() {
     }
     let town = Town::prepare();
     let database = town.home().join("atena.db");
-    for (content, said) in [(vec![b'x'; 5000], "is not an SQLite database"), (b"SQLite format 3\0".to_vec(), "is cut off")] {
+    for (content, said) in
+        [(vec![b'x'; 5000], "is not an SQLite database"), (b"SQLite format 3\0".to_vec(), "is cut off")]
+    {
         std::fs::write(&database, content).unwrap();
         for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["backup", "--out", "/x"], &["keys", "status"]] {
             let output = atena(&[arguments, &["--home", town.home_text()]].concat());

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
 use atena_gateway::{
-    AcceptHeadError, AdminError, AdminLogError, BackupError, ClockError, ConfigError, ConfirmClockError, EraseError, ExportError, GatewayError, MigrateError,
-    OperatorError, RotateError,
+    AcceptHeadError, AdminError, AdminLogError, BackupError, ClockError, ConfigError, ConfirmClockError, EraseError,
+    ExportError, GatewayError, MigrateError, OperatorError, RotateError,
 };
 use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};

@@ -11,8 +11,8 @@ use jiff::{Timestamp, tz};
 
 pub use evidence::ClockSuspect;
 pub(crate) use evidence::Validity;
-pub use guard::{ClockError, ClockStatus};
 pub(crate) use guard::ClockGuard;
+pub use guard::{ClockError, ClockStatus};
 
 /// Now.
 pub(crate) fn now() -> Timestamp {

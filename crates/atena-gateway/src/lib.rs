@@ -63,8 +63,8 @@ pub use keeper::{
     ErasureCase, ErasurePlan, ExportError, Ground, KeepReason, Keeper, KeyStatus, KnownBy, Loss, MigrateError, Moved,
     PersonStatus, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,
 };
-pub use log::fsck::{Finding, Fsck};
 pub use log::freshness::{FileFault, FreshnessError};
+pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused};
 pub use people::people_matrix;
 pub use start::StartStep;

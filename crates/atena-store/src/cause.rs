@@ -23,7 +23,9 @@ fn of_sqlite(code: i32) -> &'static str {
         10 => "reading or writing the database file failed: look at the disk and its file system",
         11 => "the database file is damaged: bring a backup back (atena restore)",
         13 => "the disk is full: make room on it",
-        14 => "the database file, or its -wal and -shm, can't be opened: look at the owner and mode of them and their directory",
+        14 => {
+            "the database file, or its -wal and -shm, can't be opened: look at the owner and mode of them and their directory"
+        }
         23 => "the operating system refuses the database file to this user",
         26 => "the file is not an SQLite database: look at database_url, or bring a backup back (atena restore)",
         _ => UNKNOWN,
@@ -59,10 +61,13 @@ pub(crate) fn of_io(error: &std::io::Error) -> &'static str {
         ErrorKind::ConnectionRefused => "the server refuses connections: is it running, and does it listen there?",
         ErrorKind::NotFound => "the server's socket or the file is not there",
         ErrorKind::PermissionDenied => "the operating system refuses it to this user",
-        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "the server can't be reached",
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            "the connection to the server was lost"
+        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            "the server can't be reached"
         }
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => "the connection to the server was lost",
         ErrorKind::StorageFull => "the disk is full: make room on it",
         _ => "input or output failed",
     }

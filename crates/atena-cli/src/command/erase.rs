@@ -33,7 +33,8 @@ pub(super) async fn run(args: &EraseArgs, output: &mut Output) -> Result<Finishe
     let keeper = acting_keeper(&args.home, &args.acting).await?;
     let plan = keeper.plan_erasure(&people, &ground).await?;
     show(&plan, output)?;
-    let to_erase: Vec<_> = plan.cases.iter().filter(|case| case.kept.is_none()).map(|case| case.named.clone()).collect();
+    let to_erase: Vec<_> =
+        plan.cases.iter().filter(|case| case.kept.is_none()).map(|case| case.named.clone()).collect();
     let erased = if args.yes || confirmed(args, to_erase.len(), output)? {
         let bar = progress::bar("消去", Some(0));
         let done = keeper.erase(&to_erase, &ground, progress::steps(&bar)).await;

@@ -83,12 +83,7 @@ async fn waited_for(
 }
 
 /// Opens every municipality of the home.
-async fn open_all(
-    home: Home,
-    config: Config,
-    listen: Option<SocketAddr>,
-    step: StartStep,
-) -> Result<Opened, CliError> {
+async fn open_all(home: Home, config: Config, listen: Option<SocketAddr>, step: StartStep) -> Result<Opened, CliError> {
     let listen = listen.unwrap_or(config.listen);
     let mut databases = Databases::default();
     let mut gateways = Vec::new();
@@ -125,10 +120,7 @@ async fn open(
 }
 
 /// Serves all of them until asked to stop, or until one of them fails as a whole.
-async fn serve(
-    gateways: Vec<BoundGateway>,
-    stopping: impl Future<Output = ()>,
-) -> Result<(), CliError> {
+async fn serve(gateways: Vec<BoundGateway>, stopping: impl Future<Output = ()>) -> Result<(), CliError> {
     if gateways.is_empty() {
         return Err(CliError::NoneServed);
     }

@@ -171,7 +171,8 @@ impl Problems {
         self.range("review.office_to_hour", review.office_to_hour, 1, 24);
         if review.office_from_hour >= review.office_to_hour {
             let to = review.office_to_hour;
-            let rule = format!("is {}, and must be before review.office_to_hour, which is {to}", review.office_from_hour);
+            let rule =
+                format!("is {}, and must be before review.office_to_hour, which is {to}", review.office_from_hour);
             self.say("review.office_from_hour", rule);
         }
         self.range("review.volume_factor", review.volume_factor, 1.0, 1_000_000.0);
@@ -225,20 +226,40 @@ mod tests {
     #[test]
     fn what_can_not_work_is_refused_with_its_name_and_what_it_may_be() {
         for (from, to, said) in [
-            ("header_bytes_max = 8192", "header_bytes_max = 1", "limits.header_bytes_max is 1, and must be 1024 to 1048576"),
-            ("checkpoint_interval_ms = 500", "checkpoint_interval_ms = 0", "log.checkpoint_interval_ms is 0, and must be 1 to 1000"),
+            (
+                "header_bytes_max = 8192",
+                "header_bytes_max = 1",
+                "limits.header_bytes_max is 1, and must be 1024 to 1048576",
+            ),
+            (
+                "checkpoint_interval_ms = 500",
+                "checkpoint_interval_ms = 0",
+                "log.checkpoint_interval_ms is 0, and must be 1 to 1000",
+            ),
             ("checkpoint_interval_ms = 500", "checkpoint_interval_ms = 1001", "must be 1 to 1000"),
-            ("connections_per_system_max = 64", "connections_per_system_max = 2000", "at most limits.connections_max, which is 1024"),
+            (
+                "connections_per_system_max = 64",
+                "connections_per_system_max = 2000",
+                "at most limits.connections_max, which is 1024",
+            ),
             ("call_timeout_s = 30", "call_timeout_s = 7200", "at most limits.stream_timeout_s, which is 3600"),
             ("office_from_hour = 8", "office_from_hour = 20", "must be before review.office_to_hour, which is 19"),
             ("office_to_hour = 19", "office_to_hour = 25", "review.office_to_hour is 25, and must be 1 to 24"),
             ("volume_factor = 2.0", "volume_factor = nan", "review.volume_factor"),
             ("lookups_of_person_max = 20", "lookups_of_person_max = 0", "review.lookups_of_person_max is 0"),
             ("sign_in_age_max_s = 36000", "sign_in_age_max_s = 0", "people.sign_in_age_max_s is 0"),
-            ("ahead_of_log_days_max = 40", "ahead_of_log_days_max = 0", "clock.ahead_of_log_days_max is 0, and must be 1 to 3650"),
+            (
+                "ahead_of_log_days_max = 40",
+                "ahead_of_log_days_max = 0",
+                "clock.ahead_of_log_days_max is 0, and must be 1 to 3650",
+            ),
             ("\"admin.checkpoint\"", "\"log.checkpoint\"", "names the same file as log.checkpoint_file"),
             ("sqlite:atena.db", "mysql://x/y", "database_url must be sqlite:FILE or postgres://"),
-            ("# database_connections_max = 16", "database_connections_max = 1", "database_connections_max is 1, and must be 2"),
+            (
+                "# database_connections_max = 16",
+                "database_connections_max = 1",
+                "database_connections_max is 1, and must be 2",
+            ),
             ("otlp_endpoint = \"\"", "otlp_endpoint = \"collector:4317\"", "telemetry.otlp_endpoint"),
         ] {
             let told = refused(from, to);

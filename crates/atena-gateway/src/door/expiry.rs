@@ -129,7 +129,8 @@ impl Kind {
 impl Warned {
     /// Warns of a client certificate that ends soon, at most once a day for each identity.
     pub(crate) fn look(&self, peer: &Peer, certificate: &CertificateDer<'_>, now: Timestamp) {
-        let Some(expiry) = of_certificate(Kind::ClientCertificate, certificate).filter(|expiry| expiry.soon(now) || expiry.from > now)
+        let Some(expiry) =
+            of_certificate(Kind::ClientCertificate, certificate).filter(|expiry| expiry.soon(now) || expiry.from > now)
         else {
             return;
         };

@@ -84,7 +84,9 @@ pub enum TlsError {
         client_ca: PathBuf,
     },
     /// The certificate and the private key are not of each other.
-    #[error("the private key in {key} is not the one of the certificate in {certificate}: bring the two that belong together")]
+    #[error(
+        "the private key in {key} is not the one of the certificate in {certificate}: bring the two that belong together"
+    )]
     KeyMismatch {
         /// The certificate.
         certificate: PathBuf,

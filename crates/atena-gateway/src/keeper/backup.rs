@@ -251,8 +251,9 @@ impl Keeper {
     async fn keep_restored_head(&self) -> Result<(), BackupError> {
         let keys = LogKeys::of(Log::Transfers, &self.municipality, &self.vault)?;
         match self.store.newest_checkpoint().await? {
-            Some(newest) => Ok(head::keep_beside(&self.config.log.checkpoint_file, &newest, &keys)
-                .map_err(SignError::from)?),
+            Some(newest) => {
+                Ok(head::keep_beside(&self.config.log.checkpoint_file, &newest, &keys).map_err(SignError::from)?)
+            }
             None => Ok(()),
         }
     }
@@ -278,7 +279,8 @@ impl Keeper {
             let file = folder.join(name);
             let text = file.to_str().ok_or_else(|| not_whole(folder, "its path is not UTF-8"))?;
             let options = StoreOptions::new(StoreOptions::url_of_file(text));
-            let opened: Result<_, BackupError> = Store::open(&options, self.municipality.clone()).await.map_err(BackupError::from);
+            let opened: Result<_, BackupError> =
+                Store::open(&options, self.municipality.clone()).await.map_err(BackupError::from);
             opened
         };
         Ok(Files { content: open(CONTENT).await?, person_keys: open(PERSON_KEYS).await? })

@@ -56,7 +56,9 @@ pub(super) fn examine(file: &Path) -> Result<PathBuf, StoreError> {
         Ok(()) => {}
     }
     if !header.starts_with(MAGIC) {
-        return refused("is not an SQLite database, or its beginning is damaged: look at database_url, or bring a backup back (atena restore)");
+        return refused(
+            "is not an SQLite database, or its beginning is damaged: look at database_url, or bring a backup back (atena restore)",
+        );
     }
     // What is still in the write-ahead log may make the file longer.
     let pending = fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0);

@@ -4,6 +4,7 @@ use atena_domain::IdentifierError;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
 
+use crate::cause;
 use crate::engine::refusal_of_pooler;
 
 /// Why the database did not do what it was asked.
@@ -13,8 +14,10 @@ pub enum StoreError {
     #[error("the database is not available ({0})")]
     Unavailable(&'static str),
     /// The database could not run a statement: its disk is full, it shuts down, it was changed from outside.
-    #[error("the database could not run a statement ({code}: {text})")]
+    #[error("{remedy} ({code}: {text})")]
     Failed {
+        /// What it means, and what to do about it.
+        remedy: &'static str,
         /// `SQLSTATE …`, `SQLite …` with the extended result code, or the kind of error that the operating system gave.
         code: String,
         /// The database's own text, without values.
@@ -47,8 +50,14 @@ impl From<sqlx::Error> for StoreError {
         }
         match error {
             sqlx::Error::Database(error) => Self::of_database(error.as_ref()),
-            sqlx::Error::Io(error) => Self::Failed { code: format!("{:?}", error.kind()), text: error.to_string() },
-            sqlx::Error::Tls(error) => Self::Failed { code: "TLS".to_owned(), text: error.to_string() },
+            sqlx::Error::Io(error) => Self::Failed {
+                remedy: cause::of_io(&error),
+                code: format!("{:?}", error.kind()),
+                text: error.to_string(),
+            },
+            sqlx::Error::Tls(error) => {
+                Self::Failed { remedy: cause::TLS, code: "TLS".to_owned(), text: error.to_string() }
+            }
             sqlx::Error::PoolTimedOut => Self::Unavailable("all connections are busy"),
             sqlx::Error::PoolClosed => Self::Unavailable("it is closed"),
             sqlx::Error::WorkerCrashed => Self::Unavailable("a connection has ended"),
@@ -74,7 +83,7 @@ impl StoreError {
         if error.kind() == ErrorKind::Other {
             let quotes_values = postgres.is_some_and(|error| quotes_values(error.code()));
             let text = if quotes_values { "its text may quote a value" } else { error.message() };
-            return Self::Failed { code, text: text.to_owned() };
+            return Self::Failed { remedy: cause::of_database(error), code, text: text.to_owned() };
         }
         // PostgreSQL names the constraint; SQLite's text names columns and nothing more.
         let which = postgres.map_or(error.message(), |error| error.constraint().unwrap_or("no name"));

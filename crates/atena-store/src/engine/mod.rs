@@ -14,6 +14,7 @@ mod primary;
 mod row;
 mod sql;
 mod sqlite;
+mod sqlite_file;
 
 use std::time::Duration;
 

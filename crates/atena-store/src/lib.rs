@@ -25,12 +25,13 @@
 //! # }).unwrap();
 //! ```
 
-mod change_log;
-mod changes;
 mod database;
 mod engine;
 mod erasure;
 mod error;
+mod feed;
+mod feed_read;
+mod feed_write;
 mod holdings;
 mod key_state;
 mod log_append;
@@ -51,9 +52,9 @@ mod tables;
 mod views;
 mod write;
 
-pub use changes::Change;
 pub use database::{Database, StoreOptions};
 pub use error::StoreError;
+pub use feed::{Before, Feed, FeedChanges, FeedNumber, NumberedRecord, PersonChanges, RecordChange, Seen};
 pub use holdings::Holding;
 pub use key_state::{KeyState, KeyUse, OldIndex};
 pub use log_append::LogEntry;

@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use atena_proto::v1::Dataset;
+use atena_proto::RECORD_DATASETS;
 
 use self::resident::{Population, SYSTEMS};
 use crate::csv_io::{self, Bom};
@@ -46,10 +46,6 @@ pub(crate) enum SampleError {
     },
 }
 
-/// The datasets of records, one file each.
-const DATASETS: [Dataset; 5] =
-    [Dataset::Qualification, Dataset::Payment, Dataset::Exemption, Dataset::Benefit, Dataset::WelfarePension];
-
 /// Makes `people/<system>.csv` and `records/<dataset>.csv` below `out`. `progress` is told how many people are done.
 pub(crate) fn generate(
     persons: u32,
@@ -58,7 +54,7 @@ pub(crate) fn generate(
     mut progress: impl FnMut(u64),
 ) -> Result<SampleSummary, SampleError> {
     let population = Population::new(seed);
-    let passes = u64::try_from(SYSTEMS.len() + DATASETS.len()).unwrap_or(u64::MAX);
+    let passes = u64::try_from(SYSTEMS.len() + RECORD_DATASETS.len()).unwrap_or(u64::MAX);
     let mut steps = 0;
     let mut step = || {
         steps += 1;
@@ -75,7 +71,7 @@ pub(crate) fn generate(
         let rows = csv_io::write_people(create(&path)?, Bom::With, people);
         files.push((file, rows.map_err(|error| SampleError::Rows { path, reason: error.to_string() })?));
     }
-    for dataset in DATASETS {
+    for dataset in RECORD_DATASETS {
         let records = (0..persons).flat_map(|index| {
             step();
             history::records(&population.resident(index), dataset)
@@ -99,6 +95,8 @@ fn create(path: &Path) -> Result<BufWriter<File>, SampleError> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use atena_proto::v1::Dataset;
 
     use super::*;
 

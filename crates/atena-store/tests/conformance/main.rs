@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
 mod copies;
+mod feeds;
 mod log;
 mod numbers;
 mod records;

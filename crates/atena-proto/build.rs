@@ -8,15 +8,8 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-/// The datasets and the message that holds each; `Dataset` in `dataset.proto` names the same.
-const DATASETS: [(&str, &str); 6] = [
-    ("Person", "atena.v1.Person"),
-    ("Qualification", "atena.v1.Qualification"),
-    ("Payment", "atena.v1.Payment"),
-    ("Exemption", "atena.v1.Exemption"),
-    ("Benefit", "atena.v1.Benefit"),
-    ("WelfarePension", "atena.v1.WelfarePension"),
-];
+/// The dataset that is about people themselves; all others are of records about them.
+const PERSON: &str = "Person";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -29,7 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("atena.v1.descriptors.bin"), &with_options)?;
-    fs::write(out.join("catalog.rs"), catalog(&DescriptorPool::decode(with_options.as_slice())?)?)?;
+    let pool = DescriptorPool::decode(with_options.as_slice())?;
+    fs::write(out.join("catalog.rs"), catalog(&pool)?)?;
+    fs::write(out.join("datasets.rs"), record_datasets(&pool)?)?;
 
     // number-confinement: what can't be formatted can't be logged. (Enums keep their Debug: they are names.)
     let messages: Vec<String> = descriptors
@@ -71,10 +66,30 @@ fn proto_files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(files)
 }
 
+/// The datasets in the order of the contract. Each is named as the message that holds it.
+fn datasets(pool: &DescriptorPool) -> Result<Vec<String>, Box<dyn Error>> {
+    let datasets = pool.get_enum_by_name("atena.v1.Dataset").ok_or("no enum Dataset")?;
+    let named = datasets.values().filter(|value| value.number() != 0).map(|value| {
+        let name = value.name().strip_prefix("DATASET_").ok_or("a dataset without its prefix")?;
+        let words = name.split('_').filter_map(|word| Some((word.get(..1)?, word.get(1..)?)));
+        Ok(words.map(|(first, rest)| format!("{first}{}", rest.to_lowercase())).collect())
+    });
+    named.collect()
+}
+
+/// The datasets of records, as an array.
+fn record_datasets(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let names = datasets(pool)?.into_iter().filter(|name| name != PERSON);
+    let names: Vec<_> = names.map(|name| format!("Dataset::{name}")).collect();
+    let comment = "/// Every dataset of records, in the order of the contract.";
+    Ok(format!("{comment}\npub const RECORD_DATASETS: [Dataset; {}] = [{}];\n", names.len(), names.join(", ")))
+}
+
 fn catalog(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut source = String::from("&[\n");
-    for (dataset, message) in DATASETS {
-        let message = pool.get_message_by_name(message).ok_or(message)?;
+    for dataset in datasets(pool)? {
+        let message = format!("atena.v1.{dataset}");
+        let message = pool.get_message_by_name(&message).ok_or(message)?;
         writeln!(source, "(Dataset::{dataset}, &[")?;
         leaves(pool, &message, "", &[], &mut source)?;
         source.push_str("]),\n");

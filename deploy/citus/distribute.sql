@@ -57,7 +57,8 @@ SELECT create_distributed_table('person_view', 'municipality_code', colocate_wit
 SELECT create_distributed_table('review_case', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('change_sequence', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('record', 'municipality_code', colocate_with => 'person');
-SELECT create_distributed_table('change_chunk', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('feed', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('feed_change', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('record_history', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_chunk', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_details', 'municipality_code', colocate_with => 'person');

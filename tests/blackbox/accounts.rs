@@ -273,3 +273,42 @@ fn accounts_with_a_problem_stop_a_start_and_are_told_with_their_lines() {
     let refused = atena(&["serve", "--home", town.home_text(), "--listen", "127.0.0.1:0"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot read the accounts"));
 }
+
+/// number-confinement: what a caller sent as a number and under which nobody was found may be anything.
+/// It is shown with the right to content alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_nobody_is_shown_only_to_an_auditor_who_may_see_content() {
+    let town = town_of(&[("p1", "auditor"), ("p2", "auditor-with-content")]);
+    town.register("resident-tax", registration("T1", None)).await.unwrap();
+    let padded = format!("X{}", crate::people::personal_number(4711));
+    let request = v1::GetRecordsRequest {
+        affair: "市都民税賦課業務".to_owned(),
+        datasets: vec![v1::Dataset::Payment.into()],
+        local_address_numbers: vec![padded.clone(), "T1".to_owned()],
+        ..Default::default()
+    };
+    town.linkage("resident-tax").get_records(request).await.unwrap();
+    let person = |account: &str| town.person_channel(account);
+    for (channel, sees) in [
+        (town.channel("auditor"), false),
+        (town.channel("internal-audit"), true),
+        (person("p1"), false),
+        (person("p2"), true),
+    ] {
+        let listed = list(channel.clone()).await.unwrap();
+        let asked = |outcome: v1::TransferOutcome| {
+            let mut of_call = listed.iter().filter(|one| one.method == "LinkageService/GetRecords");
+            of_call.find(|one| one.outcome() == outcome).unwrap()
+        };
+        let linked = asked(v1::TransferOutcome::Released);
+        assert_eq!((linked.local_address_number.as_str(), linked.local_address_number_withheld), ("T1", false));
+        let of_nobody = asked(v1::TransferOutcome::Refused);
+        let request = v1::GetTransferRequest { transfer_id: of_nobody.transfer_id.clone() };
+        let one = TransferLogServiceClient::new(channel).get_transfer(request).await.unwrap().into_inner();
+        for transfer in [of_nobody, &one.transfer.unwrap()] {
+            let expected = if sees { padded.as_str() } else { "" };
+            assert_eq!(transfer.local_address_number, expected);
+            assert_eq!(transfer.local_address_number_withheld, !sees);
+        }
+    }
+}

@@ -17,6 +17,7 @@ const SCHEMA: &str = concat!(
     include_str!("../../crates/atena-store/migrations/postgres/0006_admin_log.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0007_erasures.sql"),
     include_str!("../../crates/atena-store/migrations/postgres/0008_plans.sql"),
+    include_str!("../../crates/atena-store/migrations/postgres/0010_feeds.sql"),
 );
 
 const DISTRIBUTE: &str = include_str!("../../deploy/citus/distribute.sql");
@@ -32,11 +33,16 @@ const MIGRATES: [&str; 2] = [
 
 /// The tables of the schema.
 fn tables() -> BTreeSet<&'static str> {
-    let mut tables: BTreeSet<_> =
-        SCHEMA.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" (")).collect();
-    for (before, now) in SCHEMA.lines().filter_map(renamed) {
-        tables.remove(before);
-        tables.insert(now);
+    let mut tables = BTreeSet::new();
+    for line in SCHEMA.lines() {
+        if let Some(made) = line.strip_prefix("CREATE TABLE ").and_then(|line| line.strip_suffix(" (")) {
+            tables.insert(made);
+        } else if let Some(dropped) = line.strip_prefix("DROP TABLE ").and_then(|line| line.strip_suffix(';')) {
+            tables.remove(dropped);
+        } else if let Some((before, now)) = renamed(line) {
+            tables.remove(before);
+            tables.insert(now);
+        }
     }
     tables
 }

@@ -9,6 +9,7 @@ mod certificates;
 mod clock;
 mod door;
 mod erasure;
+mod feeds;
 mod freshness;
 mod full_disk;
 mod hostile;

@@ -9,6 +9,7 @@ mod clock;
 mod distribution;
 mod door;
 mod erasure;
+mod feeds;
 mod fleet;
 mod freshness;
 mod hostile;

@@ -34,7 +34,11 @@ def personal_number(body: int) -> str:
 @pytest.fixture(scope="session")
 def contract(tmp_path_factory):
     """The modules that protoc generates from proto/."""
-    out = tmp_path_factory.mktemp("generated")
+    return generated(tmp_path_factory.mktemp("generated"))
+
+
+def generated(out: Path):
+    """Generates them into a folder."""
     files = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto/atena/v1").glob("*.proto"))
     include = str(Path(protoc.__file__).parent / "_proto")
     arguments = ["protoc", f"-I{ROOT / 'proto'}", f"-I{include}", f"--python_out={out}", f"--grpc_python_out={out}"]

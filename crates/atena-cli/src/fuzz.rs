@@ -3,14 +3,11 @@
 
 use std::io::Cursor;
 
-use atena_proto::v1::{Dataset, PersonRegistration, PushedRecord};
+use atena_proto::RECORD_DATASETS;
+use atena_proto::v1::{PersonRegistration, PushedRecord};
 use encoding_rs::SHIFT_JIS;
 
 use crate::csv_io::{Bom, Format, PeopleWriter, RecordWriter, RowError, read_people, read_records};
-
-/// Datasets that a file may hold.
-const DATASETS: [Dataset; 5] =
-    [Dataset::Qualification, Dataset::Payment, Dataset::Exemption, Dataset::Benefit, Dataset::WelfarePension];
 
 type Rows<T> = Vec<Result<(u64, T), RowError>>;
 
@@ -32,7 +29,7 @@ pub fn people(bytes: &[u8]) {
 /// The same for records of the dataset that the first byte says.
 pub fn records(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
-    let dataset = DATASETS[usize::from(*first) % DATASETS.len()];
+    let dataset = RECORD_DATASETS[usize::from(*first) % RECORD_DATASETS.len()];
     let read = |bytes: &[u8]| -> Rows<PushedRecord> {
         read_records(dataset, Cursor::new(bytes.to_vec()), Format::Csv).collect()
     };

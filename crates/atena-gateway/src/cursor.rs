@@ -21,8 +21,12 @@ pub(crate) struct Cursor;
 pub(crate) enum Position {
     /// In a full pull that began at change `as_of`: after this person.
     Full { as_of: u64, after: Option<LocalAddressNumber> },
-    /// In the changes after `since`: after the change `after`.
-    Changes { since: u64, after: u64 },
+    /// Before the changes after `since`.
+    Changes { since: u64 },
+    /// In the changes after `since` up to `until`: after this person.
+    Window { since: u64, until: u64, after: Option<LocalAddressNumber> },
+    /// In everything once more, with all that ended, as of change `as_of`: after this person.
+    Again { as_of: u64, after: Option<LocalAddressNumber> },
 }
 
 // === impl Cursor ===
@@ -67,9 +71,12 @@ fn rules_digest(permits: &[ReleasePermit]) -> [u8; 32] {
 
 fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
     let (kind, first, second, local) = match position {
-        Position::Full { as_of, after } => (0, *as_of, 0, after.as_ref().map_or("", LocalAddressNumber::as_str)),
-        Position::Changes { since, after } => (1, *since, *after, ""),
+        Position::Full { as_of, after } => (0, *as_of, 0, after.as_ref()),
+        Position::Changes { since } => (1, *since, *since, None),
+        Position::Window { since, until, after } => (2, *since, *until, after.as_ref()),
+        Position::Again { as_of, after } => (3, *as_of, 0, after.as_ref()),
     };
+    let local = local.map_or("", LocalAddressNumber::as_str);
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.push(VERSION);
     bytes.extend_from_slice(rules);
@@ -94,11 +101,17 @@ fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
     let (second, rest) = rest.split_first_chunk::<8>()?;
     let (&length, rest) = rest.split_first()?;
     let local = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
-    let first = u64::from_be_bytes(*first);
+    let (first, second) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+    let after = match local {
+        "" => None,
+        local => Some(LocalAddressNumber::parse(local).ok()?),
+    };
     let position = match kind {
-        0 if local.is_empty() => Position::Full { as_of: first, after: None },
-        0 => Position::Full { as_of: first, after: Some(LocalAddressNumber::parse(local).ok()?) },
-        1 => Position::Changes { since: first, after: u64::from_be_bytes(*second) },
+        0 => Position::Full { as_of: first, after },
+        // Cursors of older versions name a change between: it is begun from the start again.
+        1 => Position::Changes { since: first },
+        2 => Position::Window { since: first, until: second, after },
+        3 => Position::Again { as_of: first, after },
         _ => return None,
     };
     Some((*rules, position))
@@ -108,7 +121,9 @@ fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Some((rules, position)) = decode(bytes) {
-        assert!(decode(&encode(&position, &rules)) == Some((rules, position)));
+        // Bytes that say nothing may differ; the position may not.
+        let again = decode(&encode(&position, &rules));
+        assert!(again == Some((rules, position)));
     }
 }
 
@@ -121,8 +136,10 @@ mod tests {
         let local = LocalAddressNumber::parse("000000000000019").unwrap();
         for position in [
             Position::Full { as_of: 7, after: None },
-            Position::Full { as_of: u64::MAX, after: Some(local) },
-            Position::Changes { since: 3, after: 9 },
+            Position::Full { as_of: u64::MAX, after: Some(local.clone()) },
+            Position::Changes { since: 3 },
+            Position::Window { since: 3, until: 9, after: Some(local.clone()) },
+            Position::Again { as_of: 9, after: Some(local) },
         ] {
             let bytes = encode(&position, &[9; 32]);
             assert_eq!(bytes.len(), LENGTH);

@@ -31,6 +31,7 @@ pub mod fuzz;
 mod gateway;
 mod hall;
 mod health;
+mod id;
 mod keeper;
 #[cfg(feature = "test-leaks")]
 mod leak;
@@ -38,6 +39,7 @@ mod log;
 mod metrics;
 mod people;
 mod reload;
+mod seen;
 mod service;
 mod start;
 mod status;

@@ -12,7 +12,7 @@ use atena_policy::{Accounts, PersonRole, Refusal, Right};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, SignedIn};
 use crate::clock;
 use crate::config::PeopleConfig;
 use crate::door::{Named, Peer};
@@ -63,6 +63,11 @@ impl People {
         if recent(Some(since), now, self.sign_in_age_max) { Ok(verified) } else { Err(TokenRefused::TooOld) }
     }
 
+    /// Whether a person signed in so shortly before that content may be shown.
+    fn signed_in_for_content(&self, person: &SignedIn, now: Timestamp) -> bool {
+        recent(person.at, now, self.content_sign_in_age_max)
+    }
+
     /// Whether a connection is that of a person who may sign in by certificate no more.
     pub(crate) fn gone(&self, peer: &Peer, municipality_code: &str, today: Date) -> bool {
         let Some(Named::Person(id)) = peer.named(municipality_code) else { return false };
@@ -92,13 +97,19 @@ pub(crate) fn may_call(hall: &Hall, caller: &Caller, method: &str, now: Timestam
     let Some(person) = &caller.person else { return Ok(()) };
     let right = right(method).ok_or(Refusal::RoleRequired)?;
     hall.people.accounts().authorize(&person.account, right, clock::japanese_day(now))?;
-    if right == Right::Reconstruct && !recent(person.at, now, hall.people.content_sign_in_age_max) {
+    if right == Right::Reconstruct && !hall.people.signed_in_for_content(person, now) {
         return Err(CallError::new(
             Reason::SignInRequired,
             "content is shown only to somebody who signed in a short while ago; sign in again (atena login --again), or connect anew with the card",
         ));
     }
     Ok(())
+}
+
+/// Whether this auditor may see content: with the right to it and, as a person, shortly after signing in.
+pub(crate) fn may_see_content(hall: &Hall, caller: &Caller, now: Timestamp) -> bool {
+    let recent = |person| hall.people.signed_in_for_content(person, now);
+    caller.authorize_reconstruction(hall).is_ok() && caller.person.as_ref().is_none_or(recent)
 }
 
 fn recent(signed_in_at: Option<Timestamp>, now: Timestamp, age_max: Duration) -> bool {

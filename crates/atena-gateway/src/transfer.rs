@@ -17,6 +17,7 @@ use crate::caller::Known;
 use crate::clock;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
+use crate::id::new_id;
 
 /// A text of a transfer record: most are short and are kept without an allocation.
 pub(crate) type Text = CompactString;
@@ -181,7 +182,7 @@ impl TransferRecord {
     pub(crate) fn under(heading: &Arc<Heading>, subject: Subject) -> Self {
         Self {
             heading: Arc::clone(heading),
-            transfer_id: Uuid::now_v7(),
+            transfer_id: new_id(),
             provided_at: clock::now(),
             outcome: Outcome::Refused,
             reason: None,

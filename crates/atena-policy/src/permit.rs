@@ -226,6 +226,14 @@ impl PushPermit {
     pub fn basis(&self) -> &str {
         &self.basis
     }
+
+    /// What a reader of these fields sees of the owner's records: for deciding, when a record
+    /// changes, whether that reader can see a difference. `None` where the contract no longer knows
+    /// one of the fields.
+    #[must_use]
+    pub fn view(&self, catalog: &FieldCatalog, fields: &[String]) -> Option<FieldFilter> {
+        filter_of(catalog, self.dataset, fields)
+    }
 }
 
 // === impl RegistrationPermit ===
@@ -320,13 +328,18 @@ impl ReconstructPermit {
     /// What a transfer of `dataset` with these fields let through; `None` where the contract no longer knows one of them.
     #[must_use]
     pub fn filter(&self, catalog: &FieldCatalog, dataset: Dataset, fields: &[String]) -> Option<FieldFilter> {
-        let known = catalog.fields(dataset);
-        let numbers = fields
-            .iter()
-            .map(|path| known.iter().find(|field| field.path == *path).map(|field| field.numbers.as_slice()))
-            .collect::<Option<Vec<_>>>()?;
-        Some(FieldFilter::allowing(numbers))
+        filter_of(catalog, dataset, fields)
     }
+}
+
+/// A filter of these fields; `None` where one of them is not in the contract.
+fn filter_of(catalog: &FieldCatalog, dataset: Dataset, fields: &[String]) -> Option<FieldFilter> {
+    let known = catalog.fields(dataset);
+    let numbers = fields
+        .iter()
+        .map(|path| known.iter().find(|field| field.path == *path).map(|field| field.numbers.as_slice()))
+        .collect::<Option<Vec<_>>>()?;
+    Some(FieldFilter::allowing(numbers))
 }
 
 // === impl RulesPermit ===

@@ -48,3 +48,27 @@ pub struct FieldEntry {
 
 /// Every leaf field of every dataset, in the order of the contract, generated from the `(atena.v1.sensitivity)` options.
 pub const DATASET_FIELDS: &[(Dataset, &[FieldEntry])] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
+
+/// The datasets of records, in the order of the contract: whoever goes through all of them takes them
+/// from here.
+mod datasets {
+    use super::v1::Dataset;
+
+    include!(concat!(env!("OUT_DIR"), "/datasets.rs"));
+}
+
+pub use datasets::RECORD_DATASETS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dataset_of_the_contract_but_the_person_is_one_of_records() {
+        let all = (1..).map_while(|number| Dataset::try_from(number).ok());
+        let records: Vec<_> = all.filter(|dataset| *dataset != Dataset::Person).collect();
+        assert_eq!(records, RECORD_DATASETS);
+        let fields: Vec<_> = DATASET_FIELDS[1..].iter().map(|(dataset, _)| *dataset).collect();
+        assert_eq!(fields, RECORD_DATASETS);
+    }
+}

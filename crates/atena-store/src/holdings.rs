@@ -85,26 +85,12 @@ impl Store {
         after: Option<&LocalAddressNumber>,
         limit: u32,
     ) -> Result<Vec<Holding>, StoreError> {
-        const AFTER: BatchSql = batch!(select text "link.local_address_number", text "link.unified_address_number";
-            all " FROM (SELECT local_address_number, unified_address_number FROM link \
-                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
-                ORDER BY local_address_number LIMIT $4) AS link");
-        let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let after = AFTER
-            .about(self.code())
-            .text(permit.caller().as_str())
-            .text(after.map_or("", LocalAddressNumber::as_str))
-            .integer(limit.into());
-        let links = self.engine.fetch_batch(&AFTER, &after).await?;
-        let mut people = Vec::with_capacity(usize::try_from(limit).unwrap_or(0));
-        for row in links.rows() {
-            let (local, unified) = link(row)?;
-            people.push(Holding::of(local, unified));
-        }
-        // A page comes in order from the index, but an engine need not.
-        if !people.is_sorted_by(|one, next| one.local_address_number < next.local_address_number) {
-            people.sort_by(|one, other| one.local_address_number.cmp(&other.local_address_number));
-        }
+        let mut people: Vec<_> = self
+            .links_after(permits, after, limit)
+            .await?
+            .into_iter()
+            .map(|(local, unified)| Holding::of(local, unified))
+            .collect();
         // Keys before records: who is erased in between has no record without a key.
         let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
         let (keys, records) = (self.person_key_rows(&numbers).await?, self.current_records(permits, &numbers).await?);
@@ -119,6 +105,40 @@ impl Store {
             if let Some(person) = places.find(&record.unified_address_number).and_then(|place| people.get_mut(place)) {
                 person.records.push(record);
             }
+        }
+        Ok(people)
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    /// The caller's people in the order of its local numbers, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.link.after")]
+    pub async fn links_after(
+        &self,
+        permits: &[ReleasePermit],
+        after: Option<&LocalAddressNumber>,
+        limit: u32,
+    ) -> Result<Vec<(LocalAddressNumber, UnifiedAddressNumber)>, StoreError> {
+        const AFTER: BatchSql = batch!(select text "link.local_address_number", text "link.unified_address_number";
+            all " FROM (SELECT local_address_number, unified_address_number FROM link \
+                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
+                ORDER BY local_address_number LIMIT $4) AS link");
+        let Some(permit) = permits.first() else { return Ok(Vec::new()) };
+        let after = AFTER
+            .about(self.code())
+            .text(permit.caller().as_str())
+            .text(after.map_or("", LocalAddressNumber::as_str))
+            .integer(limit.into());
+        let links = self.engine.fetch_batch(&AFTER, &after).await?;
+        let mut people = links.rows().map(link).collect::<Result<Vec<_>, _>>()?;
+        // A page comes in order from the index, but an engine need not.
+        if !people.is_sorted_by(|(one, _), (next, _)| one < next) {
+            people.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
         Ok(people)
     }

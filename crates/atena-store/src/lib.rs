@@ -26,12 +26,13 @@
 //! ```
 
 mod cause;
-mod change_log;
-mod changes;
 mod database;
 mod engine;
 mod erasure;
 mod error;
+mod feed;
+mod feed_read;
+mod feed_write;
 mod holdings;
 mod key_state;
 mod log_append;
@@ -52,10 +53,10 @@ mod tables;
 mod views;
 mod write;
 
-pub use changes::Change;
 pub use database::{Database, StoreOptions};
 pub use erasure::RegisteredView;
 pub use error::StoreError;
+pub use feed::{Before, Feed, FeedChanges, FeedNumber, NumberedRecord, PersonChanges, RecordChange, Seen};
 pub use holdings::Holding;
 pub use key_state::{KeyState, KeyUse, OldIndex};
 pub use log_append::LogEntry;

@@ -8,7 +8,6 @@ use atena_vault::WrappedKey;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::change_log::LINK;
 use crate::engine::{Batch, BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
@@ -360,8 +359,9 @@ impl WriteTransaction {
             .texts("unified_address_number", links.iter().map(|link| link.unified_address_number.as_str()))
             .integers("change_sequence", (first..).take(links.len()));
         self.transaction.insert(&rows).await?;
-        let entries = links.iter().map(|link| (LINK, link.system_id.as_str(), &link.unified_address_number));
-        self.note_changes(first, entries).await
+        let last = first - 1 + signed(links.len() as u64);
+        let linked: Vec<_> = links.iter().map(|link| (&link.system_id, &link.unified_address_number)).collect();
+        self.note_links(last, &linked).await
     }
 
     async fn take_bodies(&mut self, count: usize) -> Result<std::ops::Range<u64>, StoreError> {

@@ -4,18 +4,18 @@
 use std::collections::HashMap;
 
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
-use atena_policy::{ReconstructPermit, ReleasePermit};
+use atena_policy::ReconstructPermit;
 
 use crate::engine::{Batch, BatchRow, BatchSql, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
 use crate::people::person_of;
-use crate::records::{NewRevision, StoredRecord, datasets, place};
+use crate::records::{Numbered, StoredRecord, place};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
 /// Former revisions by the changes that superseded them.
 const FORMER: BatchSql = batch!(each "$2::bigint[]"
-    select integer "superseded_by", integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
+    select integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
         integer "revision", integer "deleted", bytes "sealed";
     all " FROM record_history WHERE municipality_code = $1 AND superseded_by" wanted "$2" done "");
 
@@ -34,7 +34,7 @@ impl Store {
         rows: &[(RecordKey, u64)],
     ) -> Result<Vec<StoredRecord>, StoreError> {
         const NEWEST: BatchSql = batch!(each "$3::text[]"
-            select integer "change_sequence", integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
+            select integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
                 integer "revision", integer "deleted", bytes "sealed";
             all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let newest = NEWEST.about(self.code()).text(dataset.as_str()).texts(rows.iter().map(|(key, _)| key.as_str()));
@@ -60,38 +60,6 @@ impl Store {
         Ok(rows.iter().filter_map(|row| found.get(row).cloned()).collect())
     }
 
-    /// What records were before changes that came after `since`: for each of these sequences the revision that was the newest at `since`, in the
-    /// permitted datasets; none where there was none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    #[tracing::instrument(level = "debug", skip_all, name = "db.record.before")]
-    pub async fn revisions_before(
-        &self,
-        permits: &[ReleasePermit],
-        changes: &[u64],
-        since: u64,
-    ) -> Result<HashMap<u64, StoredRecord>, StoreError> {
-        let mut found = HashMap::new();
-        // By the sequence to go on from: that of the change asked about.
-        let mut asked: HashMap<u64, u64> = changes.iter().map(|change| (*change, *change)).collect();
-        while !asked.is_empty() {
-            let from: Vec<u64> = asked.keys().copied().collect();
-            let mut on = HashMap::new();
-            for row in self.superseded_by(&from).await?.rows() {
-                let former = Former::read(row)?;
-                let Some(change) = asked.get(&former.superseded_by).copied() else { continue };
-                if former.sequence > since {
-                    on.insert(former.sequence, change);
-                } else if datasets(permits).any(|permitted| permitted == former.record.dataset.as_str()) {
-                    found.insert(change, former.record);
-                }
-            }
-            asked = on;
-        }
-        Ok(found)
-    }
-
     async fn superseded_by(&self, changes: &[u64]) -> Result<Batch, StoreError> {
         let former = FORMER.about(self.code()).integers(changes.iter().map(|change| signed(*change)));
         self.engine.fetch_batch(&FORMER, &former).await
@@ -103,7 +71,7 @@ impl Store {
 impl WriteTransaction {
     /// Keeps the newest revisions of a dataset's records as former ones, before they are replaced by revisions with these change sequences, which
     /// follow each other.
-    pub(crate) async fn keep_former(&mut self, replaced_by: &[(i64, &NewRevision)]) -> Result<(), StoreError> {
+    pub(crate) async fn keep_former(&mut self, replaced_by: &[Numbered<'_>]) -> Result<(), StoreError> {
         const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, superseded_by, dataset, record_key, revision, \
                 unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) \
             SELECT record.municipality_code, "
@@ -115,15 +83,15 @@ impl WriteTransaction {
             postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record"
             all " WHERE record.municipality_code = $1 AND record.dataset = $2 AND (record.unified_address_number, record.record_key)"
             at_wanted "" postgres " OFFSET 0) AS record");
-        let Some((first, of_dataset)) = replaced_by.first() else { return Ok(()) };
+        let Some(first) = replaced_by.first() else { return Ok(()) };
         let places: Vec<_> = replaced_by
             .iter()
-            .map(|(_, revision)| place(&revision.unified_address_number, &revision.record_key))
+            .map(|one| place(&one.revision.unified_address_number, &one.revision.record_key))
             .collect();
         let keep = Statement::about(self.municipality.as_str(), KEEP)
-            .text(of_dataset.dataset.as_str())
+            .text(first.revision.dataset.as_str())
             .texts(places.iter().map(String::as_str))
-            .integer(*first);
+            .integer(first.sequence);
         self.transaction.execute(&keep).await
     }
 
@@ -147,9 +115,8 @@ impl WriteTransaction {
     }
 }
 
-/// A former revision, the change that it was and the one that superseded it.
+/// A former revision and the change that it was.
 struct Former {
-    superseded_by: u64,
     sequence: u64,
     record: StoredRecord,
 }
@@ -161,15 +128,14 @@ impl Former {
         const TABLE: &str = "record_history";
         let corrupt = StoreError::corrupt(TABLE);
         Ok(Self {
-            superseded_by: row.count(0, TABLE)?,
-            sequence: row.count(1, TABLE)?,
+            sequence: row.count(0, TABLE)?,
             record: StoredRecord {
-                unified_address_number: person_of(row.text(2)?, TABLE)?,
-                dataset: Dataset::parse(row.text(3)?).map_err(&corrupt)?,
-                record_key: RecordKey::parse(row.text(4)?).map_err(&corrupt)?,
-                revision: row.count(5, TABLE)?,
-                deleted: row.integer(6)? != 0,
-                sealed: row.bytes(7)?,
+                unified_address_number: person_of(row.text(1)?, TABLE)?,
+                dataset: Dataset::parse(row.text(2)?).map_err(&corrupt)?,
+                record_key: RecordKey::parse(row.text(3)?).map_err(&corrupt)?,
+                revision: row.count(4, TABLE)?,
+                deleted: row.integer(5)? != 0,
+                sealed: row.bytes(6)?,
             },
         })
     }

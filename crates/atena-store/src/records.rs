@@ -6,10 +6,10 @@ use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::{PushPermit, ReleasePermit};
 use jiff::Timestamp;
 
-use crate::change_log::RECORD;
-use crate::engine::{Batch, BatchRow, BatchSql, Insert, Row, Sql, Statement, batch, signed, sql};
+use crate::engine::{Batch, BatchRow, BatchSql, Insert, Sql, Statement, batch, signed, sql};
 use crate::error::StoreError;
-use crate::people::{person_in, person_of};
+use crate::feed::{FeedNumber, Notes, Seen};
+use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 use bytes::Bytes;
@@ -34,6 +34,10 @@ pub struct NewRevision {
     pub stored_at: Timestamp,
     /// Whether the record had a revision before.
     pub supersedes: bool,
+    /// The record's number, where it has one already.
+    pub record_number: Option<u64>,
+    /// The feeds whose readers can see this change, and what they see.
+    pub seen: Vec<(FeedNumber, Seen)>,
 }
 
 /// A revision that comes in, as what is stored of its record is looked for.
@@ -56,6 +60,10 @@ pub struct RecordHead {
     pub deleted: bool,
     /// Keyed digest of its content.
     pub content_mac: [u8; 32],
+    /// Its content, sealed; empty for a deletion.
+    pub sealed: Bytes,
+    /// The record's number, where it has one already.
+    pub record_number: Option<u64>,
 }
 
 /// A stored revision.
@@ -86,8 +94,6 @@ pub struct PushStatus {
     pub revisions: u64,
     /// The highest revision of any record.
     pub last_revision: u64,
-    /// The change sequence of the last stored revision.
-    pub last_change_sequence: u64,
 }
 
 /// What an owner gives a record that is new, most often.
@@ -100,7 +106,8 @@ const CHANGED_AT_ONCE: usize = 256;
 /// What a revision that comes in does to the record that it is one of.
 const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
     revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
-    sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at";
+    sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at, \
+    record_number = excluded.record_number";
 
 // === impl StoredRecord ===
 
@@ -143,7 +150,7 @@ impl Store {
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.status")]
     pub async fn push_status(&self, permit: &PushPermit) -> Result<PushStatus, StoreError> {
         const STATUS: Sql = sql!(all "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1), \
-                coalesce(max(revision), 0), coalesce(max(change_sequence), 0), \
+                coalesce(max(revision), 0), \
                 (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2) \
             FROM record WHERE municipality_code = $1 AND dataset = $2"
             // True of every record: the index by key serves only statements that bind the key.
@@ -155,8 +162,7 @@ impl Store {
             current_records: current,
             deleted_records: deleted,
             last_revision: row.count(2, "record")?,
-            last_change_sequence: row.count(3, "record")?,
-            revisions: current + deleted + row.count(4, "record_history")?,
+            revisions: current + deleted + row.count(3, "record_history")?,
         })
     }
 }
@@ -176,11 +182,13 @@ impl WriteTransaction {
         records: &[ComingRecord<'_>],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
         const BY_PLACE: BatchSql = batch!(each "$3::text[]"
-            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac";
+            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac",
+                bytes "sealed", integer "record_number";
             all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND (unified_address_number, record_key)"
             wanted_place "$3" done "");
         const BY_KEY: BatchSql = batch!(each "$3::text[]"
-            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac";
+            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac",
+                bytes "sealed", integer "record_number";
             all " FROM record" sqlite " INDEXED BY record_by_key"
             all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let changed = records.iter().filter(|record| record.revision > FIRST_REVISION);
@@ -223,7 +231,9 @@ impl WriteTransaction {
             return Ok(());
         }
         let first = self.take_change_sequences(revisions.len()).await?;
-        let (mut next, mut noted) = (first, Vec::with_capacity(revisions.len()));
+        let (mut next, mut notes) = (first, Notes::default());
+        // Numbers of records that change once more further on.
+        let mut numbers: HashMap<(Dataset, &RecordKey), i64> = HashMap::new();
         let mut waiting: Vec<&NewRevision> = revisions.iter().collect();
         // A record can change once in one statement: its next revision goes with the next.
         while !waiting.is_empty() {
@@ -232,39 +242,56 @@ impl WriteTransaction {
                 waiting.into_iter().partition(|revision| seen.insert((revision.dataset, &revision.record_key)));
             let (mut newer, new): (Vec<_>, Vec<_>) = now.into_iter().partition(|revision| revision.supersedes);
             newer.sort_by_key(|&newer| (newer.dataset.as_str(), &newer.unified_address_number, &newer.record_key));
-            let mut numbered = |revisions: Vec<&'r NewRevision>| -> Vec<(i64, &'r NewRevision)> {
-                noted.extend(revisions.iter().copied());
-                let numbered: Vec<_> = (next..).zip(revisions).collect();
+            let mut numbered = |revisions: Vec<&'r NewRevision>| -> Vec<Numbered<'r>> {
+                let number = |(sequence, revision): (i64, &'r NewRevision)| {
+                    let before = numbers.get(&(revision.dataset, &revision.record_key)).copied();
+                    let record_number = revision.record_number.map(signed).or(before).unwrap_or(sequence);
+                    for (feed, seen) in &revision.seen {
+                        notes.record(*feed, *seen, &revision.unified_address_number, record_number);
+                    }
+                    Numbered { sequence, record_number, revision }
+                };
+                let numbered: Vec<_> = (next..).zip(revisions).map(number).collect();
                 next += signed(numbered.len() as u64);
                 numbered
             };
             let (newer, new) = (numbered(newer), numbered(new));
             self.transaction.insert(&rows_of(self.municipality.as_str(), &new)).await?;
-            let of_datasets = newer.chunk_by(|(_, one), (_, next)| one.dataset == next.dataset);
+            let of_datasets = newer.chunk_by(|one, next| one.revision.dataset == next.revision.dataset);
             for some in of_datasets.flat_map(|of_dataset| of_dataset.chunks(CHANGED_AT_ONCE)) {
                 self.keep_former(some).await?;
                 self.transaction.insert(&rows_of(self.municipality.as_str(), some).on_conflict(BECOMES_NEWEST)).await?;
             }
+            if !later.is_empty() {
+                let all = newer.iter().chain(&new);
+                numbers.extend(all.map(|one| ((one.revision.dataset, &one.revision.record_key), one.record_number)));
+            }
             waiting = later;
         }
-        let entries =
-            noted.iter().map(|revision| (RECORD, revision.dataset.as_str(), &revision.unified_address_number));
-        self.note_changes(first, entries).await
+        self.note(next - 1, &notes).await
     }
 }
 
-fn rows_of<'q>(code: &'q str, revisions: &[(i64, &'q NewRevision)]) -> Insert<'q> {
-    let new = || revisions.iter().map(|(_, revision)| *revision);
+/// A revision with the sequence of its change and the number of its record.
+pub(crate) struct Numbered<'r> {
+    pub(crate) sequence: i64,
+    pub(crate) record_number: i64,
+    pub(crate) revision: &'r NewRevision,
+}
+
+fn rows_of<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
+    let new = || revisions.iter().map(|one| one.revision);
     Insert::into("record", code, revisions.len())
         .texts("unified_address_number", new().map(|revision| revision.unified_address_number.as_str()))
         .texts("dataset", new().map(|revision| revision.dataset.as_str()))
         .texts("record_key", new().map(|revision| revision.record_key.as_str()))
         .integers("revision", new().map(|revision| signed(revision.revision)))
-        .integers("change_sequence", revisions.iter().map(|(sequence, _)| *sequence))
+        .integers("change_sequence", revisions.iter().map(|one| one.sequence))
         .integers("deleted", new().map(|revision| revision.deleted.into()))
         .bytes("sealed", new().map(|revision| revision.sealed.as_ref()))
         .bytes("content_mac", new().map(|revision| revision.content_mac.as_slice()))
         .integers("stored_at", new().map(|revision| revision.stored_at.as_microsecond()))
+        .integers("record_number", revisions.iter().map(|one| one.record_number))
 }
 
 /// The newest revision of a record: key, person, revision, whether it ended the record, and digest of each row.
@@ -274,6 +301,9 @@ fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError>
         revision: row.count(2, "record")?,
         deleted: row.integer(3)? != 0,
         content_mac: row.bytes32(4, "record")?,
+        sealed: row.bytes(5)?,
+        // 0 for one that has not changed since there are feeds.
+        record_number: Some(row.count(6, "record")?).filter(|number| *number > 0),
     };
     Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
 }
@@ -286,19 +316,6 @@ pub(crate) fn place(person: &UnifiedAddressNumber, key: &RecordKey) -> String {
 /// The datasets of permits.
 pub(crate) fn datasets(permits: &[ReleasePermit]) -> impl Iterator<Item = &str> {
     permits.iter().map(|permit| permit.dataset().as_str())
-}
-
-/// Reads the columns that `stored` of the `sql!` macro names, the first at `index`.
-pub(crate) fn stored_record(row: &Row, index: usize) -> Result<StoredRecord, StoreError> {
-    let corrupt = StoreError::corrupt("record");
-    Ok(StoredRecord {
-        unified_address_number: person_in(row, index, "record")?,
-        dataset: Dataset::parse(row.text(index + 1)?).map_err(&corrupt)?,
-        record_key: RecordKey::parse(row.text(index + 2)?).map_err(&corrupt)?,
-        revision: row.count(index + 3, "record")?,
-        deleted: row.flag(index + 4)?,
-        sealed: Bytes::copy_from_slice(row.bytes(index + 5)?),
-    })
 }
 
 /// Newest revisions that are no deletions: person, dataset, key, revision and content of each row.

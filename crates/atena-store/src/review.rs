@@ -54,7 +54,7 @@ impl WriteTransaction {
             ReviewKind::SecondLocalNumber => "SECOND_LOCAL_NUMBER",
             ReviewKind::MaybeOnePerson => "MAYBE_ONE_PERSON",
         };
-        let (code, id) = (self.municipality.as_str(), Uuid::now_v7().to_string());
+        let (code, id) = (self.municipality.as_str(), Uuid::new_v4().to_string());
         let insert = Statement::about(code, INSERT)
             .text(&id)
             .text(kind)

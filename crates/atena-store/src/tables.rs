@@ -34,7 +34,7 @@ pub(crate) const fn log_hashes(log: Log) -> Table {
 }
 
 /// Everything else that is not derived from another table.
-pub(crate) const CONTENT: [Table; 17] = [
+pub(crate) const CONTENT: [Table; 18] = [
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -85,12 +85,18 @@ pub(crate) const CONTENT: [Table; 17] = [
             ("sealed", Bytes),
             ("content_mac", Bytes),
             ("stored_at", Integer),
+            ("record_number", Integer),
         ],
     ),
+    table(
+        "feed",
+        &[("system_id", Text), ("feed_number", Integer)],
+        &[("dataset", Text), ("field_names", Text), ("since_sequence", Integer)],
+    ),
     Table {
-        name: "change_chunk",
-        key: &[("last_sequence", Integer)],
-        rest: &[("first_sequence", Integer), ("entries", Text)],
+        name: "feed_change",
+        key: &[("feed_number", Integer), ("last_sequence", Integer)],
+        rest: &[("entries", Text)],
         page_rows: 64,
     },
     table(
@@ -263,7 +269,8 @@ mod tests {
                 include_str!("../migrations/sqlite/0005_log_key.sql"),
                 include_str!("../migrations/sqlite/0006_admin_log.sql"),
                 include_str!("../migrations/sqlite/0007_personal_number.sql"),
-                include_str!("../migrations/sqlite/0008_erasures.sql")
+                include_str!("../migrations/sqlite/0008_erasures.sql"),
+                include_str!("../migrations/sqlite/0010_feeds.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),
@@ -271,7 +278,8 @@ mod tests {
                 include_str!("../migrations/postgres/0003_changes.sql"),
                 include_str!("../migrations/postgres/0005_log_key.sql"),
                 include_str!("../migrations/postgres/0006_admin_log.sql"),
-                include_str!("../migrations/postgres/0007_erasures.sql")
+                include_str!("../migrations/postgres/0007_erasures.sql"),
+                include_str!("../migrations/postgres/0010_feeds.sql")
             ),
         ] {
             assert_eq!(columns_of(schema), copied);

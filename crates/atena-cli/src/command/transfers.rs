@@ -205,6 +205,7 @@ fn whole(transfer: &Transfer) -> Value {
         "dataset": terms::dataset_id(transfer.dataset()),
         "fields": transfer.fields,
         "local_address_number": transfer.local_address_number,
+        "local_address_number_withheld": transfer.local_address_number_withheld,
         "records": records.collect::<Vec<_>>(),
         "record_count": transfer.record_count,
         "content_sha256": transfer.content_sha256,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use atena_proto::RECORD_DATASETS;
 use atena_proto::v1::Dataset;
 use serde_json::Value;
 
@@ -26,10 +27,6 @@ const SYSTEMS: [(&str, &str); 10] = [
     ("public-health-center", "保健所"),
     ("school-affairs", "学務"),
 ];
-
-/// What the pension system pushes.
-const DATASETS: [Dataset; 5] =
-    [Dataset::Qualification, Dataset::Payment, Dataset::Exemption, Dataset::Benefit, Dataset::WelfarePension];
 
 /// Items in one request.
 const REQUEST_SIZE: usize = 500;
@@ -81,7 +78,7 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
     ];
     let mut table = Table::new(&columns);
     let client = town.client(PENSION, None).await?;
-    for dataset in DATASETS {
+    for dataset in RECORD_DATASETS {
         let records = rows::records(dataset, &town.records(dataset), None)?;
         let (started, bar, mut tally) =
             (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::default());

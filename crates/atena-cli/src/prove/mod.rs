@@ -4,10 +4,16 @@
 //! asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
 //! counts. Whoever may have it must see the difference; otherwise the comparison would prove nothing.
 //!
-//! Beside the callers there is whoever reads what goes to a collector: the traces of calls (names, attributes, structure) and the counters have to
-//! be the same as well. A town that lacks one record shows that they would not be if something were another.
+//! A collector must not be able to tell the towns apart either: the traces of calls (names, attributes,
+//! structure) and the counters have to be the same. A trace has every statement of a call and how many
+//! rows it read, so that the work is compared as well: what is hidden must not cost time. A town that
+//! lacks one record shows that traces and counters would differ if something were another.
 //!
-//! Left out: random ids and the content of cursors (their lengths are compared), what auditors see of times, and timing.
+//! When all have pulled, more is pushed: changes of the secret alone, and in one town many changes that
+//! are hidden from all. Then every pull goes on.
+//!
+//! Left out: random ids and the content of cursors (their lengths are compared), what auditors see of
+//! times, and time itself (docs/security.md says how it was measured).
 
 mod questions;
 mod telemetry;
@@ -17,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use atena_domain::{Dataset, SystemId};
 use atena_gateway::field_catalog;
-use atena_policy::Verdict;
+use atena_policy::{Policy, Verdict};
 use serde_json::json;
 
 use self::questions::Answers;
@@ -61,10 +67,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     let base = World::make(&folder.path().join("base"), &path, &policy, None, None, today).await?;
     let systems: Vec<_> =
         policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
-    let mut expected = BTreeMap::new();
-    for system in &systems {
-        expected.insert(system.clone(), Answers::of(&base, &policy, system.as_str()).await?);
-    }
+    let expected = ask(&base, &policy, &systems, None).await?;
     let keys = base.keys();
     let base = base.end().await?;
     let mut table = Table::new(&[
@@ -81,11 +84,10 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
         let root = folder.path().join(format!("other-{number}"));
         let other = World::make(&root, &path, &policy, Some(&keys), Some(secret), today).await?;
         let (mut same, mut seen, mut answers, mut bytes) = (0_u64, 0_u64, 0, 0);
-        for system in &systems {
-            let told = Answers::of(&other, &policy, system.as_str()).await?;
+        for (system, told) in &ask(&other, &policy, &systems, Some(secret)).await? {
             let Some(before) = expected.get(system) else { continue };
             let may = secret.is_for(&policy, system, released.get(system).map_or(&[], Vec::as_slice));
-            match (before.difference(&told), may) {
+            match (before.difference(told), may) {
                 (None, false) => {
                     same += 1;
                     answers += told.answers.len();
@@ -118,9 +120,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     }
     let control =
         World::make(&folder.path().join("control"), &path, &policy, Some(&keys), Some(CONTROL), today).await?;
-    for system in &systems {
-        Answers::of(&control, &policy, system.as_str()).await?;
-    }
+    ask(&control, &policy, &systems, Some(CONTROL)).await?;
     let compared = base.compare(&control.end().await?, |_| false);
     for what in ["the trace of", "the counter"] {
         if !compared.found.iter().any(|by| by.starts_with(what)) {
@@ -136,6 +136,24 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     }
 }
 
+/// Asks a town everything as every system; then more is pushed, and every pull goes on.
+async fn ask(
+    world: &World,
+    policy: &Policy,
+    systems: &[SystemId],
+    secret: Option<Secret>,
+) -> Result<BTreeMap<SystemId, Answers>, CliError> {
+    let mut told = BTreeMap::new();
+    for system in systems {
+        told.insert(system.clone(), Answers::of(world, policy, system.as_str()).await?);
+    }
+    world.go_on(policy, secret).await?;
+    for (system, answers) in &mut told {
+        answers.go_on(world, system.as_str()).await?;
+    }
+    Ok(told)
+}
+
 // === impl Secret ===
 
 impl Secret {
@@ -143,6 +161,7 @@ impl Secret {
         match self {
             Self::PersonalNumbers => "personal numbers (個人番号)".to_owned(),
             Self::Field(dataset, field) => format!("{}.{field}", dataset.as_str()),
+            Self::Changes => "how often remarks change".to_owned(),
             Self::Missing(dataset) => format!("a record of {}", dataset.as_str()),
         }
     }

@@ -1,11 +1,12 @@
 //! Everything that a caller can ask, and what it is told, byte for byte.
 
 use atena_policy::Policy;
-use atena_proto::v1;
+use atena_proto::{RECORD_DATASETS, v1};
 use prost::Message;
 use tonic::Status;
 
 use super::world::{PEOPLE, Secret, World, local, personal_number};
+use crate::client::Client;
 use crate::error::CliError;
 
 /// Records in a page: several pages, so that their number and their sizes are compared as well.
@@ -18,6 +19,15 @@ const UUID_LENGTH: usize = 36;
 #[derive(Default)]
 pub(super) struct Answers {
     pub(super) answers: Vec<(String, Vec<u8>)>,
+    /// Where its pulls go on.
+    places: Vec<Place>,
+}
+
+/// A pull and its cursor.
+struct Place {
+    affair: String,
+    dataset: i32,
+    cursor: Vec<u8>,
 }
 
 // === impl Answers ===
@@ -32,7 +42,7 @@ impl Answers {
 
         told.keep("ListEntitlements", client.linkage().list_entitlements(v1::ListEntitlementsRequest {}).await);
         for affair in &affairs {
-            for dataset in 2..=6 {
+            for dataset in RECORD_DATASETS.map(i32::from) {
                 let question = |what: &str| format!("{what} {affair} {dataset}");
                 let request = v1::GetRecordsRequest {
                     affair: affair.clone(),
@@ -41,39 +51,12 @@ impl Answers {
                     ..Default::default()
                 };
                 told.keep(&question("GetRecords"), client.linkage().get_records(request).await);
-                let mut cursor = Vec::new();
                 // Everything, and then what has changed since.
+                let mut place = Place { affair: affair.clone(), dataset, cursor: Vec::new() };
                 for what in ["PullRecords", "PullRecords since"] {
-                    let request = v1::PullRecordsRequest {
-                        affair: affair.clone(),
-                        datasets: vec![dataset],
-                        cursor: cursor.clone(),
-                        page_size: PAGE_SIZE,
-                        ..Default::default()
-                    };
-                    match client.linkage().pull_records(request).await {
-                        Err(status) => told.refused(&question(what), &status),
-                        Ok(answer) => {
-                            let mut chunks = answer.into_inner();
-                            loop {
-                                match chunks.message().await {
-                                    Ok(None) => break,
-                                    Err(status) => {
-                                        told.refused(&question(what), &status);
-                                        break;
-                                    }
-                                    Ok(Some(mut chunk)) => {
-                                        // Sealed under a random nonce: only its length can be the same.
-                                        let next = std::mem::take(&mut chunk.next_cursor);
-                                        chunk.next_cursor = vec![0; next.len()];
-                                        cursor = next;
-                                        told.answer(&question(what), &chunk);
-                                    }
-                                }
-                            }
-                        }
-                    }
+                    told.pull(&client, &question(what), &mut place).await;
                 }
+                told.places.push(place);
             }
             for person in 0..3 {
                 for include_personal_number in [false, true] {
@@ -90,7 +73,7 @@ impl Answers {
         }
         let request = v1::ResolveNumbersRequest { local_address_numbers: everybody, ..Default::default() };
         told.keep("ResolveNumbers", client.address().resolve_numbers(request).await);
-        for dataset in 2..=6 {
+        for dataset in RECORD_DATASETS.map(i32::from) {
             let request = v1::GetPushStatusRequest { dataset };
             told.keep(&format!("GetPushStatus {dataset}"), client.records().get_push_status(request).await);
         }
@@ -112,6 +95,46 @@ impl Answers {
             client.transfer_log().summarize_transfers(v1::SummarizeTransfersRequest::default()).await,
         );
         Ok(told)
+    }
+
+    /// Goes on with every pull, after more has been pushed.
+    pub(super) async fn go_on(&mut self, world: &World, system: &str) -> Result<(), CliError> {
+        let client = world.client(system).await?;
+        let mut places = std::mem::take(&mut self.places);
+        for place in &mut places {
+            let question = format!("PullRecords after more {} {}", place.affair, place.dataset);
+            self.pull(&client, &question, place).await;
+        }
+        self.places = places;
+        Ok(())
+    }
+
+    /// Pulls from a place to the end.
+    async fn pull(&mut self, client: &Client, question: &str, place: &mut Place) {
+        let request = v1::PullRecordsRequest {
+            affair: place.affair.clone(),
+            datasets: vec![place.dataset],
+            cursor: place.cursor.clone(),
+            page_size: PAGE_SIZE,
+            ..Default::default()
+        };
+        let mut chunks = match client.linkage().pull_records(request).await {
+            Err(status) => return self.refused(question, &status),
+            Ok(answer) => answer.into_inner(),
+        };
+        loop {
+            match chunks.message().await {
+                Ok(None) => return,
+                Err(status) => return self.refused(question, &status),
+                Ok(Some(mut chunk)) => {
+                    // Sealed under a random nonce: only its length can be the same.
+                    let next = std::mem::take(&mut chunk.next_cursor);
+                    chunk.next_cursor = vec![0; next.len()];
+                    place.cursor = next;
+                    self.answer(question, &chunk);
+                }
+            }
+        }
     }
 
     /// The first question to which another town answers otherwise.

@@ -29,12 +29,14 @@ pub(super) enum Secret {
     PersonalNumbers,
     /// This field of every record of the dataset.
     Field(Dataset, &'static str),
+    /// How often `remarks` changed in all datasets, after the consumers pulled.
+    Changes,
     /// One record of the dataset is not there. That is no secret from whoever watches: they have to see it.
     Missing(Dataset),
 }
 
 /// Every secret that is tried: of each dataset what tells most, and what belongs to its owner alone.
-pub(super) const SECRETS: [Secret; 13] = [
+pub(super) const SECRETS: [Secret; 14] = [
     Secret::PersonalNumbers,
     Secret::Field(Dataset::Qualification, "basic_pension_number"),
     Secret::Field(Dataset::Qualification, "acquisition.date"),
@@ -48,7 +50,15 @@ pub(super) const SECRETS: [Secret; 13] = [
     Secret::Field(Dataset::Benefit, "remarks"),
     Secret::Field(Dataset::WelfarePension, "annual_amount_yen"),
     Secret::Field(Dataset::WelfarePension, "remarks"),
+    Secret::Changes,
 ];
+
+/// The field that [`Secret::Changes`] is about.
+const REMARKS: &str = "remarks";
+
+/// Pushes that follow when the consumers have pulled. In one town they may change what is hidden, in
+/// the other they change nothing.
+const HIDDEN_PUSHES: u64 = 5;
 
 /// What is tried so that the comparison of traces and counters is seen to fail.
 pub(super) const CONTROL: Secret = Secret::Missing(Dataset::Payment);
@@ -135,18 +145,51 @@ impl World {
             }
         }
         for dataset in Dataset::ALL {
-            let Some(owner) = policy.owner(dataset) else { continue };
-            let client = self.client(owner.as_str()).await?;
             // Twice: a later revision that changes nothing that a caller may have must not be seen in any way.
             for revision in 1..=2 {
                 let secret = secret.filter(|secret| revision == 2 || matches!(secret, Secret::Missing(_)));
                 let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, secret)).collect();
-                let chunk = v1::PushRecordsRequest { request_id: String::new(), records };
-                let mut answers = client.records().push_records(tokio_stream::once(chunk)).await?.into_inner();
-                while let Some(answer) = answers.message().await? {
-                    whole(answer.results.iter().all(|result| result.error.is_none()))?;
-                }
+                self.push(policy, dataset, records).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Pushes more, after the consumers pulled: a change of the secret alone, further hidden changes, and
+    /// new records that all may see who may see any.
+    pub(super) async fn go_on(&self, policy: &Policy, secret: Option<Secret>) -> Result<(), CliError> {
+        for dataset in Dataset::ALL {
+            let of_all = |revision| {
+                let missing = secret.filter(|secret| matches!(secret, Secret::Missing(_)));
+                let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, missing));
+                records.collect::<Vec<_>>()
+            };
+            self.push(policy, dataset, of_all(3)).await?;
+            for revision in 4..4 + HIDDEN_PUSHES {
+                // As many calls in both towns: that somebody calls is no secret.
+                let mut records = of_all(if secret == Some(Secret::Changes) { revision } else { 3 });
+                records.iter_mut().filter(|record| record.revision > 3).for_each(change_remarks);
+                self.push(policy, dataset, records).await?;
+            }
+            let new = (0..PEOPLE / 2).filter_map(|person| record(dataset, person, 1, None));
+            let new = new.map(|record| v1::PushedRecord { record_key: format!("{}-new", record.record_key), ..record });
+            self.push(policy, dataset, new.collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(
+        &self,
+        policy: &Policy,
+        dataset: Dataset,
+        records: Vec<v1::PushedRecord>,
+    ) -> Result<(), CliError> {
+        let Some(owner) = policy.owner(dataset) else { return Ok(()) };
+        let client = self.client(owner.as_str()).await?;
+        let chunk = v1::PushRecordsRequest { request_id: String::new(), records };
+        let mut answers = client.records().push_records(tokio_stream::once(chunk)).await?.into_inner();
+        while let Some(answer) = answers.message().await? {
+            whole(answer.results.iter().all(|result| result.error.is_none()))?;
         }
         Ok(())
     }
@@ -183,6 +226,18 @@ fn registration(person: u64, with_number: bool, secret: Option<Secret>) -> v1::P
         new_without_personal_number: !with_number,
         migrated_unified_address_number: String::new(),
     }
+}
+
+fn change_remarks(record: &mut v1::PushedRecord) {
+    let remarks = match &mut record.body {
+        Some(Body::Qualification(of)) => &mut of.remarks,
+        Some(Body::Payment(of)) => &mut of.remarks,
+        Some(Body::Exemption(of)) => &mut of.remarks,
+        Some(Body::Benefit(of)) => &mut of.remarks,
+        Some(Body::WelfarePension(of)) => &mut of.remarks,
+        Some(Body::Deletion(_)) | None => return,
+    };
+    *remarks = format!("note {}", record.revision);
 }
 
 fn record(dataset: Dataset, person: u64, revision: u64, secret: Option<Secret>) -> Option<v1::PushedRecord> {
@@ -261,6 +316,7 @@ impl Secret {
         let (of, field) = match self {
             Self::PersonalNumbers => (Dataset::Person, "personal_number"),
             Self::Field(dataset, field) => (dataset, field),
+            Self::Changes => return released.iter().any(|(_, path)| path == REMARKS),
             Self::Missing(_) => return false,
         };
         released.iter().any(|(dataset, path)| *dataset == of && path == field)
@@ -268,7 +324,11 @@ impl Secret {
 
     /// Whether a system may have it: then it may see the difference, and somebody who is released it has to.
     pub(super) fn is_for(self, policy: &Policy, system: &SystemId, released: &[(Dataset, String)]) -> bool {
-        let owns = matches!(self, Self::Field(dataset, _) if policy.owner(dataset) == Some(system));
+        let owns = match self {
+            Self::Field(dataset, _) => policy.owner(dataset) == Some(system),
+            Self::Changes => Dataset::ALL.iter().any(|dataset| policy.owner(*dataset) == Some(system)),
+            Self::PersonalNumbers | Self::Missing(_) => false,
+        };
         owns || self.is_among(released)
     }
 }

@@ -142,8 +142,11 @@ impl Review<'_> {
     }
 
     fn looked_up(&self) -> BTreeMap<(String, String), u64> {
-        let of_people = self.lookups.iter().filter(|transfer| !transfer.local_address_number.is_empty());
-        count(of_people, |transfer| transfer.local_address_number.clone())
+        let of_people = self
+            .lookups
+            .iter()
+            .filter(|transfer| !transfer.local_address_number.is_empty() || transfer.local_address_number_withheld);
+        count(of_people, number)
     }
 
     fn operators(&self) -> BTreeMap<(String, String), u64> {
@@ -153,6 +156,14 @@ impl Review<'_> {
 
 fn operator(transfer: &Transfer) -> String {
     if transfer.operator_id.is_empty() { "(なし)".to_owned() } else { transfer.operator_id.clone() }
+}
+
+/// The number that was asked for; those of nobody are shown to auditors who may see content.
+fn number(transfer: &Transfer) -> String {
+    match transfer.local_address_number_withheld {
+        true => "(登録のない番号)".to_owned(),
+        false => transfer.local_address_number.clone(),
+    }
 }
 
 fn by_day(counts: &[TransferSummary]) -> BTreeMap<String, BTreeMap<String, u64>> {

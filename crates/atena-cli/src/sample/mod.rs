@@ -11,7 +11,7 @@ mod resident;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use atena_proto::v1::Dataset;
+use atena_proto::RECORD_DATASETS;
 
 use self::history::History;
 use self::resident::{Population, SYSTEMS};
@@ -47,10 +47,6 @@ pub(crate) enum SampleError {
     },
 }
 
-/// The datasets of records, one file each.
-const DATASETS: [Dataset; 5] =
-    [Dataset::Qualification, Dataset::Payment, Dataset::Exemption, Dataset::Benefit, Dataset::WelfarePension];
-
 /// People between two steps of the progress bar.
 const PROGRESS_EVERY: u32 = 256;
 
@@ -71,7 +67,7 @@ pub(crate) fn generate(
         systems.push((system, place, writer));
     }
     let mut datasets = Vec::new();
-    for dataset in DATASETS {
+    for dataset in RECORD_DATASETS {
         let place = Place::create(out, Path::new("records").join(format!("{}.csv", terms::dataset_id(dataset))))?;
         let writer = RecordWriter::new(dataset, place.open()?, Bom::With).map_err(|error| place.failed(&error))?;
         datasets.push((dataset, place, writer));
@@ -138,6 +134,7 @@ mod tests {
     use std::collections::HashSet;
 
     use sha2::{Digest as _, Sha256};
+    use atena_proto::v1::Dataset;
 
     use super::*;
     use crate::hexadecimal::hexadecimal;

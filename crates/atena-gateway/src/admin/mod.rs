@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::id::new_id;
 use crate::log::{Details, LogKeys, SignError, head};
 use crate::transfer::OperatorProof;
 
@@ -154,7 +155,7 @@ impl AdminLog {
     /// # Errors
     /// [`AdminError::NotDone`]: it must not be done.
     pub async fn begin(&self, action: Action) -> Result<Begun, AdminError> {
-        let begun = Begun { id: Uuid::now_v7(), at: clock::now(), action };
+        let begun = Begun { id: new_id(), at: clock::now(), action };
         let record = Record { outcome: Outcome::Begun, ..self.record(&begun, begun.id) };
         self.append(record).await.map_err(AdminError::NotDone)?;
         Ok(begun)
@@ -165,7 +166,7 @@ impl AdminLog {
     /// # Errors
     /// [`AdminError::EndNotRecorded`].
     pub async fn end(&self, begun: Begun, records: u64) -> Result<(), AdminError> {
-        let record = Record { records, ..self.record(&begun, Uuid::now_v7()) };
+        let record = Record { records, ..self.record(&begun, new_id()) };
         self.append(record).await.map_err(AdminError::EndNotRecorded)
     }
 
@@ -175,7 +176,7 @@ impl AdminLog {
     /// [`AdminError::EndNotRecorded`].
     pub async fn fail(&self, begun: Begun, why: &str) -> Result<(), AdminError> {
         let record =
-            Record { outcome: Outcome::Failed, note: Some(why.to_owned()), ..self.record(&begun, Uuid::now_v7()) };
+            Record { outcome: Outcome::Failed, note: Some(why.to_owned()), ..self.record(&begun, new_id()) };
         self.append(record).await.map_err(AdminError::EndNotRecorded)
     }
 
@@ -185,7 +186,7 @@ impl AdminLog {
         transaction: &mut WriteTransaction,
         action: Action,
     ) -> Result<Begun, SignError> {
-        let begun = Begun { id: Uuid::now_v7(), at: clock::now(), action };
+        let begun = Begun { id: new_id(), at: clock::now(), action };
         let record = Record { outcome: Outcome::Begun, ..self.record(&begun, begun.id) };
         let entry = record.seal(&self.vault)?;
         let before = transaction.turn_to_log(Log::Administration);
@@ -201,7 +202,7 @@ impl AdminLog {
         begun: &Begun,
         records: u64,
     ) -> Result<StoredCheckpoint, SignError> {
-        let record = Record { records, ..self.record(begun, Uuid::now_v7()) };
+        let record = Record { records, ..self.record(begun, new_id()) };
         let entry = record.seal(&self.vault)?;
         let before = transaction.turn_to_log(Log::Administration);
         transaction.append_log(&[entry]).await?;

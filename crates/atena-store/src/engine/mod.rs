@@ -34,6 +34,12 @@ use sqlite::SqliteTransaction;
 /// How long a connection waits for a lock, for its turn, or for the database to come back.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Says in the trace of a call what a statement did and to how many rows, so that `atena prove` can
+/// compare the work of two calls. It says nothing of what is in them.
+fn trace_work(what: &'static str, rows: usize) {
+    tracing::trace!(name: "db.statement", what, rows);
+}
+
 /// An open database.
 #[derive(Clone)]
 pub(crate) enum Engine {
@@ -64,19 +70,23 @@ const FAILED: StoreError = StoreError::Unavailable("a statement of the transacti
 impl Engine {
     /// Every row that a reading statement finds.
     pub(crate) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        match self {
-            _ if statement.finds_nothing() => Ok(Vec::new()),
-            Self::Sqlite(engine) => Box::pin(engine.fetch_all(statement)).await,
-            Self::Postgres(engine) => Box::pin(engine.fetch_all(statement)).await,
-        }
+        let rows = match self {
+            _ if statement.finds_nothing() => return Ok(Vec::new()),
+            Self::Sqlite(engine) => Box::pin(engine.fetch_all(statement)).await?,
+            Self::Postgres(engine) => Box::pin(engine.fetch_all(statement)).await?,
+        };
+        trace_work("read", rows.len());
+        Ok(rows)
     }
 
     /// Every row that a reading statement finds, by column.
     pub(crate) async fn fetch_batch(&self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
-        match batch.near(statement) {
+        let all = match batch.near(statement) {
             Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
             None => batch.read(self.fetch_all(statement).await?),
-        }
+        }?;
+        trace_work("read by column", all.rows().len());
+        Ok(all)
     }
 
     /// The one row that a reading statement finds, if any.
@@ -124,7 +134,9 @@ impl EngineTransaction {
             OpenTransaction::Sqlite(of) => Box::pin(sqlite::fetch_all(&mut of.transaction, statement)).await,
             OpenTransaction::Postgres(of) => Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await,
         };
-        self.noted(rows)
+        let rows = self.noted(rows)?;
+        trace_work("read", rows.len());
+        Ok(rows)
     }
 
     pub(crate) async fn fetch_batch(
@@ -132,10 +144,12 @@ impl EngineTransaction {
         batch: &BatchSql,
         statement: &Statement<'_>,
     ) -> Result<Batch, StoreError> {
-        match batch.near(statement) {
+        let all = match batch.near(statement) {
             Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
             None => batch.read(self.fetch_all(statement).await?),
-        }
+        }?;
+        trace_work("read by column", all.rows().len());
+        Ok(all)
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement<'_>) -> Result<Option<Row>, StoreError> {
@@ -161,7 +175,9 @@ impl EngineTransaction {
             OpenTransaction::Sqlite(of) => Box::pin(sqlite::execute(&mut of.transaction, statement)).await,
             OpenTransaction::Postgres(of) => Box::pin(postgres::execute(&mut of.transaction, statement)).await,
         };
-        self.noted(done)
+        self.noted(done)?;
+        trace_work("execute", 0);
+        Ok(())
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
@@ -169,7 +185,9 @@ impl EngineTransaction {
             OpenTransaction::Sqlite(of) => Box::pin(sqlite::insert(&mut of.transaction, insert)).await,
             OpenTransaction::Postgres(of) => Box::pin(postgres::insert(&mut of.transaction, insert)).await,
         };
-        self.noted(done)
+        self.noted(done)?;
+        trace_work("insert", insert.rows);
+        Ok(())
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
@@ -180,6 +198,7 @@ impl EngineTransaction {
         }
     }
 
+    /// A transaction in which a statement failed does nothing more.
     fn usable(&mut self) -> Result<&mut OpenTransaction, StoreError> {
         if self.failed { Err(FAILED) } else { Ok(&mut self.open) }
     }

@@ -44,11 +44,6 @@ impl Row {
         u64::try_from(self.integer(index)?).map_err(|_| StoreError::Corrupt { table })
     }
 
-    /// An integer column that is 0 or 1.
-    pub(crate) fn flag(&self, index: usize) -> Result<bool, StoreError> {
-        Ok(self.integer(index)? != 0)
-    }
-
     /// A column of bytes.
     pub(crate) fn bytes(&self, index: usize) -> Result<&[u8], StoreError> {
         Ok(get!(self, index)?)

@@ -3,12 +3,14 @@
 use atena_domain::LocalAddressNumber;
 use atena_ledger::Hash;
 use atena_store::{
-    CopyError, KeyState, Log, NewPersonalNumber, NewReviewCase, NewView, Part, ReviewKind, Store, StoredCheckpoint,
+    CopyError, KeyState, Log, NewPersonalNumber, NewReviewCase, NewRevision, NewView, Part, ReviewKind, Seen, Store,
+    StoredCheckpoint,
     WriteTransaction,
 };
 use jiff::Timestamp;
 use sqlx::{Connection as _, Row as _};
 
+use crate::feeds::permit;
 use crate::numbers::{link, person};
 use crate::records::revision;
 use crate::{Database, log};
@@ -32,7 +34,12 @@ async fn fill(store: &Store) {
         effective_date: (index % 2 == 0).then(|| jiff::civil::date(2026, 4, 1)),
     });
     transaction.insert_personal_numbers(&numbers.collect::<Vec<_>>()).await.unwrap();
-    let first: Vec<_> = people.iter().map(|one| revision(one.as_str(), 1, one, false)).collect();
+    let feed = transaction.open_feed(&permit(&["f1"])).await.unwrap();
+    let first = people.iter().map(|one| NewRevision {
+        seen: vec![(feed.number, Seen::Appears)],
+        ..revision(one.as_str(), 1, one, false)
+    });
+    let first: Vec<_> = first.collect();
     transaction.insert_revisions(&first).await.unwrap();
     let second: Vec<_> = people[..10].iter().map(|one| revision(one.as_str(), 2, one, true)).collect();
     transaction.insert_revisions(&second).await.unwrap();

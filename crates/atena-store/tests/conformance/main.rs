@@ -3,6 +3,7 @@
 
 mod citus;
 mod copies;
+mod feeds;
 mod log;
 mod numbers;
 mod records;

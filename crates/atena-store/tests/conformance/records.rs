@@ -19,6 +19,8 @@ pub(crate) fn revision(key: &str, revision: u64, person: &UnifiedAddressNumber, 
         content_mac: [u8::try_from(revision).unwrap(); 32],
         stored_at: Timestamp::UNIX_EPOCH,
         supersedes,
+        record_number: None,
+        seen: Vec::new(),
     }
 }
 

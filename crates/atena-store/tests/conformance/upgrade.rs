@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use atena_domain::UnifiedAddressNumber;
+use atena_store::NewRevision;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{PgPool, SqlitePool};
 
 use crate::Database;
+use crate::feeds::permit;
+use crate::records::revision;
 
 /// Two records and a link as they were kept until the second schema: one record changed twice, after another was added.
 const BEFORE: [&str; 4] = [
@@ -20,9 +24,6 @@ const BEFORE: [&str; 4] = [
 
 /// What superseded a former revision, the change that it was itself, and its revision.
 type Former = (i64, i64, i64);
-
-/// The last and the first sequence of a commit, and its entries.
-type Changes = (i64, i64, String);
 
 /// A database as the first two migrations made it.
 pub(crate) async fn made_before(database: &Database) {
@@ -56,33 +57,37 @@ fn blobs(statement: &str) -> String {
         .replace("1, 3, 1, ''", "1, 3, 1, CAST('' AS BLOB)")
 }
 
-async fn what_superseded_a_revision_leads_to_it_and_every_change_is_told(database: Database) {
+async fn what_superseded_a_revision_leads_to_it_and_records_get_their_numbers(database: Database) {
     made_before(&database).await;
     let store = database.open("132098").await;
     assert_eq!(store.last_change_sequence().await.unwrap(), 5);
     const FORMER: &str = "SELECT superseded_by, change_sequence, revision FROM record_history ORDER BY superseded_by";
-    const CHANGES: &str = "SELECT last_sequence, first_sequence, entries FROM change_chunk ORDER BY last_sequence";
-    let (former, changes): (Vec<Former>, Vec<Changes>) = if database.is_postgres() {
+    let former: Vec<Former> = if database.is_postgres() {
         let pool = PgPool::connect(database.url()).await.unwrap();
-        (
-            sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(),
-            sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap(),
-        )
+        sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap()
     } else {
         let pool = SqlitePool::connect(database.url()).await.unwrap();
-        (
-            sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap(),
-            sqlx::query_as(CHANGES).fetch_all(&pool).await.unwrap(),
-        )
+        sqlx::query_as(FORMER).fetch_all(&pool).await.unwrap()
     };
     assert_eq!(
         former,
         [(4, 2, 1), (5, 4, 4)],
         "from the newest, of change 5, to revision 4, and from there to revision 1"
     );
-    let person = "000000000000019";
-    let entry = |sequence, what: &str| (sequence, sequence, format!("{what} {person}"));
-    assert_eq!(changes, [entry(1, "Lresident-tax"), entry(3, "Rbenefit"), entry(5, "Rpayment")]);
+    // A record from before gets its number with its next change, and keeps it.
+    let person = UnifiedAddressNumber::parse_migrated("000000000000019").unwrap();
+    let number = async || {
+        let records = store.numbered_records(&[permit(&["f1"])], std::slice::from_ref(&person)).await.unwrap();
+        records.iter().find(|one| one.stored.record_key.as_str() == "A").unwrap().record_number
+    };
+    assert_eq!(number().await, 0);
+    for (next, known) in [(10, None), (11, Some(6))] {
+        let mut transaction = store.begin_write("push").await.unwrap();
+        let revision = NewRevision { record_number: known, ..revision("A", next, &person, true) };
+        transaction.insert_revisions(&[revision]).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(number().await, 6);
+    }
 }
 
-crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_every_change_is_told);
+crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_records_get_their_numbers);

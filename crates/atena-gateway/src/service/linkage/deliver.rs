@@ -6,9 +6,10 @@ use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_ledger::Outcome;
 use atena_policy::ReleasePermit;
 use atena_proto::v1;
-use atena_store::{Holding, StoredRecord};
-use atena_vault::{PersonKey, Pseudonyms, SealContext};
+use atena_store::{Before, Holding, StoredRecord};
+use atena_vault::{PersonKey, Pseudonym, Pseudonyms, SealContext, Vault};
 use bytes::BytesMut;
+use smallvec::SmallVec;
 
 use crate::call::Call;
 use crate::convert::dataset::wire_dataset;
@@ -26,6 +27,7 @@ pub(super) struct Packer<'a> {
     buffer: BytesMut,
     filtered: Vec<u8>,
     scratch: Scratch,
+    vault: Arc<Vault>,
 }
 
 /// Buffers that take one record after the other.
@@ -91,21 +93,24 @@ impl<'a> Packer<'a> {
             buffer: BytesMut::new(),
             filtered: Vec::new(),
             scratch: Scratch::default(),
+            vault: Arc::clone(&call.hall.vault),
         }
     }
 
-    /// The content of a record as far as the rules let it through, in wire form; nothing for a dataset without a permit.
-    pub(super) fn filtered(
+    /// A digest of what the caller sees of a record, as feeds have it; nothing for a dataset without a
+    /// permit.
+    pub(super) fn digest(
         &mut self,
         key: Option<&Arc<PersonKey>>,
         record: &StoredRecord,
-    ) -> Result<Vec<u8>, CallError> {
-        let Some(release) = self.releases.iter().find(|release| release.permit.dataset() == record.dataset) else {
-            return Ok(Vec::new());
+    ) -> Result<Option<Before>, CallError> {
+        let Self { releases, filtered, scratch, vault, .. } = self;
+        let Some(release) = releases.iter().find(|release| release.permit.dataset() == record.dataset) else {
+            return Ok(None);
         };
-        self.filtered.clear();
-        release.filter(key, record, &mut self.scratch, &mut self.filtered)?;
-        Ok(self.filtered.clone())
+        filtered.clear();
+        release.filter(key, record, scratch, filtered)?;
+        Ok(Some(crate::seen::digest(vault, record.dataset, filtered)))
     }
 
     /// One delivery of `records` (all of one dataset, all about the addressee); deleted ones become tombstones. `None` for a dataset without
@@ -116,7 +121,7 @@ impl<'a> Packer<'a> {
         dataset: Dataset,
         records: &[StoredRecord],
     ) -> Result<Option<Parcel>, CallError> {
-        let Self { releases, buffer, filtered, scratch } = self;
+        let Self { releases, buffer, filtered, scratch, .. } = self;
         let Some(release) = releases.iter().find(|release| release.permit.dataset() == dataset) else {
             return Ok(None);
         };
@@ -127,24 +132,25 @@ impl<'a> Packer<'a> {
         let mut transfer = TransferRecord::under(&release.heading, subject);
         transfer.outcome = Outcome::Released;
         transfer.person_key = to.key.clone();
-        transfer.records = records.iter().map(|record| (record.record_key.clone(), record.revision)).collect();
+        let records = release.in_order(records);
+        transfer.records = records.iter().map(|(_, record)| (record.record_key.clone(), record.revision)).collect();
 
         if buffer.capacity() < BUFFER_BYTES / 16 {
             buffer.reserve(BUFFER_BYTES);
         }
         let local = to.local_address_number.as_str();
         let mut delivery = DeliveryWriter::begin(buffer, local, release.dataset, &transfer.transfer_id);
-        for record in records.iter().filter(|record| !record.deleted) {
+        for (name, record) in records.iter().filter(|(_, record)| !record.deleted) {
             filtered.clear();
             if let Err(error) = release.filter(to.key.as_ref(), record, scratch, filtered) {
                 // What was written of it goes nowhere.
                 buffer.clear();
                 return Err(error);
             }
-            delivery.record(release.pseudonyms.of(record.record_key.as_str()).as_str(), filtered);
+            delivery.record(name.as_str(), filtered);
         }
-        for record in records.iter().filter(|record| record.deleted) {
-            delivery.tombstone(release.pseudonyms.of(record.record_key.as_str()).as_str());
+        for (name, _) in records.iter().filter(|(_, record)| record.deleted) {
+            delivery.tombstone(name.as_str());
         }
         let bytes = buffer.split().freeze();
         transfer.content_sha256 = Some(sha256(&bytes));
@@ -155,6 +161,15 @@ impl<'a> Packer<'a> {
 // === impl Release ===
 
 impl Release<'_> {
+    /// Records with the names by which the caller knows them, in the order of these names: the order
+    /// of the owner's keys would be the same for every consumer.
+    fn in_order<'r>(&self, records: &'r [StoredRecord]) -> SmallVec<[(Pseudonym, &'r StoredRecord); 1]> {
+        let named = |record: &'r StoredRecord| (self.pseudonyms.of(record.record_key.as_str()), record);
+        let mut named: SmallVec<[_; 1]> = records.iter().map(named).collect();
+        named.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        named
+    }
+
     fn filter(
         &self,
         key: Option<&Arc<PersonKey>>,

@@ -1,5 +1,6 @@
 //! LinkageService: consumers pull what the rules in force allow them.
 
+mod changes;
 mod deliver;
 mod get_records;
 mod list_entitlements;

@@ -1,15 +1,14 @@
 //! PullRecords: everything, or everything that changed since a cursor, in chunks; each chunk is logged before it leaves.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_domain::{Dataset, LocalAddressNumber};
 use atena_proto::v1;
-use atena_store::{Change, Holding, Store, StoredRecord};
-use atena_vault::PersonKey;
+use atena_store::{Feed, Holding, StoredRecord};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
+use super::changes::{Window, feeds, whole_since};
 use super::deliver::{Addressee, Packer};
 use super::{Allowed, decide, pages, refuse};
 use crate::ahead::take_turns;
@@ -22,9 +21,6 @@ use crate::transfer::{Subject, TransferRecord};
 /// Records in a chunk unless the caller says otherwise, and at most.
 const PAGE_DEFAULT: u32 = 256;
 const PAGE_MAX: u32 = 1000;
-
-/// Changes read at once.
-const CHANGES_AT_ONCE: u32 = 512;
 
 pub(crate) async fn run(
     call: Arc<Call>,
@@ -42,10 +38,14 @@ pub(crate) async fn run(
         size @ 1..=PAGE_MAX => size,
         _ => return Err(CallError::field("page_size", "must be 0 to 1000")),
     };
-    let position = if request.cursor.is_empty() {
-        Position::Full { as_of: call.hall.store.as_new_as(0).await.last_change_sequence().await?, after: None }
-    } else {
-        Cursor::open(&call, &request.cursor, &allowed.permits)?
+    let cursor = match request.cursor.as_slice() {
+        [] => None,
+        cursor => Some(Cursor::open(&call, cursor, &allowed.permits)?),
+    };
+    let feeds = feeds(&call, &allowed.permits).await?;
+    let position = match cursor {
+        Some(position) => position,
+        None => Position::Full { as_of: now_or_after(&call, whole_since(&feeds)).await?, after: None },
     };
     let page = usize::try_from(page_size).unwrap_or(usize::MAX);
     let pull = Pull {
@@ -57,16 +57,21 @@ pub(crate) async fn run(
         chunk: Chunk::default(),
         leaving: None,
     };
-    pull.run(position).await
+    pull.run(&feeds, position).await
+}
+
+/// The last change of now, which is not before this one.
+async fn now_or_after(call: &Call, sequence: u64) -> Result<u64, CallError> {
+    Ok(call.hall.store.as_new_as(sequence).await.last_change_sequence().await?)
 }
 
 /// One pull under way.
-struct Pull<'a> {
-    call: &'a Arc<Call>,
-    allowed: &'a Arc<Allowed>,
+pub(super) struct Pull<'a> {
+    pub(super) call: &'a Arc<Call>,
+    pub(super) allowed: &'a Arc<Allowed>,
     page: usize,
     answers: &'a Answers<v1::PullRecordsResponse>,
-    packer: Packer<'a>,
+    pub(super) packer: Packer<'a>,
     chunk: Chunk,
     /// The chunk before, on its way into the log and to the client, behind those before it. The room for answers bounds how many they are.
     leaving: Option<JoinHandle<Result<(), CallError>>>,
@@ -79,12 +84,6 @@ struct Chunk {
     transfers: Vec<TransferRecord>,
     records: usize,
 }
-
-/// Changed records of one delivery, in the order in which they first changed.
-type Gathered = Vec<((LocalAddressNumber, UnifiedAddressNumber, Dataset), Vec<StoredRecord>)>;
-
-/// Records of people, by person and dataset.
-type ByPerson = HashMap<UnifiedAddressNumber, Vec<(Dataset, Vec<StoredRecord>)>>;
 
 // === impl Chunk ===
 
@@ -100,12 +99,23 @@ impl Chunk {
 // === impl Pull ===
 
 impl<'a> Pull<'a> {
-    async fn run(mut self, position: Position) -> Result<(), CallError> {
+    async fn run(mut self, feeds: &[Feed], position: Position) -> Result<(), CallError> {
+        let whole = whole_since(feeds);
         let done = match position {
             Position::Full { as_of, after } => self.everything(as_of, after).await?,
-            Position::Changes { since, after } => self.changes(since, after).await?,
+            Position::Again { as_of, after } => self.again(as_of, after).await?,
+            Position::Changes { since } | Position::Window { since, .. } if since < whole => {
+                let as_of = now_or_after(self.call, whole).await?;
+                self.again(as_of, None).await?
+            }
+            Position::Changes { since } => self.changes(feeds, since).await?,
+            Position::Window { since, until, after } => {
+                // The whole window again: what was delivered of it is left out by its people.
+                let end = self.window(feeds, Window { since, until, after }, usize::MAX).await?;
+                self.changes(feeds, end).await?
+            }
         };
-        self.send(Position::Changes { since: done, after: done }, true).await?;
+        self.send(Position::Changes { since: done }, true).await?;
         self.sent().await
     }
 
@@ -127,101 +137,19 @@ impl<'a> Pull<'a> {
                 let Some(dataset) = records.first().map(|record| record.dataset) else { continue };
                 self.pack(&to, dataset, records)?;
             }
-            if self.chunk.records >= self.page {
+            if self.is_full() {
                 self.send(Position::Full { as_of, after: Some(person.local_address_number) }, false).await?;
             }
         }
         Ok(())
     }
 
-    /// What changed after `since`, from the change `after` on. A change that touched only fields the caller may not have is no
-    /// change to the caller: it is not delivered, and no chunk, count or size tells of it.
-    async fn changes(&mut self, since: u64, mut after: u64) -> Result<u64, CallError> {
-        let until = self.call.hall.store.as_new_as(since.max(after)).await.last_change_sequence().await?;
-        loop {
-            let store = self.call.hall.store.as_new_as(until).await;
-            let changes = store
-                .changes(&self.allowed.permits, since, after, until, CHANGES_AT_ONCE)
-                .instrument(tracing::info_span!("read"))
-                .await?;
-            let Some(last) = changes.last().map(Change::sequence) else {
-                return Ok(until);
-            };
-            after = last;
-            let linked: Vec<_> = changes
-                .iter()
-                .filter_map(|change| match change {
-                    Change::Linked { unified_address_number, .. } => Some(unified_address_number.clone()),
-                    Change::Record { .. } => None,
-                })
-                .collect();
-            let people: HashSet<_> = changes.iter().map(Change::unified_address_number).cloned().collect();
-            let people: Vec<_> = people.into_iter().collect();
-            let keys = self.call.hall.open_keys(&store.person_keys(&people).await?)?;
-            let mut new_links = read(self.allowed, &store, &linked).await?;
-            let before = self.before(&store, &changes, since).await?;
-
-            let mut gathered: Gathered = Vec::new();
-            for change in changes {
-                match change {
-                    Change::Linked { local_address_number, unified_address_number, .. } => {
-                        for (dataset, records) in new_links.remove(&unified_address_number).unwrap_or_default() {
-                            let to = (local_address_number.clone(), unified_address_number.clone(), dataset);
-                            gathered.push((to, records));
-                        }
-                    }
-                    Change::Record { sequence, local_address_number, stored } => {
-                        let key = keys.get(&stored.unified_address_number);
-                        if self.visible(key, &stored, before.get(&sequence))? {
-                            let to = (local_address_number, stored.unified_address_number.clone(), stored.dataset);
-                            match gathered.iter_mut().find(|(place, _)| *place == to) {
-                                Some((_, records)) => records.push(stored),
-                                None => gathered.push((to, vec![stored])),
-                            }
-                        }
-                    }
-                }
-            }
-            for ((local, person, dataset), records) in gathered {
-                let key = keys.get(&person).cloned();
-                self.pack(&Addressee::new(local, person, key), dataset, &records)?;
-            }
-            if self.chunk.records >= self.page {
-                self.send(Position::Changes { since, after }, false).await?;
-            }
-        }
+    /// Whether what waits fills a chunk.
+    pub(super) fn is_full(&self) -> bool {
+        self.chunk.records >= self.page
     }
 
-    /// The revisions that the caller could have had at `since`, by the changes that came after.
-    async fn before(
-        &self,
-        store: &Store,
-        changes: &[Change],
-        since: u64,
-    ) -> Result<HashMap<u64, StoredRecord>, CallError> {
-        let of_records = |change: &Change| match change {
-            Change::Record { sequence, .. } => Some(*sequence),
-            Change::Linked { .. } => None,
-        };
-        let sequences: Vec<_> = changes.iter().filter_map(of_records).collect();
-        Ok(store.revisions_before(&self.allowed.permits, &sequences, since).await?)
-    }
-
-    /// Whether the caller can see a difference between what it could have had before and what is there now.
-    fn visible(
-        &mut self,
-        key: Option<&Arc<PersonKey>>,
-        now: &StoredRecord,
-        before: Option<&StoredRecord>,
-    ) -> Result<bool, CallError> {
-        Ok(match before {
-            None => !now.deleted,
-            Some(before) if before.deleted || now.deleted => before.deleted != now.deleted,
-            Some(before) => self.packer.filtered(key, before)? != self.packer.filtered(key, now)?,
-        })
-    }
-
-    fn pack(&mut self, to: &Addressee, dataset: Dataset, records: &[StoredRecord]) -> Result<(), CallError> {
+    pub(super) fn pack(&mut self, to: &Addressee, dataset: Dataset, records: &[StoredRecord]) -> Result<(), CallError> {
         if let Some(parcel) = self.packer.pack(to, dataset, records)? {
             self.chunk.deliveries.push(parcel.delivery);
             self.chunk.transfers.push(parcel.transfer);
@@ -232,7 +160,7 @@ impl<'a> Pull<'a> {
 
     /// Logs the chunk, then sends it (log-before-release), while the next is packed and logged; chunks leave in their order. Room is made
     /// first, so that nothing is logged that the client won't take.
-    async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
+    pub(super) async fn send(&mut self, next: Position, complete: bool) -> Result<(), CallError> {
         if !self.allowed.still(self.call) {
             self.sent().await?;
             return Err(self.rules_changed().await);
@@ -293,21 +221,4 @@ impl<'a> Pull<'a> {
 
 fn lost(_: JoinError) -> CallError {
     CallError::new(Reason::Internal, "a chunk could not be sent; tell the operator")
-}
-
-/// Current records of people.
-async fn read(allowed: &Allowed, store: &Store, people: &[UnifiedAddressNumber]) -> Result<ByPerson, CallError> {
-    let work = async {
-        let records = store.current_records(&allowed.permits, people).await?;
-        let mut by_person = ByPerson::with_capacity(people.len());
-        for record in records {
-            let of_person = by_person.entry(record.unified_address_number.clone()).or_default();
-            match of_person.last_mut() {
-                Some((dataset, records)) if *dataset == record.dataset => records.push(record),
-                _ => of_person.push((record.dataset, vec![record])),
-            }
-        }
-        Ok(by_person)
-    };
-    work.instrument(tracing::info_span!("read")).await
 }

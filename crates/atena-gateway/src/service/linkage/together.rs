@@ -8,6 +8,7 @@ use atena_domain::{Dataset, LocalAddressNumber, SystemId};
 use atena_policy::ReleasePermit;
 use atena_store::{Holding, Store};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::error::CallError;
 
@@ -31,6 +32,8 @@ struct Waiting {
     permits: Arc<[ReleasePermit]>,
     locals: Vec<LocalAddressNumber>,
     answer: oneshot::Sender<Result<Vec<Arc<Holding>>, CallError>>,
+    /// Where its trace goes on. The first call's tells what was read for all of them.
+    span: Span,
 }
 
 // === impl Together ===
@@ -46,7 +49,7 @@ impl Together {
         let Some(first) = permits.first() else { return Ok(Vec::new()) };
         let alike = (first.caller().clone(), permits.iter().map(ReleasePermit::dataset).collect());
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { permits: Arc::clone(permits), locals, answer };
+        let waiting = Waiting { permits: Arc::clone(permits), locals, answer, span: Span::current() };
         let alone = {
             let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             match all.get_mut(&alike) {
@@ -83,7 +86,8 @@ impl Reader {
         while let Some(first) = now.first() {
             let people: HashSet<_> = now.iter().flat_map(|one| &one.locals).cloned().collect();
             let people: Vec<_> = people.into_iter().collect();
-            let found = store.holdings_of(&first.permits, &people).await.map_err(CallError::from);
+            let read = store.holdings_of(&first.permits, &people).instrument(first.span.clone());
+            let found = read.await.map_err(CallError::from);
             let found: Result<HashMap<_, _>, _> = found.map(|found| {
                 found.into_iter().map(|holding| (holding.local_address_number.clone(), Arc::new(holding))).collect()
             });

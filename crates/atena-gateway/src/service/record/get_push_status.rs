@@ -27,6 +27,7 @@ pub(crate) async fn run(
         deleted_records: status.deleted_records,
         revisions: status.revisions,
         last_revision: status.last_revision,
-        last_change_sequence: status.last_change_sequence,
+        // The owner's own changes alone: a number of the municipality would tell how much others did.
+        last_change_sequence: status.revisions,
     })
 }

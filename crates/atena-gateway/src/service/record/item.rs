@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey};
 use atena_proto::v1;
-use atena_store::{NewRevision, RecordHead};
+use atena_store::{FeedNumber, NewRevision, RecordHead, Seen};
 use atena_vault::{SealContext, Vault};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -43,8 +43,10 @@ pub(super) struct Coming {
     sealed: Option<Bytes>,
     /// What becomes of it, once it has been compared with what is stored.
     pub(super) outcome: v1::PushOutcome,
-    /// Whether it takes the place of an older revision.
-    supersedes: bool,
+    /// The revision that it takes the place of.
+    pub(super) before: Option<RecordHead>,
+    /// The feeds whose readers can see the change, and what they see.
+    pub(super) seen: Vec<(FeedNumber, Seen)>,
 }
 
 /// The newest revisions of records, by dataset and key.
@@ -106,7 +108,7 @@ impl Item {
 
     /// The revision to store of a record that is new or changed.
     pub(super) fn new_revision(&self, stored_at: Timestamp) -> Result<Option<NewRevision>, CallError> {
-        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, supersedes }) = &self.coming else {
+        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, before, seen }) = &self.coming else {
             return Ok(None);
         };
         if *outcome == v1::PushOutcome::Unchanged {
@@ -125,7 +127,9 @@ impl Item {
             sealed: sealed.clone().unwrap_or_default(),
             content_mac: *content_mac,
             stored_at,
-            supersedes: *supersedes,
+            supersedes: before.is_some(),
+            record_number: before.as_ref().and_then(|before| before.record_number),
+            seen: seen.clone(),
         }))
     }
 
@@ -147,7 +151,7 @@ impl Coming {
     fn of(record: ParsedRecord, vault: &Vault) -> Self {
         let content_mac = vault.content_mac(record.dataset.as_str(), record.content.as_deref().unwrap_or_default());
         let outcome = v1::PushOutcome::Unspecified;
-        Self { record, content_mac, person: None, sealed: None, outcome, supersedes: false }
+        Self { record, content_mac, person: None, sealed: None, outcome, before: None, seen: Vec::new() }
     }
 
     /// Seals the content for its place with the key of its person; a deletion has none.
@@ -169,6 +173,8 @@ impl Coming {
             revision: self.record.revision,
             deleted,
             content_mac: self.content_mac,
+            sealed: self.sealed.clone().unwrap_or_default(),
+            record_number: None,
         };
         match heads.entry((self.record.dataset, self.record.record_key.clone())) {
             Entry::Vacant(place) => {
@@ -184,7 +190,6 @@ impl Coming {
                     let text = "a newer revision of this record is stored already";
                     return Err(CallError::new(Reason::StaleRevision, text));
                 }
-                self.supersedes = true;
                 if new.revision == head.revision {
                     if head.deleted == deleted && head.content_mac == self.content_mac {
                         self.outcome = v1::PushOutcome::Unchanged;
@@ -193,7 +198,8 @@ impl Coming {
                     let text = "this revision is stored with other content; send the change as a new revision";
                     return Err(CallError::new(Reason::RevisionConflict, text));
                 }
-                place.insert(new);
+                let record_number = head.record_number;
+                self.before = Some(place.insert(RecordHead { record_number, ..new }));
             }
         }
         self.outcome = if deleted { v1::PushOutcome::Deleted } else { v1::PushOutcome::Stored };

@@ -2,6 +2,7 @@
 
 mod get_push_status;
 mod item;
+mod notice;
 mod people;
 mod push_records;
 

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::item::{Coming, Heads, Item, Place};
-use super::people;
+use super::{notice, people};
 use crate::ahead::Ahead;
 use crate::call::{Answers, Call};
 use crate::convert::pushed::{ArrivedRecord, arrived};
@@ -45,7 +45,7 @@ pub(crate) async fn run(
 }
 
 /// The permits of a chunk, by dataset.
-type Permits = HashMap<Dataset, PushPermit>;
+pub(super) type Permits = HashMap<Dataset, Arc<PushPermit>>;
 
 /// A chunk with everything done that can be done before its turn.
 struct Prepared {
@@ -79,7 +79,7 @@ async fn may_they(call: &Call, records: &[Result<ArrivedRecord, CallError>]) -> 
     let mut permits = HashMap::with_capacity(datasets.len());
     for dataset in datasets {
         match call.hall.policy().authorize_push(&call.caller.system_id, dataset, today) {
-            Ok(permit) => permits.insert(dataset, permit),
+            Ok(permit) => permits.insert(dataset, Arc::new(permit)),
             Err(refusal) => {
                 let record = call.transfer(Some(dataset), Subject::default());
                 return Err(call.refuse(refusal.into(), vec![record]).await);
@@ -113,6 +113,11 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
         }
         let mut heads = heads(&mut transaction, items(&chunks)).await?;
         items_mut(&mut chunks).for_each(|item| item.judge(&mut heads));
+        let permits = chunks.iter().fold(Permits::new(), |mut all, chunk| {
+            all.extend(chunk.permits.iter().map(|(dataset, permit)| (*dataset, Arc::clone(permit))));
+            all
+        });
+        notice::decide(call, &mut transaction, &permits, items_mut(&mut chunks)).await?;
         let new = items(&chunks).filter_map(|item| item.new_revision(call.requested_at).transpose());
         let revisions = new.collect::<Result<Vec<_>, _>>()?;
         let of_call = Arc::clone(call);

@@ -21,5 +21,5 @@ pub(crate) async fn run(
         .ok_or_else(|| CallError::new(Reason::TransferNotFound, "no transfer has this id"))?;
     let subject = located.found.subject();
     super::log_query(&call, &subject).await?;
-    Ok(v1::GetTransferResponse { transfer: Some(tell::transfer(located.found)) })
+    Ok(v1::GetTransferResponse { transfer: Some(tell::transfer(located.found, super::numbers(&call))) })
 }

@@ -19,11 +19,14 @@ use atena_proto::v1;
 use atena_proto::v1::transfer_log_service_server::TransferLogService;
 use tonic::{Request, Response, Status};
 
+use self::tell::Numbers;
 use crate::call::{self, Call, Method};
+use crate::clock;
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::log::query::{Condition, TransferQuery};
 use crate::log::search;
+use crate::people;
 use crate::transfer::Subject;
 use crate::transfer_filter::{self, Filter};
 
@@ -100,7 +103,16 @@ async fn page(
     };
     found.truncate(page);
     search::open(&call.hall, &mut found).await?;
-    Ok((found.into_iter().map(tell::transfer).collect(), next))
+    let numbers = numbers(call);
+    Ok((found.into_iter().map(|found| tell::transfer(found, numbers)).collect(), next))
+}
+
+/// Which local numbers the caller is shown.
+fn numbers(call: &Call) -> Numbers {
+    match people::may_see_content(&call.hall, &call.caller, clock::now()) {
+        true => Numbers::All,
+        false => Numbers::OfLinkedPeople,
+    }
 }
 
 /// Records the query itself; the answer leaves after that.

@@ -12,10 +12,22 @@ use crate::log::Details;
 use crate::log::search::Found;
 use crate::transfer::OperatorProof;
 
+/// Which local numbers an auditor is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// All of them.
+    All,
+    /// Those under which a person was found. What else a caller sent as a number may be anything.
+    OfLinkedPeople,
+}
+
 /// One transfer. The unified number stays inside: an auditor names people by the caller's local number.
-pub(super) fn transfer(found: Found) -> v1::Transfer {
+pub(super) fn transfer(found: Found, numbers: Numbers) -> v1::Transfer {
     let Found { shape, leaf, details, .. } = found;
-    let details = details.unwrap_or_default();
+    let mut details = details.unwrap_or_default();
+    let withheld = numbers == Numbers::OfLinkedPeople
+        && details.unified_address_number.is_none()
+        && details.local_address_number.take().is_some();
     let (rule_id, rule_version) = shape.rule.clone().unwrap_or_default();
     v1::Transfer {
         transfer_id: Uuid::from_bytes(leaf.id).to_string(),
@@ -45,6 +57,7 @@ pub(super) fn transfer(found: Found) -> v1::Transfer {
         method: shape.method.clone(),
         request_id: details.request_id.unwrap_or_default(),
         policy_hash: hexadecimal(&shape.policy),
+        local_address_number_withheld: withheld,
     }
 }
 

@@ -1,0 +1,144 @@
+//! Who can notice a change: decided when a record is stored, for every feed of its dataset, by
+//! comparing what the feed's fields let through of the revision before and of the new one.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use atena_domain::{Dataset, SystemId, UnifiedAddressNumber};
+use atena_policy::FieldFilter;
+use atena_proto::v1;
+use atena_store::{Before, Feed, FeedNumber, RecordHead, Seen, WriteTransaction};
+use atena_vault::{SealContext, Vault};
+
+use super::item::{Coming, Item};
+use super::push_records::Permits;
+use crate::ahead::take_turns;
+use crate::call::Call;
+use crate::convert::record_row;
+use crate::error::CallError;
+use crate::seen::digest;
+
+/// A feed of one of the datasets that are pushed, and who is linked in its system.
+struct Watch<'a> {
+    feed: &'a Feed,
+    /// What its reader sees; `None` where the contract no longer knows one of its fields.
+    view: Option<FieldFilter>,
+    linked: Option<&'a HashSet<UnifiedAddressNumber>>,
+}
+
+/// Fills in, for every item that changes a record, the feeds whose readers can see it.
+pub(super) async fn decide<'i>(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    permits: &Permits,
+    items: impl Iterator<Item = &'i mut Item>,
+) -> Result<(), CallError> {
+    let mut changing: Vec<_> = items.filter_map(|item| item.coming.as_mut().ok()).filter(changes).collect();
+    let datasets: BTreeSet<_> = changing.iter().map(|coming| coming.record.dataset).collect();
+    let feeds = transaction.feeds(&datasets).await?;
+    if feeds.is_empty() {
+        return Ok(());
+    }
+    let systems: BTreeSet<_> = feeds.iter().map(|feed| &feed.system_id).collect();
+    let people: BTreeSet<_> = changing.iter().filter_map(|coming| person(coming)).cloned().collect();
+    let people: Vec<_> = people.into_iter().collect();
+    let linked = transaction.linked_in(&systems, &people).await?;
+    let watches = watches(call, permits, &feeds, &linked);
+    let mut buffers = Buffers::default();
+    for (place, coming) in changing.iter_mut().enumerate() {
+        take_turns(place).await;
+        let Some(watches) = watches.get(&coming.record.dataset) else { continue };
+        coming.seen = seen(&call.hall.vault, coming, watches, &mut buffers);
+    }
+    Ok(())
+}
+
+/// Whether a good record is stored as a new revision.
+fn changes(coming: &&mut Coming) -> bool {
+    matches!(coming.outcome, v1::PushOutcome::Stored | v1::PushOutcome::Deleted)
+}
+
+fn person(coming: &Coming) -> Option<&UnifiedAddressNumber> {
+    coming.person.as_ref().map(|person| &person.unified_address_number)
+}
+
+fn watches<'a>(
+    call: &Call,
+    permits: &Permits,
+    feeds: &'a [Feed],
+    linked: &'a HashMap<SystemId, HashSet<UnifiedAddressNumber>>,
+) -> HashMap<Dataset, Vec<Watch<'a>>> {
+    let mut of_datasets: HashMap<Dataset, Vec<Watch<'a>>> = HashMap::new();
+    for feed in feeds {
+        let view = permits.get(&feed.dataset).and_then(|permit| permit.view(&call.hall.catalog, &feed.field_names));
+        let watch = Watch { feed, view, linked: linked.get(&feed.system_id) };
+        of_datasets.entry(feed.dataset).or_default().push(watch);
+    }
+    of_datasets
+}
+
+/// Memory that takes one record after the other.
+#[derive(Default)]
+struct Buffers {
+    before: Vec<u8>,
+    seen_before: Vec<u8>,
+    seen_now: Vec<u8>,
+}
+
+/// The feeds whose readers can see that this record changes, and what they see.
+fn seen(
+    vault: &Vault,
+    coming: &Coming,
+    watches: &[Watch<'_>],
+    buffers: &mut Buffers,
+) -> Vec<(FeedNumber, Seen)> {
+    let Some(person) = person(coming) else { return Vec::new() };
+    let is_linked = |watch: &&Watch<'_>| watch.linked.is_some_and(|linked| linked.contains(person));
+    let here = watches.iter().filter(is_linked);
+    let Some(before) = coming.before.as_ref().filter(|before| !before.deleted) else {
+        let appears = coming.record.content.is_some();
+        return here.filter(|_| appears).map(|watch| (watch.feed.number, Seen::Appears)).collect();
+    };
+    let mut opened = None;
+    here.filter_map(|watch| {
+        let opened = *opened.get_or_insert_with(|| open(coming, before, &mut buffers.before));
+        let seen = match watch.view.as_ref().filter(|_| opened) {
+            Some(view) => difference(vault, view, coming, buffers),
+            // Everyone is told: what each is sent is what it may have in any case.
+            None => Some(Before(0)),
+        };
+        let before = seen?;
+        let seen = if coming.record.content.is_some() { Seen::Changes(before) } else { Seen::Ends(before) };
+        Some((watch.feed.number, seen))
+    })
+    .collect()
+}
+
+/// What the reader of this view had of the record, if it can see a difference.
+fn difference(vault: &Vault, view: &FieldFilter, coming: &Coming, buffers: &mut Buffers) -> Option<Before> {
+    buffers.seen_before.clear();
+    buffers.seen_now.clear();
+    let mut filtered = view.apply(&buffers.before, &mut buffers.seen_before);
+    if let Some(now) = &coming.record.content {
+        filtered = filtered.and_then(|()| view.apply(now, &mut buffers.seen_now));
+        if filtered.is_ok() && buffers.seen_before == buffers.seen_now {
+            return None;
+        }
+    }
+    Some(match filtered {
+        Ok(()) => digest(vault, coming.record.dataset, &buffers.seen_before),
+        Err(_) => Before(0),
+    })
+}
+
+/// Opens the revision before.
+fn open(coming: &Coming, before: &RecordHead, content: &mut Vec<u8>) -> bool {
+    content.clear();
+    let row = record_row(coming.record.dataset, &coming.record.record_key, before.revision);
+    let context = SealContext { table: "record", column: "sealed", row: &row };
+    let key = coming.person.as_ref().and_then(|person| person.key.as_ref());
+    let opened = key.is_some_and(|key| key.open_to(&context, &before.sealed, content).is_ok());
+    if !opened {
+        tracing::error!("the revision before can't be opened; all who may have the record are sent the new one");
+    }
+    opened
+}

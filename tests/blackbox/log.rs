@@ -189,7 +189,7 @@ async fn two_gateways_on_one_database_keep_one_log() {
 async fn transfers_about_a_person_are_found_before_and_after_they_are_indexed() {
     let town = Town::start();
     for one in 0..3 {
-        let number = personal_number(1 + one);
+        let number = personal_number(one);
         town.register("resident-tax", registration(&format!("A{one}"), Some(&number))).await.unwrap();
     }
     let about = async || town.transfers("person = \"resident-tax/A1\"").await.len();

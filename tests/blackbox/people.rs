@@ -13,9 +13,9 @@ fn check_digit(body: &str) -> u32 {
     }
 }
 
-/// A generated personal number.
+/// A generated personal number. The first is not the placeholder of zeros only.
 pub(crate) fn personal_number(body: u64) -> String {
-    let body = format!("{body:011}");
+    let body = format!("{:011}", body + 1);
     format!("{body}{}", check_digit(&body))
 }
 

@@ -28,7 +28,8 @@ fn register_file(town: &Town, system: &str, name: &str, content: &str) -> (Vec<V
     let file = town.home().join(name);
     std::fs::write(&file, content).unwrap();
     let file = file.to_str().unwrap();
-    let arguments = ["register", "--home", town.home_text(), "--as", system, "--server", town.address(), "--json", file];
+    let arguments =
+        ["register", "--home", town.home_text(), "--as", system, "--server", town.address(), "--json", file];
     let output = atena(&arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");

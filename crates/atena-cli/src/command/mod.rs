@@ -129,7 +129,7 @@ fn say_missing(missing: &[String], meaning: &str) -> Result<(), CliError> {
     if missing.is_empty() {
         return Ok(());
     }
-    writeln!(io::stderr(), "{meaning}\n  {}", missing.join("、")).map_err(CliError::Output)
+    writeln!(io::stderr(), "このファイルにない列: {}\n{meaning}", missing.join("、")).map_err(CliError::Output)
 }
 
 /// What to do with each row of an upload: count it, move the bar, and list it at once where programs read.

@@ -12,7 +12,7 @@ use crate::{progress, rows};
 
 /// What is said of columns that a file of records lacks.
 const EMPTY: &str =
-    "このファイルにない列です。レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
+    "レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
 
 /// Pushes every record in a file.
 pub(super) async fn run(args: &PushArgs, output: &mut Output) -> Result<Finished, CliError> {

@@ -11,7 +11,7 @@ use crate::upload::{self, Tally};
 use crate::{progress, rows};
 
 /// What is said of columns that a file of people lacks.
-const STAY: &str = "このファイルにない列です。登録済みの人のこれらの項目は変わらず、初めて登録する人では空欄になります。\
+const STAY: &str = "登録済みの人のこれらの項目は変わりません。初めて登録する人では空欄になります。\
     項目を消去するには、列を設けて空欄にします（支援措置対象者と他業務参照不可フラグは 0 のときだけ解除します）。";
 
 /// Registers everyone in a file.

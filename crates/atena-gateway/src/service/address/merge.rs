@@ -59,13 +59,16 @@ impl Newest {
         Self { views: heads.iter().map(|(local, head)| (local.clone(), known(head))).collect(), repeated }
     }
 
-    /// The local number whose stored view has to be opened for a candidate. Of a row with every
-    /// field nothing can stay, and a row that says what is stored changes nothing.
+    /// Whether a candidate changes a part of the newest view and leaves the rest. Of a row with every field nothing can stay,
+    /// and a row that says what is there changes nothing.
+    pub(super) fn is_changed_in_part(&self, candidate: &Candidate) -> bool {
+        let newest = self.views.get(&candidate.registration.local_address_number);
+        newest.is_some_and(|newest| newest.mac != candidate.view.mac && !candidate.registration.complete)
+    }
+
+    /// The local number whose stored view has to be opened for a candidate.
     pub(super) fn needed_by(&self, candidate: &Candidate) -> Option<LocalAddressNumber> {
-        let local = &candidate.registration.local_address_number;
-        let stored = self.views.get(local)?;
-        let needed = stored.mac != candidate.view.mac && !candidate.registration.complete;
-        needed.then(|| local.clone())
+        self.is_changed_in_part(candidate).then(|| candidate.registration.local_address_number.clone())
     }
 
     /// Opens a stored view.

@@ -210,32 +210,7 @@ async fn decide(
 ) -> Result<Unsealed, CallError> {
     let mut known = look_up(call, transaction, &candidates).await?;
     let Before { heads, mut newest, mut keys } = before(call, transaction, &candidates, &known).await?;
-    let mut planned = Vec::with_capacity(candidates.len());
-    for (place, mut candidate) in candidates.into_iter().enumerate() {
-        take_turns(place).await;
-        let numbers = Numbers {
-            local: candidate.registration.local_address_number.clone(),
-            index: candidate.index(),
-            new_without_personal_number: candidate.registration.new_without_personal_number,
-            migrated: candidate.registration.migrated.clone(),
-        };
-        // Each sees what the one before it did: its view first, then its numbers.
-        let merged = newest.merge(&call.hall.vault, &mut candidate);
-        match merged.and_then(|()| known.plan(&numbers)) {
-            Ok(plan) => {
-                if matches!(plan, Plan::Issue(_) | Plan::Link(_) | Plan::Update { .. }) {
-                    newest.keep(&candidate);
-                }
-                planned.push((candidate, plan));
-            }
-            Err(error) => {
-                let local = Some(candidate.registration.local_address_number);
-                let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
-                let transfer_id = record.transfer_id;
-                fate(candidate.position, record, Registered { local, result: Err(error), transfer_id });
-            }
-        }
-    }
+    let planned = plan_in_order(call, &mut known, &mut newest, candidates, fate).await;
 
     let new_people = number_new_people(transaction, &planned).await?;
     let more = unwrap_keys(call, transaction, &planned, &keys).await?;
@@ -260,6 +235,47 @@ async fn decide(
         fate(candidate.position, record, registered);
     }
     Ok(Unsealed { accepted, new_people, keys, heads, key_state })
+}
+
+/// Merges and plans the registrations, each after what the one before it did: its view first, then its numbers. Those that are
+/// refused meet their fate.
+async fn plan_in_order(
+    call: &Call,
+    known: &mut Known,
+    newest: &mut Newest,
+    candidates: Vec<Candidate>,
+    fate: &mut impl FnMut(usize, TransferRecord, Registered),
+) -> Vec<(Candidate, Plan)> {
+    let mut planned = Vec::with_capacity(candidates.len());
+    let mut merged = 0;
+    for mut candidate in candidates {
+        if newest.is_changed_in_part(&candidate) {
+            merged += 1;
+            take_turns(merged).await;
+        }
+        let numbers = Numbers {
+            local: candidate.registration.local_address_number.clone(),
+            index: candidate.index(),
+            new_without_personal_number: candidate.registration.new_without_personal_number,
+            migrated: candidate.registration.migrated.clone(),
+        };
+        let view = newest.merge(&call.hall.vault, &mut candidate);
+        match view.and_then(|()| known.plan(&numbers)) {
+            Ok(plan) => {
+                if matches!(plan, Plan::Issue(_) | Plan::Link(_) | Plan::Update { .. }) {
+                    newest.keep(&candidate);
+                }
+                planned.push((candidate, plan));
+            }
+            Err(error) => {
+                let local = Some(candidate.registration.local_address_number);
+                let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
+                let transfer_id = record.transfer_id;
+                fate(candidate.position, record, Registered { local, result: Err(error), transfer_id });
+            }
+        }
+    }
+    planned
 }
 
 /// What the caller registered before about the people of some chunks.

@@ -195,15 +195,15 @@ async fn numbers_and_texts_of_every_wrong_form_are_refused_without_being_repeate
         (
             "name.full_name",
             v1::Person {
-                name: Some(v1::PersonName { full_name: long.clone(), ..Default::default() }),
+                name: Some(v1::PersonName { full_name: Some(long.clone()), ..Default::default() }),
                 ..Default::default()
             },
         ),
         (
             "birth_date.date",
             v1::Person {
-                name: Some(v1::PersonName { full_name: "町".into(), ..Default::default() }),
-                birth_date: Some(v1::UncertainDate { date: "2023-02-29".into(), ..Default::default() }),
+                name: Some(v1::PersonName { full_name: Some("町".into()), ..Default::default() }),
+                birth_date: Some(v1::UncertainDate { date: Some("2023-02-29".into()), ..Default::default() }),
                 ..Default::default()
             },
         ),

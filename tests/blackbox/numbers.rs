@@ -40,7 +40,7 @@ async fn one_person_one_number_issued_once_linked_after_and_never_told_to_a_busi
         assert_eq!(outcome(&again), Outcome::Unchanged, "{system}");
     }
     let mut moved = registration("A1", Some(&number));
-    moved.person.as_mut().unwrap().sex = v1::Sex::Female.into();
+    moved.person.as_mut().unwrap().sex = Some(v1::Sex::Female.into());
     assert_eq!(outcome(&town.register("pension", moved).await.unwrap()), Outcome::Updated);
 }
 
@@ -139,6 +139,74 @@ async fn a_changed_personal_number_keeps_the_person_and_the_history() {
     let mut school = town.address_service("school-affairs");
     let refused = school.replace_personal_number(replace(&new)).await.err().unwrap();
     assert_eq!(reason(&refused), "PERSONAL_NUMBER_NOT_PERMITTED");
+}
+
+/// one-person-one-number: a mistaken change is taken back, and the number is free for its right
+/// person.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistaken_change_is_taken_back_and_frees_the_number_for_its_right_person() {
+    let town = Town::start();
+    let (first, second, mistaken) = (personal_number(101), personal_number(102), personal_number(103));
+    let replace = async |number: &str, date: &str| {
+        let request = v1::ReplacePersonalNumberRequest {
+            request_id: String::new(),
+            local_address_number: "A1".to_owned(),
+            new_personal_number: number.to_owned(),
+            effective_date: date.to_owned(),
+        };
+        town.address_service("pension").replace_personal_number(request).await
+    };
+    let number_of = async |local: &str| {
+        let request = v1::GetPersonRequest {
+            local_address_number: local.to_owned(),
+            affair: "宛名管理事務".to_owned(),
+            include_personal_number: true,
+            ..Default::default()
+        };
+        let answer = town.address_service("pension").get_person(request).await.unwrap().into_inner();
+        answer.person.unwrap().personal_number
+    };
+    outcome(&town.register("pension", registration("A1", Some(&first))).await.unwrap());
+    outcome(&town.register("address-administrator", registration("Z1", Some(&first))).await.unwrap());
+    let person = unified(&town, "Z1").await;
+    for number in [&second, &mistaken] {
+        let done = replace(number, "2026-10-01").await.unwrap().into_inner();
+        assert_eq!(done.outcome(), Outcome::Updated);
+    }
+    let review = town.register("pension", registration("A2", Some(&mistaken))).await.unwrap();
+    assert_eq!(outcome(&review), Outcome::ReviewRequired, "its right person meets the wrong one");
+
+    let back = replace(&second, "2026-10-02").await.unwrap().into_inner();
+    assert_eq!((back.outcome(), number_of("A1").await), (Outcome::Updated, second.clone()));
+    assert_eq!(replace(&second, "2026-10-02").await.unwrap().into_inner().outcome(), Outcome::Unchanged);
+    assert_eq!(unified(&town, "Z1").await, person, "the unified number stays");
+    let again = town.register("pension", registration("A1", Some(&second))).await.unwrap();
+    assert_eq!(outcome(&again), Outcome::Unchanged);
+
+    let right = town.register("pension", registration("A2", Some(&mistaken))).await.unwrap();
+    assert_eq!(outcome(&right), Outcome::Issued, "a person of their own");
+    assert_eq!(number_of("A2").await, mistaken);
+    let conflict = replace(&mistaken, "2026-10-03").await.err().unwrap();
+    assert_eq!(reason(&conflict), "PERSONAL_NUMBER_CONFLICT", "it is another person's now");
+
+    // The history before the mistake is kept: the first number is for nobody else.
+    let known = town.register("welfare", registration("W1", Some(&first))).await.unwrap();
+    assert_eq!(outcome(&known), Outcome::Linked);
+    let taken = v1::ReplacePersonalNumberRequest {
+        local_address_number: "A2".to_owned(),
+        new_personal_number: first,
+        effective_date: "2026-10-01".to_owned(),
+        ..Default::default()
+    };
+    let refused = town.address_service("pension").replace_personal_number(taken).await.err().unwrap();
+    assert_eq!(reason(&refused), "PERSONAL_NUMBER_CONFLICT");
+
+    for wrong in ["2999-01-01", "", "2026-02-30"] {
+        let refused = replace(&personal_number(104), wrong).await.err().unwrap();
+        assert_eq!(reason(&refused), "INVALID_FIELD", "{wrong}");
+    }
+    let zeros = replace("000000000000", "2026-10-01").await.err().unwrap();
+    assert_eq!(reason(&zeros), "INVALID_PERSONAL_NUMBER");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,9 @@ fn check_digit(body: &str) -> u32 {
     }
 }
 
-/// A generated personal number.
+/// A generated personal number. The first is not the placeholder of zeros only.
 pub(crate) fn personal_number(body: u64) -> String {
-    let body = format!("{body:011}");
+    let body = format!("{:011}", body + 1);
     format!("{body}{}", check_digit(&body))
 }
 
@@ -25,9 +25,9 @@ pub(crate) fn registration(local: &str, personal_number: Option<&str>) -> v1::Pe
         local_address_number: local.to_owned(),
         person: Some(v1::Person {
             personal_number: personal_number.unwrap_or_default().to_owned(),
-            name: Some(v1::PersonName { full_name: "町田　太郎".to_owned(), ..Default::default() }),
-            sex: v1::Sex::Male.into(),
-            birth_date: Some(v1::UncertainDate { date: "1985-04-01".to_owned(), ..Default::default() }),
+            name: Some(v1::PersonName { full_name: Some("町田　太郎".to_owned()), ..Default::default() }),
+            sex: Some(v1::Sex::Male.into()),
+            birth_date: Some(v1::UncertainDate { date: Some("1985-04-01".to_owned()), ..Default::default() }),
             ..Default::default()
         }),
         new_without_personal_number: personal_number.is_none(),
@@ -37,9 +37,9 @@ pub(crate) fn registration(local: &str, personal_number: Option<&str>) -> v1::Pe
 
 /// A person with every field set.
 pub(crate) fn whole_person(personal_number: &str) -> v1::Person {
-    let text = |text: &str| text.to_owned();
+    let text = |text: &str| Some(text.to_owned());
     v1::Person {
-        personal_number: text(personal_number),
+        personal_number: personal_number.to_owned(),
         name: Some(v1::PersonName {
             full_name: text("町田　太郎"),
             family_name: text("町田"),
@@ -49,14 +49,14 @@ pub(crate) fn whole_person(personal_number: &str) -> v1::Person {
             foreign_kanji_name: text("町田太郎"),
         }),
         alias: Some(v1::Alias {
-            alias: text("町田　次郎"), alias_kana: text("マチダ　ジロウ"), verified: true
+            alias: text("町田　次郎"), alias_kana: text("マチダ　ジロウ"), verified: Some(true)
         }),
         former_surname: Some(v1::FormerSurname {
             former_surname: text("旧町"),
             former_surname_kana: text("キュウマチ"),
         }),
-        sex: v1::Sex::Male.into(),
-        birth_date: Some(v1::UncertainDate { date: String::new(), unknown: true, text: text("昭和60年頃") }),
+        sex: Some(v1::Sex::Male.into()),
+        birth_date: Some(v1::UncertainDate { date: text(""), unknown: Some(true), text: text("昭和60年頃") }),
         address: Some(v1::Address {
             municipality_code: text("132098"),
             town_code: text("1234567"),
@@ -70,9 +70,9 @@ pub(crate) fn whole_person(personal_number: &str) -> v1::Person {
             country_name: text("アメリカ合衆国"),
             overseas_address: text("1 Example Street"),
         }),
-        protected: false,
-        restricted_to_owner: true,
-        resident_status: v1::ResidentStatus::Resident.into(),
+        protected: Some(false),
+        restricted_to_owner: Some(true),
+        resident_status: Some(v1::ResidentStatus::Resident.into()),
     }
 }
 

@@ -271,15 +271,15 @@ async fn the_address_of_a_protected_person_is_shown_to_nobody_who_may_not_see_it
         }
     };
     let before = view("resident-tax").await;
-    assert!(before.address.is_some() && !before.protected);
+    assert!(before.address.is_some() && !before.protected());
     // 支援措置: one system learns of it; from then on it holds in the answers to all.
     let mut protected = registration("P1", None);
     protected.new_without_personal_number = false;
-    protected.person = Some(v1::Person { protected: true, ..whole_person(&personal_number(31_415_926_535)) });
+    protected.person = Some(v1::Person { protected: Some(true), ..whole_person(&personal_number(31_415_926_535)) });
     town.register("welfare", protected).await.unwrap();
     for system in ["resident-tax", "welfare", "pension"] {
         let after = view(system).await;
-        assert!(after.protected, "{system}");
+        assert!(after.protected(), "{system}");
         assert!(after.address.is_none(), "{system} sees the address of a protected person");
     }
 }

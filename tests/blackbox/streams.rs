@@ -56,7 +56,7 @@ async fn chunks_of_registrations_know_the_people_of_those_before_them() {
     let known = |person: u64| registration(&format!("A{person}"), Some(&personal_number(person)));
     let moved = |person| {
         let mut moved = known(person);
-        moved.person.as_mut().unwrap().sex = v1::Sex::Female.into();
+        moved.person.as_mut().unwrap().sex = Some(v1::Sex::Female.into());
         moved
     };
     let sent: Vec<_> = people

@@ -6,6 +6,7 @@ import sqlite3
 import grpc
 import pytest
 from conftest import personal_number, reason
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 TAX = "市都民税賦課業務"
@@ -134,6 +135,35 @@ def test_names_survive_code_point_for_code_point(filled):
         filled.contract.GetPersonRequest(local_address_number="NAME1", affair="宛名管理事務"))
     assert answer.person.name.full_name == name
     assert answer.person.personal_number == "", "only when asked for"
+
+
+def test_what_an_update_leaves_out_stays_and_what_it_empties_is_cleared(filled):
+    c = filled.contract
+    secret = c.Address(town="森野", block="秘密二番地")
+    update = lambda **person: filled.register("pension", "PART1", name="試験　花子", **person).outcome
+    view = lambda: filled.address_service("pension").GetPerson(
+        c.GetPersonRequest(local_address_number="PART1", affair="宛名管理事務")).person
+    assert update(address=secret, protected=True, sex=2) == c.REGISTRATION_OUTCOME_ISSUED
+    assert update() == c.REGISTRATION_OUTCOME_UNCHANGED, "a part of what is kept"
+    kept = view()
+    assert kept.protected and not kept.HasField("address") and kept.sex == 2
+    assert update(sex=0) == c.REGISTRATION_OUTCOME_UPDATED
+    kept = view()
+    assert kept.protected and not kept.HasField("sex"), "cleared; the protection stays"
+    assert update(protected=False, address=c.Address(town="")) == c.REGISTRATION_OUTCOME_UPDATED
+    kept = view()
+    assert not kept.protected and kept.address == c.Address(block="秘密二番地")
+
+
+def test_reflection_is_offered_in_both_versions(filled):
+    for version in ["v1", "v1alpha"]:
+        ask = filled.channel("pension").stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString)
+        answer = next(ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")])))
+        services = {service.name for service in answer.list_services_response.service}
+        assert "atena.v1.AddressService" in services, version
 
 
 def test_the_auditor_sees_every_transfer_with_the_digest_of_its_bytes(filled):

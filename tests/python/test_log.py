@@ -163,7 +163,7 @@ def test_tamper_evident_gos_note_knows_each_head_while_the_key_is_changed_and_ol
     home = tmp_path / "home"
     town = Town(home, contract)
     c = contract
-    [registered] = [town.register("pension", f"P{one}", personal_number(one)) for one in range(1)]
+    [registered] = [town.register("pension", f"P{one}", personal_number(1 + one)) for one in range(1)]
     old = key_of(town)
     folders = {name: tmp_path / name for name in ["old", "both", "new"]}
     for folder in folders.values():

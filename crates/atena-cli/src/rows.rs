@@ -7,11 +7,19 @@ use std::path::Path;
 use atena_proto::v1::{Dataset, PersonRegistration, PushedRecord};
 
 use crate::cli::FileFormat;
-use crate::csv_io::{self, Format, RowError};
+use crate::csv_io::{self, Format, MissingColumns, RowError};
 use crate::error::CliError;
 
 /// Rows as they are read, each with its line from 1.
 pub(crate) type RowIterator<T> = Box<dyn Iterator<Item = Result<(u64, T), BadRow>> + Send>;
+
+/// A file that is open.
+pub(crate) struct Rows<T> {
+    /// Its rows.
+    pub(crate) rows: RowIterator<T>,
+    /// Columns of the contract that it lacks.
+    pub(crate) missing: MissingColumns,
+}
 
 /// A row that could not be read, or that the gateway sent back. Holds no values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +38,9 @@ pub(crate) struct BadRow {
 ///
 /// # Errors
 /// [`CliError::File`] when it can't be opened. What is wrong inside comes row by row.
-pub(crate) fn people(file: &Path, format: Option<FileFormat>) -> Result<RowIterator<PersonRegistration>, CliError> {
-    let rows = csv_io::read_people(open(file)?, format_of(file, format));
-    Ok(Box::new(rows.map(|row| row.map_err(BadRow::from))))
+pub(crate) fn people(file: &Path, format: Option<FileFormat>) -> Result<Rows<PersonRegistration>, CliError> {
+    let (rows, missing) = csv_io::read_people(open(file)?, format_of(file, format));
+    Ok(Rows { rows: Box::new(rows.map(|row| row.map_err(BadRow::from))), missing })
 }
 
 /// The records of one dataset in a file.
@@ -43,9 +51,9 @@ pub(crate) fn records(
     dataset: Dataset,
     file: &Path,
     format: Option<FileFormat>,
-) -> Result<RowIterator<PushedRecord>, CliError> {
-    let rows = csv_io::read_records(dataset, open(file)?, format_of(file, format));
-    Ok(Box::new(rows.map(|row| row.map_err(BadRow::from))))
+) -> Result<Rows<PushedRecord>, CliError> {
+    let (rows, missing) = csv_io::read_records(dataset, open(file)?, format_of(file, format));
+    Ok(Rows { rows: Box::new(rows.map(|row| row.map_err(BadRow::from))), missing })
 }
 
 // === impl BadRow ===

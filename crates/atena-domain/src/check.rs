@@ -78,6 +78,30 @@ impl Check {
         }
     }
 
+    /// Notes a date that lies after `last`.
+    pub(crate) fn until<'a>(&mut self, date: Option<Date>, last: Date, field: impl Into<Path<'a>>, rule: &'static str) {
+        self.in_order(date, Some(last), field, rule);
+    }
+
+    /// A date that happened: not after today, or none where the text is empty.
+    pub(crate) fn past_date<'a>(&mut self, field: impl Into<Path<'a>>, text: &str, today: Date) -> Option<Date> {
+        let field = field.into();
+        let date = self.date(field, text);
+        self.until(date, today, field, "must not be after today (in Japan)");
+        date
+    }
+
+    pub(crate) fn required_past_date<'a>(
+        &mut self,
+        field: impl Into<Path<'a>>,
+        text: &str,
+        today: Date,
+    ) -> Option<Date> {
+        let field = field.into();
+        self.holds(!text.is_empty(), field, "is required (YYYY-MM-DD)");
+        self.past_date(field, text, today)
+    }
+
     pub(crate) fn required_date<'a>(&mut self, field: impl Into<Path<'a>>, text: &str) -> Option<Date> {
         let field = field.into();
         self.holds(!text.is_empty(), field, "is required (YYYY-MM-DD)");
@@ -134,12 +158,29 @@ impl Check {
         let field = "basic_pension_number";
         self.holds(!text.is_empty(), field, "is required");
         self.digits(field, text, 10, "must be 10 digits without hyphen");
+        self.holds(!is_zeros(text), field, "must not be a placeholder of zeros only");
     }
 
     /// Text of at most `max` characters without control characters; every other code point is kept as it is.
     pub(crate) fn text(&mut self, field: &str, text: &str, max: usize) {
-        self.holds(text.chars().count() <= max, field, "is longer than the contract allows");
-        self.holds(!text.chars().any(char::is_control), field, "holds a control character");
+        // One pass: nearly all texts are short and good.
+        let (mut count, mut control, mut lost) = (0, false, false);
+        for character in text.chars() {
+            count += 1;
+            control |= character.is_control();
+            lost |= is_lost(character);
+        }
+        self.holds(count <= max, field, "is longer than the contract allows");
+        self.holds(!control, field, "holds a control character");
+        self.holds(!lost, field, "holds U+FFFD or a noncharacter: a conversion before lost a character");
+    }
+
+    /// A reading in katakana, at most `max` characters.
+    pub(crate) fn kana(&mut self, field: &str, text: &str, max: usize) {
+        self.text(field, text, max);
+        let katakana =
+            |character| matches!(character, 'ァ'..='ヺ' | '・' | 'ー' | 'ヽ' | 'ヾ' | '゠' | '＝' | '　' | ' ');
+        self.holds(text.chars().all(katakana), field, "must be full-width katakana");
     }
 
     pub(crate) fn remarks(&mut self, text: &str) {
@@ -148,5 +189,56 @@ impl Check {
 
     pub(crate) fn amount<'a>(&mut self, field: impl Into<Path<'a>>, yen: i64) {
         self.holds(yen >= 0, field, "must not be negative");
+    }
+}
+
+/// Whether a text is made of zeros only: a placeholder for a number that is not known.
+#[must_use]
+pub fn is_zeros(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b'0')
+}
+
+/// What stands for a character that a conversion lost, and code points that are no characters.
+fn is_lost(character: char) -> bool {
+    let code = u32::from(character);
+    code == 0xfffd || code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(judge: impl FnOnce(&mut Check)) -> usize {
+        let mut check = Check::default();
+        judge(&mut check);
+        check.done().len()
+    }
+
+    #[test]
+    fn a_reading_is_full_width_katakana() {
+        for right in ["", "マチダ　タロウ", "マチダ タロウ", "ジャン＝ポール・ヴィヨン", "ヾヽ", "ヶヵヷヺ゠"]
+        {
+            assert_eq!(judged(|check| check.kana("kana", right, 100)), 0, "{right}");
+        }
+        for wrong in ["まちだ", "ﾏﾁﾀﾞ", "町田", "Machida", "カ\u{3099}", "マチダ\u{2003}タロウ", "ー-", "゛"]
+        {
+            assert_eq!(judged(|check| check.kana("kana", wrong, 100)), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_was_lost_is_refused_and_a_rare_one_is_kept() {
+        for right in ["神\u{fa19}邉\u{e0102}\u{10de92}", "\u{e000}", "𠮷"] {
+            assert_eq!(judged(|check| check.text("text", right, 10)), 0, "{right}");
+        }
+        for wrong in ["町\u{fffd}", "\u{ffff}", "\u{1fffe}", "\u{fdd0}", "a\u{85}", "\u{0}"] {
+            assert_eq!(judged(|check| check.text("text", wrong, 10)), 1, "{}", wrong.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn a_pension_number_of_zeros_is_a_placeholder() {
+        assert_eq!(judged(|check| check.basic_pension_number("0000000000")), 1);
+        assert_eq!(judged(|check| check.basic_pension_number("0000000001")), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! Check digits (検査用数字): arithmetic over digits, no identifiers.
 
+use crate::check::is_zeros;
+
 /// The check digit that 個人番号 (平成26年総務省令第85号第5条), 宛名番号 and 団体内統合宛名番号 (共通機能標準仕様書) share:
 /// weights 2 to 7 from the rightmost body digit, modulus 11; a remainder of 0 or 1 gives 0.
 ///
@@ -27,9 +29,12 @@ pub fn municipality_check_digit(body: &[u8; 5]) -> u8 {
 }
 
 /// Whether a text is 12 ASCII digits with the check digit of a personal number (個人番号).
+///
+/// Twelve zeros have a right check digit, but stand for a number that is not known. No other digit
+/// repeated has one.
 #[must_use]
 pub fn is_personal_number(text: &str) -> bool {
-    text.len() == 12 && has_m11w27(text)
+    text.len() == 12 && has_m11w27(text) && !is_zeros(text)
 }
 
 /// Whether a text of ASCII digits ends in its [`m11w27`] check digit. Other characters, full-width digits included, never pass.
@@ -61,6 +66,13 @@ mod tests {
         assert_eq!(municipality_check_digit(&[1, 3, 2, 0, 9]), 8);
         assert_eq!(municipality_check_digit(&[0, 1, 1, 0, 1]), 1, "remainder 0 gives 1");
         assert_eq!(municipality_check_digit(&[0, 1, 2, 0, 5]), 0, "remainder 1 gives 0");
+    }
+
+    #[test]
+    fn a_number_of_one_digit_repeated_is_a_placeholder() {
+        for digit in '0'..='9' {
+            assert!(!is_personal_number(&digit.to_string().repeat(12)), "{digit}");
+        }
     }
 
     proptest! {

@@ -23,6 +23,7 @@ pub mod pension;
 pub mod person;
 mod violation;
 
+pub use check::is_zeros;
 pub use dataset::Dataset;
 pub use identifier::{
     Affair, IdentifierError, LocalAddressNumber, MunicipalityCode, OperatorId, RecordKey, SystemId,

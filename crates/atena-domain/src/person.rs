@@ -4,6 +4,7 @@
 //! under NFC (U+FA19 becomes U+795E).
 
 use crate::check::Check;
+use crate::date::Date;
 use crate::identifier::MunicipalityCode;
 use crate::violation::Violation;
 
@@ -76,29 +77,45 @@ const UNKNOWN_DATE_CHARS_MAX: usize = 72;
 // === impl Person ===
 
 impl Person<'_> {
-    /// Everything that is wrong with the person.
+    /// What is wrong with the fields that are given, each by itself. An update may give any of
+    /// them.
+    ///
+    /// `today` is the day in Japan: a birth can't lie after it.
     #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations_of_fields(&self, today: Date) -> Vec<Violation> {
         let mut check = Check::default();
-        match &self.name {
-            Some(name) => name.check(&mut check),
-            None => check.wrong("name", "is required"),
+        if let Some(name) = &self.name {
+            name.check(&mut check);
         }
         if let Some((alias, kana)) = self.alias {
             check.text("alias.alias", alias, 100);
-            check.text("alias.alias_kana", kana, 100);
+            check.kana("alias.alias_kana", kana, 100);
         }
         if let Some((surname, kana)) = self.former_surname {
             check.text("former_surname.former_surname", surname, 50);
-            check.text("former_surname.former_surname_kana", kana, 100);
+            check.kana("former_surname.former_surname_kana", kana, 100);
         }
         check.code("sex", self.sex, 2);
         check.code("resident_status", self.resident_status, 4);
-        if let Some((date, unknown, text)) = self.birth_date {
-            check_birth_date(&mut check, date, unknown, text);
+        if let Some((date, _, text)) = self.birth_date {
+            check.past_date("birth_date.date", date, today);
+            check.text("birth_date.text", text, UNKNOWN_DATE_CHARS_MAX);
         }
         if let Some(address) = &self.address {
             address.check(&mut check);
+        }
+        check.done()
+    }
+
+    /// What is wrong with the person as a whole: what is required, and fields that have to fit each
+    /// other.
+    #[must_use]
+    pub fn violations_of_whole(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        let named = self.name.is_some_and(|name| name.forms().iter().any(|(_, text, _)| !text.trim().is_empty()));
+        check.holds(named, "name", "needs at least one form");
+        if let Some((date, unknown, text)) = self.birth_date {
+            check_birth_date(&mut check, date, unknown, text);
         }
         check.done()
     }
@@ -106,8 +123,6 @@ impl Person<'_> {
 
 /// Known: the date alone. Unknown (不詳): the text as written, and the date as far as the register holds one.
 fn check_birth_date(check: &mut Check, date: &str, unknown: bool, text: &str) {
-    check.date("birth_date.date", date);
-    check.text("birth_date.text", text, UNKNOWN_DATE_CHARS_MAX);
     if unknown {
         check.holds(!text.is_empty(), "birth_date.text", "is required when the date is unknown (不詳)");
     } else {
@@ -119,18 +134,24 @@ fn check_birth_date(check: &mut Check, date: &str, unknown: bool, text: &str) {
 // === impl PersonName ===
 
 impl PersonName<'_> {
-    fn check(&self, check: &mut Check) {
-        let forms = [
+    fn forms(&self) -> [(&'static str, &str, usize); 6] {
+        [
             ("name.full_name", self.full_name, 100),
             ("name.family_name", self.family_name, 50),
             ("name.given_name", self.given_name, 50),
             ("name.full_name_kana", self.full_name_kana, 100),
             ("name.roman_name", self.roman_name, 100),
             ("name.foreign_kanji_name", self.foreign_kanji_name, 100),
-        ];
-        check.holds(forms.iter().any(|(_, text, _)| !text.trim().is_empty()), "name", "needs at least one form");
-        for (field, text, max) in forms {
-            check.text(field, text, max);
+        ]
+    }
+
+    fn check(&self, check: &mut Check) {
+        for (field, text, max) in self.forms() {
+            if field == "name.full_name_kana" {
+                check.kana(field, text, max);
+            } else {
+                check.text(field, text, max);
+            }
         }
     }
 }
@@ -183,15 +204,37 @@ mod tests {
         }
     }
 
+    const TODAY: Date = jiff::civil::date(2026, 11, 26);
+
     fn fields(person: &Person<'_>) -> Vec<String> {
-        person.violations().into_iter().map(|violation| violation.field).collect()
+        let found = person.violations_of_fields(TODAY).into_iter().chain(person.violations_of_whole());
+        found.map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn a_birth_lies_not_ahead_and_a_reading_is_katakana() {
+        let born = |date| Person { birth_date: Some((date, false, "")), ..good() };
+        assert!(fields(&born("2026-11-26")).is_empty(), "today");
+        assert_eq!(fields(&born("2026-11-27")), ["birth_date.date"]);
+        assert_eq!(fields(&Person { birth_date: Some(("2999-01-01", true, "頃")), ..good() }), ["birth_date.date"]);
+        let name = PersonName { full_name: "町田", full_name_kana: "まちだ", ..PersonName::default() };
+        let person =
+            Person { name: Some(name), alias: Some(("a", "b")), former_surname: Some(("c", "ﾄﾞ")), ..good() };
+        assert_eq!(fields(&person), ["name.full_name_kana", "alias.alias_kana", "former_surname.former_surname_kana"]);
+    }
+
+    #[test]
+    fn fields_are_judged_apart_from_the_whole_they_make_up() {
+        let part = Person { birth_date: Some(("", true, "")), ..Person::default() };
+        assert!(part.violations_of_fields(TODAY).is_empty(), "an update may give nothing else");
+        assert_eq!(part.violations_of_whole().len(), 2);
     }
 
     #[test]
     fn lengths_are_counted_in_characters() {
         let long = "邉󠄂".repeat(50);
         let name = Some(PersonName { full_name: &long, ..PersonName::default() });
-        assert!(Person { name, ..good() }.violations().is_empty(), "50 characters with a selector each are 100");
+        assert!(fields(&Person { name, ..good() }).is_empty(), "50 characters with a selector each are 100");
         let longer = "亜".repeat(101);
         let name = Some(PersonName { full_name: &longer, ..PersonName::default() });
         assert_eq!(fields(&Person { name, ..good() }), ["name.full_name"]);
@@ -199,8 +242,8 @@ mod tests {
 
     #[test]
     fn an_unknown_birth_date_has_its_text_and_a_known_one_has_none() {
-        assert!(Person { birth_date: Some(("", true, "昭和１５年頃")), ..good() }.violations().is_empty());
-        assert!(Person { birth_date: Some(("1940-01-01", true, "昭和１５年頃")), ..good() }.violations().is_empty());
+        assert!(fields(&Person { birth_date: Some(("", true, "昭和１５年頃")), ..good() }).is_empty());
+        assert!(fields(&Person { birth_date: Some(("1940-01-01", true, "昭和１５年頃")), ..good() }).is_empty());
         assert_eq!(fields(&Person { birth_date: Some(("", true, "")), ..good() }), ["birth_date.text"]);
         assert_eq!(fields(&Person { birth_date: Some(("", false, "")), ..good() }), ["birth_date.date"]);
         assert_eq!(fields(&Person { birth_date: Some(("1940-01-01", false, "頃")), ..good() }), ["birth_date.text"]);
@@ -222,7 +265,7 @@ mod tests {
                 address: Some(Address { municipality_code: &text, postal_code: &text, ..Address::default() }),
                 ..Person::default()
             };
-            let _ = person.violations();
+            let _ = fields(&person);
         }
     }
 }

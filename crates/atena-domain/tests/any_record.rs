@@ -43,7 +43,7 @@ fn judge(texts: &[String], codes: &[i32], amount_yen: i64, flag: bool) -> Vec<Vi
         pension_fund_joined_date: text(5),
         remarks: text(6),
     }
-    .violations();
+    .violations(jiff::civil::date(2026, 11, 26));
     let months = (0..texts.len()).map(|index| PaymentMonth { month: text(index), status: text(6 - index), amount_yen });
     found.extend(
         Payment {
@@ -54,7 +54,7 @@ fn judge(texts: &[String], codes: &[i32], amount_yen: i64, flag: bool) -> Vec<Vi
             additional_premium_end_date: text(2),
             remarks: text(6),
         }
-        .violations(),
+        .violations(jiff::civil::date(2026, 11, 26)),
     );
     found.extend(
         Exemption {
@@ -69,7 +69,7 @@ fn judge(texts: &[String], codes: &[i32], amount_yen: i64, flag: bool) -> Vec<Vi
             birth_or_due_date: text(5),
             remarks: text(6),
         }
-        .violations(),
+        .violations(jiff::civil::date(2026, 11, 26)),
     );
     found.extend(
         Benefit {
@@ -84,7 +84,7 @@ fn judge(texts: &[String], codes: &[i32], amount_yen: i64, flag: bool) -> Vec<Vi
             suspension,
             remarks: text(6),
         }
-        .violations(),
+        .violations(jiff::civil::date(2026, 11, 26)),
     );
     found.extend(
         WelfarePension {
@@ -97,7 +97,7 @@ fn judge(texts: &[String], codes: &[i32], amount_yen: i64, flag: bool) -> Vec<Vi
             income_report_date: text(3),
             remarks: text(6),
         }
-        .violations(),
+        .violations(jiff::civil::date(2026, 11, 26)),
     );
     found
 }

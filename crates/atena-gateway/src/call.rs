@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
-use uuid::Uuid;
 
 use crate::caller::{self, Caller, Known, Shown, Unidentified};
 use crate::clock;
+use crate::convert::parse_uuid;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
 use crate::log;
@@ -250,16 +250,20 @@ impl Call {
         tracing::info_span!("call", method = self.method.name, municipality_code, system_id)
     }
 
-    /// Keeps the caller's request id for the transfer log.
+    /// Keeps the caller's request id for the transfer log: of a stream the first one. Returns it in
+    /// its one form; `None` where there is none.
     ///
     /// It must be a UUID, so that nothing else can be written into the log through it (number-confinement).
-    pub(crate) fn keep_request_id(&self, text: &str) -> Result<(), CallError> {
+    pub(crate) fn keep_request_id(&self, text: &str) -> Result<Option<String>, CallError> {
         if text.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let id = Uuid::parse_str(text).map_err(|_| CallError::field("request_id", "must be a UUID or empty"))?;
-        self.request_id.get_or_init(|| id.to_string());
-        Ok(())
+        let id = parse_uuid(text).ok_or_else(|| {
+            CallError::field("request_id", "must be a UUID with hyphens (not nil, not max), or empty")
+        })?;
+        let id = id.to_string();
+        self.request_id.get_or_init(|| id.clone());
+        Ok(Some(id))
     }
 
     pub(crate) fn request_id(&self) -> Option<&str> {

@@ -58,7 +58,7 @@ pub fn field_filter(bytes: &[u8]) {
 /// A record of any kind is taken or refused; what is kept of it is what its decoder reads.
 pub fn record(bytes: &[u8]) {
     let Ok(record) = arrived(Bytes::copy_from_slice(bytes)) else { return };
-    let Ok(parsed) = parse_record(record) else { return };
+    let Ok(parsed) = parse_record(record, DAY) else { return };
     let message = v1::PushedRecord::decode(bytes).expect("what is kept is a message");
     // What is kept is what the decoder makes of it, whether it was decoded or not.
     assert_eq!(parsed.local_address_number.as_str(), message.local_address_number);
@@ -77,7 +77,7 @@ pub fn record(bytes: &[u8]) {
 /// A registration of any kind is taken or refused.
 pub fn registration(bytes: &[u8]) {
     if let Ok(registration) = v1::PersonRegistration::decode(bytes) {
-        let _ = parse_registration(registration, &registration_permit(), false);
+        let _ = parse_registration(registration, &registration_permit(), false, DAY);
     }
 }
 

@@ -343,6 +343,33 @@ impl WriteTransaction {
         self.transaction.execute(&supersede).await
     }
 
+    /// Makes a person's former number the current one again, and forgets the numbers that came
+    /// after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.personal_number.take_back")]
+    pub async fn take_back_personal_numbers(
+        &mut self,
+        person: &UnifiedAddressNumber,
+        former: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        const FORMER: Sql = sql!(all "SELECT sequence FROM personal_number \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND blind_index = $3");
+        const FORGET: Sql = sql!(all "DELETE FROM personal_number \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND sequence > $3");
+        const RESTORE: Sql = sql!(all "UPDATE personal_number SET superseded_at = 0 \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND sequence = $3");
+        let code = self.municipality.as_str();
+        let former = Statement::about(code, FORMER).text(person.as_str()).bytes(former);
+        let former = sequence(&self.transaction.fetch_one(&former).await?, 0)?;
+        // The numbers after it go first: a person has one current number.
+        let forget = Statement::about(code, FORGET).text(person.as_str()).integer(former.into());
+        self.transaction.execute(&forget).await?;
+        let restore = Statement::about(code, RESTORE).text(person.as_str()).integer(former.into());
+        self.transaction.execute(&restore).await
+    }
+
     /// Adds links; each takes a change sequence.
     ///
     /// # Errors

@@ -116,6 +116,33 @@ impl WriteTransaction {
         })
     }
 
+    /// The newest views of a system, sealed; to be merged with what comes in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.sealed")]
+    pub async fn sealed_views(
+        &mut self,
+        system: &SystemId,
+        locals: &[LocalAddressNumber],
+    ) -> Result<HashMap<LocalAddressNumber, StoredView>, StoreError> {
+        const SEALED: BatchSql = batch!(near "$3::text[]"
+            select text "view.local_address_number", integer "view.revision", bytes "view.sealed"; all " FROM person_view AS view \
+            WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
+            all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
+                WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
+                AND newest.local_address_number = view.local_address_number)" done "");
+        let sealed = SEALED
+            .about(self.municipality.as_str())
+            .text(system.as_str())
+            .texts(locals.iter().map(LocalAddressNumber::as_str));
+        self.transaction.fetch_batch(&SEALED, &sealed).await?.into_map(|row| {
+            let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("person_view"))?;
+            let revision = row.count(1, "person_view")?;
+            Ok((local, StoredView { revision, sealed: row.bytes(2)?.to_vec() }))
+        })
+    }
+
     /// Adds views.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub struct PersonalNumber(Zeroizing<[u8; 12]>);
 
 /// A text that is no personal number. Says nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 12 digits with a right check digit")]
+#[error("must be 12 digits with a right check digit, and not zeros only")]
 pub struct PersonalNumberError;
 
 // === impl PersonalNumber ===

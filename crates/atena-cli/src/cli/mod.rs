@@ -117,12 +117,20 @@ pub(crate) enum Command {
     ///
     /// Reads people.csv (Japanese header row, UTF-8 or Shift_JIS) or JSON Lines. Each person gets a unified number (団体内統合宛名番号)
     /// or is linked to one known already. Bad rows are listed with their line; the others go on.
+    ///
+    /// A column that is not in the file leaves its field as it is (ファイルにない列の項目は変わりません); the columns
+    /// that the file lacks are listed. An empty cell clears its field (空欄は消去). 支援措置対象者 and
+    /// 他業務参照不可フラグ are the exception: an empty cell leaves them, and only 0 ends them. In JSON Lines
+    /// an absent key stays, and a present, empty value clears.
     #[command(after_help = "Example:\n  atena register --home /srv/atena --as resident-tax people.csv")]
     Register(RegisterArgs),
     /// Push records of one dataset, as its owner (国民年金情報の登録).
     ///
     /// Datasets: qualification 資格, payment 納付, exemption 免除, benefit 給付, welfare_pension 福祉年金. Sending a file again changes
     /// nothing: what is stored already is UNCHANGED.
+    ///
+    /// A revision is a whole record: a column that is not in the file is an empty field in it
+    /// (ファイルにない列は空欄になります). The columns that the file lacks are listed.
     #[command(after_help = "Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv")]
     Push(PushArgs),
     /// Pull what the rules allow the calling system (移転の受領).

@@ -29,6 +29,7 @@ pub(crate) mod transfers;
 mod verify;
 mod witness;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use atena_gateway::{Action, Actor, Config, Keeper};
@@ -136,6 +137,15 @@ async fn connect(args: &CallArgs) -> Result<Client, CliError> {
     let home = Home::existing(&args.home)?;
     let (server, operator) = (args.reach.server.as_deref(), args.reach.operator.as_deref());
     Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await
+}
+
+/// Tells a person, beside the results, which columns of the contract a file lacks, and what that
+/// means.
+fn say_missing(missing: &[String], meaning: &str) -> Result<(), CliError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    writeln!(io::stderr(), "このファイルにない列: {}\n{meaning}", missing.join("、")).map_err(CliError::Output)
 }
 
 /// What to do with each row of an upload: count it, move the bar, and list it at once where programs read.

@@ -1,16 +1,27 @@
 //! `atena register`.
 
+use serde_json::json;
+
 use crate::Finished;
 use crate::cli::RegisterArgs;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::rows::Rows;
 use crate::upload::{self, Tally};
 use crate::{progress, rows};
 
+/// What is said of columns that a file of people lacks.
+const STAY: &str = "登録済みの人のこれらの項目は変わりません。初めて登録する人では空欄になります。\
+    項目を消去するには、列を設けて空欄にします（支援措置対象者と他業務参照不可フラグは 0 のときだけ解除します）。";
+
 /// Registers everyone in a file.
 pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let people = rows::people(&args.bulk.file, args.bulk.format)?;
+    let Rows { rows: people, missing } = rows::people(&args.bulk.file, args.bulk.format)?;
     let client = super::connect(&args.call).await?;
+    super::say_missing(&missing, STAY)?;
+    if output.is_json() && !missing.is_empty() {
+        output.json_line(&json!({ "missing_columns": missing }))?;
+    }
     let bar = progress::bar("registering", None);
     let mut tally = Tally::default();
     let called = upload::register(

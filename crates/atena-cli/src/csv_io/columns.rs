@@ -22,6 +22,9 @@ const NAMES: [(&str, &str); 8] = [
     ("personal_number", "個人番号"),
 ];
 
+/// Flags that protect a person: an empty cell ends none of them, only an explicit 0 does.
+const PROTECTING: [&str; 2] = ["protected", "restricted_to_owner"];
+
 /// One column.
 #[derive(Clone)]
 pub(super) struct Column {
@@ -60,20 +63,29 @@ impl Column {
         columns
     }
 
+    /// Whether it is one of a list that goes on: its first one speaks for all.
+    pub(super) fn continues_a_list(&self) -> bool {
+        self.steps.iter().any(|step| step.index.is_some_and(|index| index > 0))
+    }
+
     /// A column that is no field of a message.
     pub(super) fn name(path: &str) -> String {
         NAMES.iter().find(|(known, _)| *known == path).map_or(path, |(_, name)| *name).to_owned()
     }
 
-    /// Writes a cell into a message; an empty one leaves it as it is.
+    /// Writes a cell into a message. An empty one clears a field that has presence (all of a
+    /// person's but those that protect), and leaves any other as it is. A column that is not in the
+    /// file is never written, so its field stays absent.
     pub(super) fn set(&self, message: &mut DynamicMessage, cell: &str) -> Result<(), &'static str> {
-        if cell.is_empty() {
-            return Ok(());
-        }
         let Some((leaf, path)) = self.steps.split_last() else {
             return Ok(());
         };
-        let value = self.parse(&leaf.field, cell)?;
+        let clears = leaf.field.supports_presence() && !PROTECTING.contains(&leaf.field.name());
+        let value = match cell {
+            "" if clears => Value::default_value_for_field(&leaf.field),
+            "" => return Ok(()),
+            cell => self.parse(&leaf.field, cell)?,
+        };
         let mut place = message;
         for step in path {
             place = enter(place, step).ok_or("can't be placed in the message")?;
@@ -104,8 +116,9 @@ impl Column {
             };
             place = std::borrow::Cow::Owned(inner);
         }
-        // A number of a present element is written even if it is 0.
-        if path.is_empty() && !place.has_field(&leaf.field) {
+        // A number of a present element is written even if it is 0, unless it can be absent by
+        // itself.
+        if (path.is_empty() || leaf.field.supports_presence()) && !place.has_field(&leaf.field) {
             return String::new();
         }
         match place.get_field(&leaf.field).as_ref() {

@@ -18,7 +18,7 @@ use prost_reflect::DynamicMessage;
 
 use crate::error::CliError;
 
-pub(crate) use read::{read_people, read_records};
+pub(crate) use read::{MissingColumns, read_people, read_records};
 pub(crate) use released::ReleasedRows;
 pub(crate) use write::{BOM, PeopleWriter, RecordWriter};
 
@@ -94,11 +94,11 @@ mod tests {
     use super::*;
 
     fn read(text: impl Into<Vec<u8>>) -> Vec<Result<(u64, PersonRegistration), RowError>> {
-        read_people(Cursor::new(text.into()), Format::Csv).collect()
+        read_people(Cursor::new(text.into()), Format::Csv).0.collect()
     }
 
     fn name(row: &Result<(u64, PersonRegistration), RowError>) -> String {
-        row.as_ref().ok().unwrap().1.person.as_ref().unwrap().name.as_ref().unwrap().full_name.clone()
+        row.as_ref().ok().unwrap().1.person.as_ref().unwrap().name.as_ref().unwrap().full_name().to_owned()
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!((*line, person.local_address_number.as_str()), (2, "000000000000019"));
         assert_eq!(name(&rows[0]), "町田　太郎");
         let person = person.person.as_ref().unwrap();
-        assert_eq!((person.sex, person.birth_date.as_ref().unwrap().date.as_str()), (1, "1980-01-02"));
+        assert_eq!((person.sex, person.birth_date.as_ref().unwrap().date()), (Some(1), "1980-01-02"));
         assert_eq!(person.personal_number, "123456789018");
     }
 
@@ -129,6 +129,39 @@ mod tests {
         assert!(rows[1].is_ok(), "the rows after it go on");
     }
 
+    /// What is not in the file is left as it is; what is there and empty is cleared; no protection
+    /// ends by an empty cell.
+    #[test]
+    fn a_missing_column_is_absent_an_empty_cell_is_empty_and_a_protection_ends_only_by_a_0() {
+        let text = "宛名番号,氏名,番地号,支援措置対象者,他業務参照不可フラグ,住民状態,通称の確認状況\nA1,町田,,,,,\nA2,町田,一,0,0,1,1\n";
+        let (rows, missing) = read_people(Cursor::new(text), Format::Csv);
+        let people: Vec<_> = rows.map(|row| row.ok().unwrap().1.person.unwrap()).collect();
+        let block = |person: &Person| person.address.as_ref().unwrap().block.clone();
+        assert_eq!(block(&people[0]).as_deref(), Some(""), "an empty cell clears");
+        assert_eq!((people[0].resident_status, people[0].alias.as_ref().unwrap().verified), (Some(0), Some(false)));
+        assert_eq!((people[0].protected, people[0].restricted_to_owner), (None, None));
+        assert_eq!((people[1].protected, people[1].restricted_to_owner), (Some(false), Some(false)));
+        assert_eq!(block(&people[1]).as_deref(), Some("一"));
+        for person in &people {
+            assert!(person.birth_date.is_none() && person.sex.is_none() && person.former_surname.is_none());
+            assert_eq!(person.address.as_ref().unwrap().town, None, "a column beside it is missing");
+        }
+        assert!(missing.contains(&"生年月日".to_owned()) && missing.contains(&"町字".to_owned()));
+        assert!(!missing.contains(&"番地号".to_owned()) && !missing.contains(&"支援措置対象者".to_owned()));
+    }
+
+    #[test]
+    fn columns_that_a_file_lacks_are_named_and_a_list_by_its_first_entry() {
+        let text = "local_address_number,record_key,revision,fiscal_year,months[0].month,months[0].status\n";
+        let (_, missing) = read_records(Dataset::Payment, Cursor::new(text), Format::Csv);
+        assert_eq!(
+            missing,
+            ["基礎年金番号", "納付額1", "付加保険料納付申出年月日", "付加保険料納付辞退年月日", "備考"]
+        );
+        let (_, missing) = read_people(Cursor::new("{}\n"), Format::JsonLines);
+        assert!(missing.is_empty());
+    }
+
     #[test]
     fn an_unknown_column_is_named_and_stops_the_file() {
         let rows = read("local_address_number,shoe_size\nA1,27\n");
@@ -139,8 +172,10 @@ mod tests {
     #[test]
     fn people_written_come_back_code_point_for_code_point() {
         let person = Person {
-            name: Some(PersonName { full_name: "神\u{fa19}邉\u{e0102}\u{10de92}".into(), ..Default::default() }),
-            protected: true,
+            name: Some(PersonName {
+                full_name: Some("神\u{fa19}邉\u{e0102}\u{10de92}".into()), ..Default::default()
+            }),
+            protected: Some(true),
             ..Default::default()
         };
         let people =
@@ -150,7 +185,14 @@ mod tests {
         people.iter().for_each(|person| writer.write(person).unwrap());
         assert_eq!(writer.finish().unwrap(), 1);
         let rows = read(file);
-        assert!(rows[0].as_ref().ok().unwrap().1 == people[0]);
+        let read = rows[0].as_ref().ok().unwrap().1.person.as_ref().unwrap();
+        let name = read.name.as_ref().unwrap();
+        assert_eq!((name.full_name(), read.protected), ("神\u{fa19}邉\u{e0102}\u{10de92}", Some(true)));
+        assert_eq!(
+            (name.family_name.as_deref(), read.sex),
+            (Some(""), Some(0)),
+            "what the file has no text for is empty"
+        );
     }
 
     /// Found by fuzzing: a quoted cell that ended with two CRs lost one each time it was written and read.
@@ -182,7 +224,7 @@ mod tests {
         records.iter().for_each(|record| writer.write(record).unwrap());
         assert_eq!(writer.finish().unwrap(), 2);
         let read: Vec<_> =
-            read_records(Dataset::Payment, Cursor::new(file), Format::Csv).map(|row| row.ok().unwrap().1).collect();
+            read_records(Dataset::Payment, Cursor::new(file), Format::Csv).0.map(|row| row.ok().unwrap().1).collect();
         assert!(read == records);
     }
 
@@ -190,8 +232,9 @@ mod tests {
     fn json_lines_follow_the_contract_and_errors_quote_nothing() {
         let text =
             "{\"local_address_number\":\"A1\",\"person\":{\"sex\":\"SEX_FEMALE\"}}\n\n{\"personal\":\"secret\"}\n";
-        let rows: Vec<_> = read_people(Cursor::new(text), Format::JsonLines).collect();
-        assert_eq!(rows[0].as_ref().ok().unwrap().1.person.as_ref().unwrap().sex, 2);
+        let rows: Vec<_> = read_people(Cursor::new(text), Format::JsonLines).0.collect();
+        let person = rows[0].as_ref().ok().unwrap().1.person.as_ref().unwrap();
+        assert_eq!((person.sex, person.name.is_none(), person.protected), (Some(2), true, None));
         let Err(error) = &rows[1] else { panic!("read") };
         assert_eq!(error.line, 3);
         assert!(!error.to_string().contains("secret"));

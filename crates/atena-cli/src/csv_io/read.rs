@@ -17,22 +17,28 @@ const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Rows of any message.
 type Rows = Box<dyn Iterator<Item = Result<(u64, DynamicMessage), RowError>> + Send>;
 
-/// The people in a file, each with its line.
+/// The people in a file, each with its line, and the columns that the file lacks.
 pub(crate) fn read_people<R: Read + Send + 'static>(
     file: R,
     format: Format,
-) -> impl Iterator<Item = Result<(u64, PersonRegistration), RowError>> + Send {
-    finish(open(file, format, Layout::people))
+) -> (impl Iterator<Item = Result<(u64, PersonRegistration), RowError>> + Send, MissingColumns) {
+    let (rows, missing) = open(file, format, Layout::people);
+    (finish(rows), missing)
 }
 
-/// The records of one dataset in a file, each with its line.
+/// The records of one dataset in a file, each with its line, and the columns that the file lacks.
 pub(crate) fn read_records<R: Read + Send + 'static>(
     dataset: Dataset,
     file: R,
     format: Format,
-) -> impl Iterator<Item = Result<(u64, PushedRecord), RowError>> + Send {
-    finish(open(file, format, move |contract| Layout::records(contract, dataset)))
+) -> (impl Iterator<Item = Result<(u64, PushedRecord), RowError>> + Send, MissingColumns) {
+    let (rows, missing) = open(file, format, move |contract| Layout::records(contract, dataset));
+    (finish(rows), missing)
 }
+
+/// Columns of the contract that are not in a CSV file's header, by their Japanese names. A JSON
+/// Lines file has no header.
+pub(crate) type MissingColumns = Vec<String>;
 
 /// What the rows of a file make up.
 struct Layout {
@@ -85,6 +91,16 @@ impl Layout {
         }
         let deleted = self.deletion.is_some() && (header == "deleted" || header == Column::name("deleted"));
         deleted.then_some(Target::Deleted)
+    }
+
+    /// What the header lacks of the fields of a person or record. Of a list only a first entry can
+    /// be missed.
+    fn missing(&self, targets: &[(String, Target)]) -> MissingColumns {
+        let there = |column: &Column| {
+            targets.iter().any(|(_, target)| matches!(target, Target::Inner(one) if one.path == column.path))
+        };
+        let columns = self.inner.2.iter().filter(|column| !column.continues_a_list() && !there(column));
+        columns.map(|column| column.japanese.clone()).collect()
     }
 
     fn row(
@@ -145,7 +161,7 @@ fn open<R: Read + Send + 'static>(
     file: R,
     format: Format,
     layout: impl FnOnce(&Contract) -> Result<Layout, CliError>,
-) -> Rows {
+) -> (Rows, MissingColumns) {
     let opened =
         Contract::load().and_then(|contract| layout(&contract)).map_err(|error| error.to_string()).and_then(|layout| {
             match encoding::as_utf8(file) {
@@ -156,24 +172,26 @@ fn open<R: Read + Send + 'static>(
     match opened {
         Ok((layout, file)) => match format {
             Format::Csv => csv_rows(layout, file),
-            Format::JsonLines => Box::new(json_rows(layout.message, file)),
+            Format::JsonLines => (Box::new(json_rows(layout.message, file)), Vec::new()),
         },
-        Err(message) => Box::new(std::iter::once(Err(RowError::new(1, message)))),
+        Err(message) => (Box::new(std::iter::once(Err(RowError::new(1, message)))), Vec::new()),
     }
 }
 
-fn csv_rows(layout: Layout, file: Box<dyn Read + Send>) -> Rows {
+fn csv_rows(layout: Layout, file: Box<dyn Read + Send>) -> (Rows, MissingColumns) {
     // With LF as terminator the line of a row is right for CRLF files too; the CR is taken off the last cell.
     let mut reader = csv::ReaderBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_reader(file);
     let targets = match targets(&layout, &mut reader) {
         Ok(targets) => targets,
-        Err(error) => return Box::new(std::iter::once(Err(error))),
+        Err(error) => return (Box::new(std::iter::once(Err(error))), Vec::new()),
     };
-    Box::new(reader.into_records().map(move |record| {
+    let missing = layout.missing(&targets);
+    let rows = reader.into_records().map(move |record| {
         let cells = record.map_err(|error| csv_error(&error))?;
         let line = cells.position().map_or(0, csv::Position::line);
         Ok((line, layout.row(&targets, line, &cells)?))
-    }))
+    });
+    (Box::new(rows), missing)
 }
 
 fn targets(layout: &Layout, reader: &mut csv::Reader<Box<dyn Read + Send>>) -> Result<Vec<(String, Target)>, RowError> {

@@ -45,7 +45,7 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
     ];
     let mut table = Table::new(&columns);
     for (system, japanese) in SYSTEMS {
-        let people = rows::people(&town.people(system), None)?;
+        let people = rows::people(&town.people(system), None)?.rows;
         let client = town.client(system, None).await?;
         let (started, bar, mut tally) = (Instant::now(), progress::bar(system, None), Tally::default());
         upload::register(&client, people, REQUEST_SIZE, &mut |outcome| {
@@ -79,7 +79,7 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
     let mut table = Table::new(&columns);
     let client = town.client(PENSION, None).await?;
     for dataset in RECORD_DATASETS {
-        let records = rows::records(dataset, &town.records(dataset), None)?;
+        let records = rows::records(dataset, &town.records(dataset), None)?.rows;
         let (started, bar, mut tally) =
             (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::default());
         upload::push(&client, records, REQUEST_SIZE, &mut |outcome| {

@@ -75,7 +75,7 @@ async fn get(client: &Client, dataset: Dataset, local_address_number: &str) -> R
 async fn register(client: &Client, person: &Person) -> Result<(), Status> {
     let view = PersonView {
         personal_number: person.personal_number.clone(),
-        name: Some(PersonName { full_name: "見本\u{3000}太郎".to_owned(), ..Default::default() }),
+        name: Some(PersonName { full_name: Some("見本\u{3000}太郎".to_owned()), ..Default::default() }),
         ..Default::default()
     };
     let registration = PersonRegistration {

@@ -218,9 +218,12 @@ fn registration(person: u64, with_number: bool, secret: Option<Secret>) -> v1::P
         local_address_number: local(person),
         person: Some(v1::Person {
             personal_number: if with_number { personal_number(person, secret) } else { String::new() },
-            name: Some(v1::PersonName { full_name: format!("証明　{person}"), ..Default::default() }),
-            sex: v1::Sex::Female.into(),
-            birth_date: Some(v1::UncertainDate { date: format!("1980-01-{:02}", person + 1), ..Default::default() }),
+            name: Some(v1::PersonName { full_name: Some(format!("証明　{person}")), ..Default::default() }),
+            sex: Some(v1::Sex::Female.into()),
+            birth_date: Some(v1::UncertainDate {
+                date: Some(format!("1980-01-{:02}", person + 1)),
+                ..Default::default()
+            }),
             ..Default::default()
         }),
         new_without_personal_number: !with_number,

@@ -161,7 +161,7 @@ fn person(dice: &mut ChaCha8Rng, born: Date, plain: bool) -> Person {
     let (name, alias) = if foreign { foreign_name(dice) } else { (japanese_name(dice, woman), None) };
     let former_surname = (woman && !foreign && dice.random_bool(0.04)).then(|| {
         let (surname, kana) = *pick(dice, &FAMILY);
-        FormerSurname { former_surname: surname.into(), former_surname_kana: kana.into() }
+        FormerSurname { former_surname: some(surname), former_surname_kana: some(kana) }
     });
     let abroad = dice.random_bool(0.005) && !plain;
     let status = match dice.random_range(0..1_000) {
@@ -175,11 +175,12 @@ fn person(dice: &mut ChaCha8Rng, born: Date, plain: bool) -> Person {
         name: Some(name),
         alias,
         former_surname,
-        sex: if woman { Sex::Female } else { Sex::Male }.into(),
+        sex: Some(if woman { Sex::Female } else { Sex::Male }.into()),
         birth_date: Some(birth_date(dice, born, plain)),
         address: Some(if abroad { overseas() } else { address(dice) }),
-        protected: dice.random_bool(0.005) && !plain,
-        resident_status: status.into(),
+        protected: Some(dice.random_bool(0.005) && !plain),
+        restricted_to_owner: Some(false),
+        resident_status: Some(status.into()),
         ..Person::default()
     }
 }
@@ -188,27 +189,35 @@ fn japanese_name(dice: &mut ChaCha8Rng, woman: bool) -> PersonName {
     let (family, family_kana) = *pick(dice, &FAMILY);
     let (given, given_kana) = *pick(dice, if woman { &WOMEN } else { &MEN });
     PersonName {
-        full_name: format!("{family}　{given}"),
-        family_name: family.into(),
-        given_name: given.into(),
-        full_name_kana: format!("{family_kana}　{given_kana}"),
+        full_name: Some(format!("{family}　{given}")),
+        family_name: some(family),
+        given_name: some(given),
+        full_name_kana: Some(format!("{family_kana}　{given_kana}")),
         ..PersonName::default()
     }
 }
 
 fn foreign_name(dice: &mut ChaCha8Rng) -> (PersonName, Option<Alias>) {
     let (roman, kanji, alias, kana) = *pick(dice, &FOREIGN);
-    let name = PersonName { roman_name: roman.into(), foreign_kanji_name: kanji.into(), ..PersonName::default() };
-    let alias = (!alias.is_empty()).then(|| Alias { alias: alias.into(), alias_kana: kana.into(), verified: true });
+    let name = PersonName { roman_name: some(roman), foreign_kanji_name: some(kanji), ..PersonName::default() };
+    let alias = (!alias.is_empty()).then(|| Alias { alias: some(alias), alias_kana: some(kana), verified: Some(true) });
     (name, alias)
 }
 
 fn birth_date(dice: &mut ChaCha8Rng, born: Date, plain: bool) -> UncertainDate {
     if born.year() < 1950 && dice.random_bool(0.02) && !plain {
         let year: String = (born.year() - 1925).to_string().chars().map(full_width).collect();
-        return UncertainDate { date: String::new(), unknown: true, text: format!("昭和{year}年頃") };
+        return UncertainDate {
+            unknown: Some(true),
+            text: Some(format!("昭和{year}年頃")),
+            ..UncertainDate::default()
+        };
     }
-    UncertainDate { date: born.to_string(), ..UncertainDate::default() }
+    UncertainDate { date: Some(born.to_string()), ..UncertainDate::default() }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
 }
 
 fn full_width(digit: char) -> char {
@@ -223,23 +232,23 @@ fn address(dice: &mut ChaCha8Rng) -> Address {
         String::new()
     };
     Address {
-        municipality_code: "132098".into(),
-        town_code: code.into(),
-        prefecture: "東京都".into(),
-        city: "町田市".into(),
-        town: town.into(),
-        block: format!("{}番{}号", dice.random_range(1..40), dice.random_range(1..30)),
-        building,
-        postal_code: postal.into(),
+        municipality_code: some("132098"),
+        town_code: some(code),
+        prefecture: some("東京都"),
+        city: some("町田市"),
+        town: some(town),
+        block: Some(format!("{}番{}号", dice.random_range(1..40), dice.random_range(1..30))),
+        building: Some(building),
+        postal_code: some(postal),
         ..Address::default()
     }
 }
 
 fn overseas() -> Address {
     Address {
-        country_code: "840".into(),
-        country_name: "アメリカ合衆国".into(),
-        overseas_address: "１ Example Street, Springfield".into(),
+        country_code: some("840"),
+        country_name: some("アメリカ合衆国"),
+        overseas_address: some("１ Example Street, Springfield"),
         ..Address::default()
     }
 }

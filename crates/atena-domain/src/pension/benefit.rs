@@ -2,7 +2,7 @@
 
 use super::suspension::Suspension;
 use crate::check::Check;
-use crate::date::YearMonth;
+use crate::date::{Date, YearMonth};
 use crate::violation::Violation;
 
 /// A benefit.
@@ -38,9 +38,10 @@ const DEATH_LUMP_SUM: i32 = 6;
 // === impl Benefit ===
 
 impl Benefit<'_> {
-    /// Everything that is wrong with the record.
+    /// Everything that is wrong with the record. `today` is the day in Japan: what happened can't
+    /// lie after it.
     #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self, today: Date) -> Vec<Violation> {
         let mut check = Check::default();
         check.basic_pension_number(self.basic_pension_number);
         check.holds(!self.pension_code.is_empty(), "pension_code", "is required");
@@ -58,7 +59,7 @@ impl Benefit<'_> {
         let disability = matches!(self.kind, DISABILITY | SPECIAL_DISABILITY);
         let grade_fits = if disability { matches!(self.disability_grade, 1 | 2) } else { self.disability_grade == 0 };
         check.holds(grade_fits, "disability_grade", "must be 1 or 2 for a disability benefit and 0 for any other");
-        check.required_date("award_date", self.award_date);
+        check.required_past_date("award_date", self.award_date, today);
         let start = check.required_month("payment_start_month", self.payment_start_month);
         check.amount("annual_amount_yen", self.annual_amount_yen);
         if let Some(suspension) = self.suspension {
@@ -80,6 +81,8 @@ impl Benefit<'_> {
 mod tests {
     use super::*;
 
+    const TODAY: Date = jiff::civil::date(2026, 11, 26);
+
     fn good() -> Benefit<'static> {
         Benefit {
             basic_pension_number: "1234567890",
@@ -95,12 +98,18 @@ mod tests {
     }
 
     fn fields(record: &Benefit<'_>) -> Vec<String> {
-        record.violations().into_iter().map(|violation| violation.field).collect()
+        record.violations(TODAY).into_iter().map(|violation| violation.field).collect()
     }
 
     #[test]
     fn a_good_benefit_has_no_violation() {
-        assert!(good().violations().is_empty());
+        assert!(good().violations(TODAY).is_empty());
+    }
+
+    #[test]
+    fn an_award_lies_not_ahead_but_its_payment_may() {
+        assert_eq!(fields(&Benefit { award_date: "2026-11-27", ..good() }), ["award_date"]);
+        assert!(Benefit { payment_start_month: "2027-02", ..good() }.violations(TODAY).is_empty());
     }
 
     #[test]
@@ -112,7 +121,7 @@ mod tests {
     #[test]
     fn the_certificate_number_is_made_of_the_two_others() {
         assert_eq!(fields(&Benefit { certificate_number: "12345678901150", ..good() }), ["certificate_number"]);
-        assert!(Benefit { certificate_number: "", ..good() }.violations().is_empty());
+        assert!(Benefit { certificate_number: "", ..good() }.violations(TODAY).is_empty());
     }
 
     #[test]

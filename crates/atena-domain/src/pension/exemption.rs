@@ -1,7 +1,7 @@
 //! 免除: one application for exemption or deferment (国民年金法第88条の2 to 第90条の3, 施行規則第77条).
 
 use crate::check::Check;
-use crate::date::YearMonth;
+use crate::date::{Date, YearMonth};
 use crate::violation::Violation;
 
 /// An application and its decision.
@@ -51,15 +51,16 @@ const MATERNITY_MONTHS_MULTIPLE: i32 = 6;
 // === impl Exemption ===
 
 impl Exemption<'_> {
-    /// Everything that is wrong with the record.
+    /// Everything that is wrong with the record. `today` is the day in Japan: what happened can't
+    /// lie after it.
     #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self, today: Date) -> Vec<Violation> {
         let mut check = Check::default();
         check.basic_pension_number(self.basic_pension_number);
         check.required_code("kind", self.kind, 9);
         check.required_code("decision", self.decision, 4);
-        let applied = check.date("application_date", self.application_date);
-        let decided = check.date("decision_date", self.decision_date);
+        let applied = check.past_date("application_date", self.application_date, today);
+        let decided = check.past_date("decision_date", self.decision_date, today);
         check.in_order(applied, decided, "decision_date", "must not be before application_date");
         if self.kind != STATUTORY {
             check.holds(!self.application_date.is_empty(), "application_date", "is required, except for 法定免除");
@@ -140,6 +141,8 @@ impl Exemption<'_> {
 mod tests {
     use super::*;
 
+    const TODAY: Date = jiff::civil::date(2026, 11, 26);
+
     fn good() -> Exemption<'static> {
         Exemption {
             basic_pension_number: "1234567890",
@@ -154,19 +157,19 @@ mod tests {
     }
 
     fn fields(record: &Exemption<'_>) -> Vec<String> {
-        record.violations().into_iter().map(|violation| violation.field).collect()
+        record.violations(TODAY).into_iter().map(|violation| violation.field).collect()
     }
 
     #[test]
     fn an_exemption_year_runs_from_july_to_june() {
-        assert!(good().violations().is_empty());
+        assert!(good().violations(TODAY).is_empty());
         assert_eq!(fields(&Exemption { approved_to: "2026-07", ..good() }), ["approved_to"]);
     }
 
     #[test]
     fn a_students_year_runs_from_april_to_march() {
         let student = Exemption { kind: STUDENT, approved_from: "2025-04", approved_to: "2026-03", ..good() };
-        assert!(student.violations().is_empty());
+        assert!(student.violations(TODAY).is_empty());
         assert_eq!(fields(&Exemption { approved_to: "2026-04", ..student }), ["approved_to"]);
     }
 
@@ -179,17 +182,31 @@ mod tests {
             approved_to: "2025-11",
             ..good()
         };
-        assert!(single.violations().is_empty());
+        assert!(single.violations(TODAY).is_empty());
         let long = Exemption { approved_to: "2025-12", ..single.clone() };
         assert_eq!(fields(&long), ["approved_to"]);
-        assert!(Exemption { multiple_birth: true, ..long }.violations().is_empty());
+        assert!(Exemption { multiple_birth: true, ..long }.violations(TODAY).is_empty());
         assert_eq!(fields(&Exemption { birth_or_due_date: "", ..single }), ["birth_or_due_date"]);
     }
 
     #[test]
     fn a_statutory_exemption_may_be_open_and_needs_no_application() {
         let statutory = Exemption { kind: STATUTORY, application_date: "", approved_to: "", ..good() };
-        assert!(statutory.violations().is_empty());
+        assert!(statutory.violations(TODAY).is_empty());
+    }
+
+    #[test]
+    fn an_application_and_its_decision_lie_not_ahead_but_a_period_and_a_birth_may() {
+        let record = Exemption { application_date: "2026-11-27", decision_date: "2026-11-28", ..good() };
+        assert_eq!(fields(&record), ["application_date", "decision_date"]);
+        let record = Exemption {
+            kind: MATERNITY,
+            birth_or_due_date: "2027-03-01",
+            approved_from: "2027-02",
+            approved_to: "2027-05",
+            ..good()
+        };
+        assert!(record.violations(TODAY).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::symbol::PaymentSymbol;
 use crate::check::{Check, Path};
+use crate::date::Date;
 use crate::violation::Violation;
 
 /// A year of payments.
@@ -41,9 +42,10 @@ impl Payment<'_> {
     /// Months of a year.
     pub const MONTHS_MAX: usize = 12;
 
-    /// Everything that is wrong with the record.
+    /// Everything that is wrong with the record. `today` is the day in Japan: what happened can't
+    /// lie after it.
     #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self, today: Date) -> Vec<Violation> {
         let mut check = Check::default();
         check.basic_pension_number(self.basic_pension_number);
         check.holds((FISCAL_YEAR_MIN..=9999).contains(&self.fiscal_year), "fiscal_year", "must be 1961 or later");
@@ -68,8 +70,8 @@ impl Payment<'_> {
             }
             entry.check(&mut check, index);
         }
-        let start = check.date("additional_premium_start_date", self.additional_premium_start_date);
-        let end = check.date("additional_premium_end_date", self.additional_premium_end_date);
+        let start = check.past_date("additional_premium_start_date", self.additional_premium_start_date, today);
+        let end = check.past_date("additional_premium_end_date", self.additional_premium_end_date, today);
         let field = "additional_premium_end_date";
         check.in_order(start, end, field, "must not be before additional_premium_start_date");
         check.holds(
@@ -105,6 +107,8 @@ impl PaymentMonth<'_> {
 mod tests {
     use super::*;
 
+    const TODAY: Date = jiff::civil::date(2026, 11, 26);
+
     fn good() -> Payment<'static> {
         Payment {
             basic_pension_number: "1234567890",
@@ -118,12 +122,12 @@ mod tests {
     }
 
     fn fields(record: &Payment<'_>) -> Vec<String> {
-        record.violations().into_iter().map(|violation| violation.field).collect()
+        record.violations(TODAY).into_iter().map(|violation| violation.field).collect()
     }
 
     #[test]
     fn a_good_year_has_no_violation() {
-        assert!(good().violations().is_empty());
+        assert!(good().violations(TODAY).is_empty());
     }
 
     #[test]
@@ -132,6 +136,16 @@ mod tests {
         let record =
             Payment { months: vec![month("2025-03"), month("2025-05"), month("2025-05"), month("2025-13")], ..good() };
         assert_eq!(fields(&record), ["months[0].month", "months[2].month", "months[3].month"]);
+    }
+
+    #[test]
+    fn a_month_may_lie_ahead_and_a_request_may_not() {
+        let months = vec![PaymentMonth { month: "2028-03", status: "P", amount_yen: 17_000 }];
+        let prepaid = Payment { fiscal_year: 2027, months, ..good() };
+        assert!(prepaid.violations(TODAY).is_empty(), "前納");
+        let (start, end) = ("2026-11-27", "2026-11-28");
+        let record = Payment { additional_premium_start_date: start, additional_premium_end_date: end, ..prepaid };
+        assert_eq!(fields(&record), ["additional_premium_start_date", "additional_premium_end_date"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::suspension::Suspension;
 use crate::check::Check;
+use crate::date::Date;
 use crate::violation::Violation;
 
 /// A welfare pension.
@@ -32,9 +33,10 @@ const WHOLLY_SUSPENDED: i32 = 3;
 // === impl WelfarePension ===
 
 impl WelfarePension<'_> {
-    /// Everything that is wrong with the record.
+    /// Everything that is wrong with the record. `today` is the day in Japan: what happened can't
+    /// lie after it.
     #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self, today: Date) -> Vec<Violation> {
         let mut check = Check::default();
         let number = self.certificate_number;
         check.holds(
@@ -43,7 +45,7 @@ impl WelfarePension<'_> {
             "is required: 1 to 14 letters or digits",
         );
         check.required_code("status", self.status, 3);
-        check.required_date("award_date", self.award_date);
+        check.required_past_date("award_date", self.award_date, today);
         check.required_month("payment_start_month", self.payment_start_month);
         check.amount("annual_amount_yen", self.annual_amount_yen);
         if self.status == WHOLLY_SUSPENDED {
@@ -56,7 +58,7 @@ impl WelfarePension<'_> {
             }
             None => check.holds(self.status <= FULL, "suspension", "is required when partly or wholly suspended"),
         }
-        check.date("income_report_date", self.income_report_date);
+        check.past_date("income_report_date", self.income_report_date, today);
         check.remarks(self.remarks);
         check.done()
     }
@@ -65,6 +67,8 @@ impl WelfarePension<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TODAY: Date = jiff::civil::date(2026, 11, 26);
 
     fn good() -> WelfarePension<'static> {
         WelfarePension {
@@ -78,13 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn an_award_and_a_report_lie_not_ahead() {
+        let record = WelfarePension { award_date: "2026-11-27", income_report_date: "2026-11-27", ..good() };
+        let fields: Vec<_> = record.violations(TODAY).into_iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["award_date", "income_report_date"]);
+    }
+
+    #[test]
     fn a_suspension_goes_with_its_status() {
-        assert!(good().violations().is_empty());
+        assert!(good().violations(TODAY).is_empty());
         let suspension = Some(Suspension { reason: 1, from: "2025-08", to: "" });
-        assert_eq!(WelfarePension { suspension, ..good() }.violations().len(), 1);
-        assert_eq!(WelfarePension { status: 2, ..good() }.violations().len(), 1);
+        assert_eq!(WelfarePension { suspension, ..good() }.violations(TODAY).len(), 1);
+        assert_eq!(WelfarePension { status: 2, ..good() }.violations(TODAY).len(), 1);
         assert_eq!(
-            WelfarePension { status: WHOLLY_SUSPENDED, suspension, ..good() }.violations()[0].field,
+            WelfarePension { status: WHOLLY_SUSPENDED, suspension, ..good() }.violations(TODAY)[0].field,
             "annual_amount_yen"
         );
     }

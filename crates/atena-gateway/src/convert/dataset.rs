@@ -40,16 +40,37 @@ pub(crate) fn parse_pension_dataset(number: i32) -> Result<Dataset, CallError> {
 }
 
 /// The datasets a pull asks for: at least one, each once.
+///
+/// # Errors
+/// `UNKNOWN_DATASET`, or `INVALID_FIELD` for one that is there twice.
 pub(crate) fn parse_pension_datasets(numbers: &[i32]) -> Result<Vec<Dataset>, CallError> {
     let mut datasets = Vec::new();
-    for number in numbers {
+    for (index, number) in numbers.iter().enumerate() {
         let dataset = parse_pension_dataset(*number)?;
-        if !datasets.contains(&dataset) {
-            datasets.push(dataset);
+        if datasets.contains(&dataset) {
+            return Err(CallError::field(format!("datasets[{index}]"), "names a dataset for the second time"));
         }
+        datasets.push(dataset);
     }
     if datasets.is_empty() {
         return Err(CallError::new(Reason::UnknownDataset, "name at least one dataset"));
     }
     Ok(datasets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_twice_or_beyond_the_list_is_refused() {
+        let reason = |numbers: &[i32]| parse_pension_datasets(numbers).unwrap_err().reason;
+        let error = parse_pension_datasets(&[2, 3, 2]).unwrap_err();
+        assert_eq!((error.reason, error.problems[0].field.as_str()), (Reason::InvalidField, "datasets[2]"));
+        for unknown in [0, 1, 7, -1, i32::MAX] {
+            assert_eq!(reason(&[unknown]), Reason::UnknownDataset, "{unknown}");
+        }
+        assert_eq!(reason(&[]), Reason::UnknownDataset);
+        assert_eq!(parse_pension_datasets(&[3, 2]).unwrap(), [Dataset::Payment, Dataset::Qualification]);
+    }
 }

@@ -6,14 +6,23 @@ mod in_order;
 mod pension;
 pub(crate) mod person;
 pub(crate) mod pushed;
+pub(crate) mod view;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::error::FieldProblem;
+
+/// A UUID of a request: 36 characters with hyphens, in either case (RFC 9562). Other spellings, nil
+/// and max are none.
+pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == uuid::fmt::Hyphenated::LENGTH)?;
+    (!id.is_nil() && !id.is_max()).then_some(id)
+}
 
 /// Lower-case hexadecimal.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
@@ -64,4 +73,29 @@ pub(crate) fn problems(prefix: &str, violations: Vec<atena_domain::Violation>) -
             description: violation.text,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_has_one_spelling() {
+        let right = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        assert_eq!(parse_uuid(right).unwrap().to_string(), right);
+        assert_eq!(parse_uuid(&right.to_uppercase()).unwrap().to_string(), right, "kept in lower case");
+        let simple = right.replace('-', "");
+        for wrong in [
+            "",
+            &simple,
+            &format!("{{{right}}}"),
+            &format!("urn:uuid:{right}"),
+            &format!("{right} "),
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "0190a1b2c-3d4-7e5f-8a9b-0c1d2e3f4a5b",
+        ] {
+            assert!(parse_uuid(wrong).is_none(), "{wrong}");
+        }
+    }
 }

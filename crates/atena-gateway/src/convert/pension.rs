@@ -6,36 +6,37 @@ use atena_domain::pension::{
 use atena_domain::{Dataset, Violation};
 use atena_proto::v1;
 use bytes::Bytes;
+use jiff::civil::Date;
 use prost::Message;
 
 use super::in_order::InOrder;
 
 /// Reads a message that stands as we would write it, and tells everything that is wrong with it.
-type Reader = fn(&[u8]) -> Option<Vec<Violation>>;
+type Reader = fn(&[u8], Date) -> Option<Vec<Violation>>;
 
 /// Checks content of a dataset, every violation at once. What is kept of it stands as we would write it, so that nothing but known fields
 /// is in it; `None` for bytes that are no message of the dataset.
-pub(super) fn check(dataset: Dataset, content: Bytes) -> Option<(Bytes, Vec<Violation>)> {
+pub(super) fn check(dataset: Dataset, content: Bytes, today: Date) -> Option<(Bytes, Vec<Violation>)> {
     match dataset {
-        Dataset::Qualification => check_as::<v1::Qualification>(content, qualification),
-        Dataset::Payment => check_as::<v1::Payment>(content, payment),
-        Dataset::Exemption => check_as::<v1::Exemption>(content, exemption),
-        Dataset::Benefit => check_as::<v1::Benefit>(content, benefit),
-        Dataset::WelfarePension => check_as::<v1::WelfarePension>(content, welfare_pension),
+        Dataset::Qualification => check_as::<v1::Qualification>(content, qualification, today),
+        Dataset::Payment => check_as::<v1::Payment>(content, payment, today),
+        Dataset::Exemption => check_as::<v1::Exemption>(content, exemption, today),
+        Dataset::Benefit => check_as::<v1::Benefit>(content, benefit, today),
+        Dataset::WelfarePension => check_as::<v1::WelfarePension>(content, welfare_pension, today),
         Dataset::Person => None,
     }
 }
 
-fn check_as<M: Message + Default>(content: Bytes, read: Reader) -> Option<(Bytes, Vec<Violation>)> {
-    if let Some(violations) = read(&content) {
+fn check_as<M: Message + Default>(content: Bytes, read: Reader, today: Date) -> Option<(Bytes, Vec<Violation>)> {
+    if let Some(violations) = read(&content, today) {
         return Some((content, violations));
     }
     let content = Bytes::from(M::decode(content).ok()?.encode_to_vec());
-    let violations = read(&content)?;
+    let violations = read(&content, today)?;
     Some((content, violations))
 }
 
-fn qualification(content: &[u8]) -> Option<Vec<Violation>> {
+fn qualification(content: &[u8], today: Date) -> Option<Vec<Violation>> {
     let mut fields = InOrder::of(content);
     let read = Qualification {
         basic_pension_number: fields.text(1)?,
@@ -47,7 +48,7 @@ fn qualification(content: &[u8]) -> Option<Vec<Violation>> {
         pension_fund_joined_date: fields.text(7)?,
         remarks: fields.text(8)?,
     };
-    Some(fields.end(read)?.violations())
+    Some(fields.end(read)?.violations(today))
 }
 
 /// An acquisition, change or loss: they are written alike.
@@ -58,7 +59,7 @@ fn dated_reason<'a>(of: &mut InOrder<'a>, field: u32) -> Option<Option<DatedReas
     fields.end(Some(read))
 }
 
-fn payment(content: &[u8]) -> Option<Vec<Violation>> {
+fn payment(content: &[u8], today: Date) -> Option<Vec<Violation>> {
     let mut fields = InOrder::of(content);
     let mut read = Payment {
         basic_pension_number: fields.text(1)?,
@@ -78,10 +79,10 @@ fn payment(content: &[u8]) -> Option<Vec<Violation>> {
     read.additional_premium_start_date = fields.text(4)?;
     read.additional_premium_end_date = fields.text(5)?;
     read.remarks = fields.text(6)?;
-    Some(fields.end(read)?.violations())
+    Some(fields.end(read)?.violations(today))
 }
 
-fn exemption(content: &[u8]) -> Option<Vec<Violation>> {
+fn exemption(content: &[u8], today: Date) -> Option<Vec<Violation>> {
     let mut fields = InOrder::of(content);
     let read = Exemption {
         basic_pension_number: fields.text(1)?,
@@ -95,10 +96,10 @@ fn exemption(content: &[u8]) -> Option<Vec<Violation>> {
         birth_or_due_date: fields.text(9)?,
         remarks: fields.text(10)?,
     };
-    Some(fields.end(read)?.violations())
+    Some(fields.end(read)?.violations(today))
 }
 
-fn benefit(content: &[u8]) -> Option<Vec<Violation>> {
+fn benefit(content: &[u8], today: Date) -> Option<Vec<Violation>> {
     let mut fields = InOrder::of(content);
     let mut read = Benefit {
         basic_pension_number: fields.text(1)?,
@@ -114,10 +115,10 @@ fn benefit(content: &[u8]) -> Option<Vec<Violation>> {
     };
     let _unpaid_benefit_claimed = fields.boolean(10)?;
     read.remarks = fields.text(11)?;
-    Some(fields.end(read)?.violations())
+    Some(fields.end(read)?.violations(today))
 }
 
-fn welfare_pension(content: &[u8]) -> Option<Vec<Violation>> {
+fn welfare_pension(content: &[u8], today: Date) -> Option<Vec<Violation>> {
     let mut fields = InOrder::of(content);
     let read = WelfarePension {
         certificate_number: fields.text(1)?,
@@ -129,7 +130,7 @@ fn welfare_pension(content: &[u8]) -> Option<Vec<Violation>> {
         income_report_date: fields.text(7)?,
         remarks: fields.text(8)?,
     };
-    Some(fields.end(read)?.violations())
+    Some(fields.end(read)?.violations(today))
 }
 
 fn suspension<'a>(of: &mut InOrder<'a>, field: u32) -> Option<Option<Suspension<'a>>> {

@@ -3,6 +3,7 @@
 use atena_domain::{Dataset, IdentifierError, LocalAddressNumber, RecordKey};
 use atena_proto::v1;
 use bytes::Bytes;
+use jiff::civil::Date;
 use prost::Message as _;
 
 use super::dataset::parse_pension_dataset;
@@ -84,8 +85,9 @@ fn read(record: &Bytes) -> Option<ArrivedRecord> {
     fields.end(ArrivedRecord { local_address_number, record_key, revision, dataset, content })
 }
 
-/// Checks a record, every violation at once.
-pub(crate) fn parse_record(record: ArrivedRecord) -> Result<ParsedRecord, CallError> {
+/// Checks a record, every violation at once. `today` is the day in Japan: what happened can't lie
+/// after it.
+pub(crate) fn parse_record(record: ArrivedRecord, today: Date) -> Result<ParsedRecord, CallError> {
     let dataset = record.dataset?;
     let mut found = Vec::new();
     let mut wrong = |field: &str, error: &IdentifierError| {
@@ -105,7 +107,7 @@ pub(crate) fn parse_record(record: ArrivedRecord) -> Result<ParsedRecord, CallEr
     }
     let content = match record.content {
         None => None,
-        Some(content) => match pension::check(dataset, content) {
+        Some(content) => match pension::check(dataset, content, today) {
             Some((content, violations)) => {
                 found.extend(problems(dataset.as_str(), violations));
                 Some(content)
@@ -146,7 +148,7 @@ mod tests {
     }
 
     fn parse(bytes: impl Into<Bytes>) -> Result<ParsedRecord, CallError> {
-        parse_record(arrived(bytes.into())?)
+        parse_record(arrived(bytes.into())?, jiff::civil::date(2026, 11, 26))
     }
 
     fn fields(error: CallError) -> Vec<String> {

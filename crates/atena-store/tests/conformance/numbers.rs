@@ -113,6 +113,41 @@ async fn one_person_has_one_current_number_and_one_number_one_person(database: D
     assert_eq!(transaction.people_by_index(&[[1; 32], [2; 32]]).await.unwrap().len(), 2, "both lead to the person");
 }
 
+async fn a_number_taken_back_is_current_again_and_those_after_it_are_free(database: Database) {
+    let store = database.open("132098").await;
+    let mut transaction = store.begin_write("people").await.unwrap();
+    let people = transaction.issue_unified_numbers(2).await.unwrap();
+    transaction.insert_people(&[person(&people[0]), person(&people[1])]).await.unwrap();
+    let number = |person: &UnifiedAddressNumber, sequence, index| NewPersonalNumber {
+        index_version: 1,
+        unified_address_number: person.clone(),
+        blind_index: [index; 32],
+        sequence,
+        sealed: vec![9],
+        effective_date: None,
+    };
+    // A change by law, then two mistakes.
+    for index in 1..=4u8 {
+        let at = Timestamp::from_second(index.into()).unwrap();
+        transaction.supersede_personal_number(&people[0], at).await.unwrap();
+        transaction.insert_personal_numbers(&[number(&people[0], index.into(), index)]).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+
+    let mut transaction = store.begin_write("take_back").await.unwrap();
+    transaction.take_back_personal_numbers(&people[0], &[2; 32]).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    let mut transaction = store.begin_write("look").await.unwrap();
+    let current = transaction.current_number_index(&people).await.unwrap();
+    assert_eq!(current.get(&people[0]), Some(&[2; 32]));
+    let known = transaction.people_by_index(&[[1; 32], [2; 32], [3; 32], [4; 32]]).await.unwrap();
+    assert_eq!(known.len(), 2, "the history before it is kept, what came after it is forgotten");
+    assert_eq!(transaction.next_number_sequence(&people[0]).await.unwrap(), 3);
+    let other = transaction.insert_personal_numbers(&[number(&people[1], 1, 3)]).await;
+    assert!(other.is_ok(), "its right person can have it");
+}
+
 async fn one_system_has_one_local_number_for_one_person(database: Database) {
     let store = database.open("132098").await;
     let mut transaction = store.begin_write("people").await.unwrap();
@@ -148,6 +183,7 @@ crate::on_both_engines!(
     numbers_rise_skip_migrated_ones_and_are_not_lost_or_doubled_by_a_rollback,
     one_person_one_number_also_when_many_issue_at_once,
     one_person_has_one_current_number_and_one_number_one_person,
+    a_number_taken_back_is_current_again_and_those_after_it_are_free,
     one_system_has_one_local_number_for_one_person,
     municipality_apart_two_municipalities_on_one_file_do_not_see_each_other,
 );

@@ -78,7 +78,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetPersonRequest) -> Resul
     let protected = hall.store.is_protected(&unified).await?;
     if protected {
         // The flag is shared so that nobody learns of the protection too late; the address is not.
-        person.protected = fields.iter().any(|field| field == "protected");
+        person.protected = fields.iter().any(|field| field == "protected").then_some(true);
         if !hall.policy().system(&call.caller.system_id).is_some_and(|system| system.sees_protected_address()) {
             person.address = None;
             fields.retain(|field| !field.starts_with(ADDRESS));

@@ -10,17 +10,17 @@ use crate::error::Reason;
 use crate::transfer::{Heading, Subject, TransferRecord, refuse};
 
 /// What records of registrations have in common.
-pub(super) fn heading(call: &Call, permit: &RegistrationPermit) -> Arc<Heading> {
-    Arc::new(Heading {
+pub(super) fn heading(call: &Call, permit: &RegistrationPermit) -> Heading {
+    Heading {
         affair: Some(permit.affair().as_str().into()),
         legal_basis: Some(permit.basis().into()),
         ..call.heading(Some(Dataset::Person))
-    })
+    }
 }
 
 /// The record of a registration, an outcome still to be set.
 pub(super) fn inbound(call: &Call, permit: &RegistrationPermit, local: Option<LocalAddressNumber>) -> TransferRecord {
-    under(&heading(call, permit), local)
+    under(&Arc::new(heading(call, permit)), local)
 }
 
 /// As [`inbound`], under a heading that is there already.

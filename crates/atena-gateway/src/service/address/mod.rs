@@ -2,6 +2,7 @@
 
 mod get_person;
 mod inbound;
+mod merge;
 mod number;
 mod plan;
 mod register;

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
-use atena_store::{KeyState, ReviewKind, WriteTransaction};
+use atena_store::{KeyState, ReviewKind, ViewHead, WriteTransaction};
 use atena_vault::PersonKey;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::inbound::{heading, refusal};
+use super::merge::{Kept, Newest};
 use super::number::indexes;
 use super::plan::{Index, Known, Numbers, PersonRef, Plan};
 use super::review::open_case;
 use super::seal::{Accepted, Sealed, Unsealed};
-use crate::ahead::beside;
+use crate::ahead::{beside, take_turns};
 use crate::call::Call;
 use crate::convert::person::{Registration, parse_registration};
 use crate::error::{CallError, Reason};
@@ -45,8 +46,8 @@ pub(super) struct Candidate {
     pub(super) registration: Registration,
     /// Under every version of the key that is in use, oldest first.
     indexes: Vec<Index>,
-    pub(super) content_mac: [u8; 32],
-    pub(super) content_sha256: [u8; 32],
+    /// The caller's view of the person that it makes.
+    pub(super) view: Kept,
 }
 
 // === impl Candidate ===
@@ -102,17 +103,24 @@ impl Checked {
     }
 }
 
-/// Checks registrations one by one, before their turn to be stored.
-pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<Checked, CallError> {
-    let permit = call.hall.policy().authorize_registration(&call.caller.system_id, call.hall.today())?;
-    let heading = heading(call, &permit);
+/// Checks the registrations of a chunk one by one, before their turn to be stored.
+pub(super) fn check(
+    call: &Call,
+    request_id: Option<String>,
+    items: Vec<v1::PersonRegistration>,
+) -> Result<Checked, CallError> {
+    let today = call.hall.today();
+    let permit = call.hall.policy().authorize_registration(&call.caller.system_id, today)?;
+    // Each chunk of a stream has a request id of its own.
+    let request_id = request_id.map(Into::into);
+    let heading = Arc::new(Heading { request_id, ..heading(call, &permit) });
     let allowed = Arc::new(Allowed { permit, heading });
     let mut done: Vec<Option<Registered>> = Vec::with_capacity(items.len());
     let mut candidates = Vec::with_capacity(items.len());
     let mut records = Vec::new();
     for (position, item) in items.into_iter().enumerate() {
         let local = LocalAddressNumber::parse(&item.local_address_number).ok();
-        match parse_registration(item, &allowed.permit, may_migrate(call)) {
+        match parse_registration(item, &allowed.permit, may_migrate(call), today) {
             Ok(registration) => {
                 #[cfg(feature = "test-leaks")]
                 crate::leak::leak(call, registration.personal_number.as_ref(), &allowed.permit)?;
@@ -120,8 +128,7 @@ pub(super) fn check(call: &Call, items: Vec<v1::PersonRegistration>) -> Result<C
                     allowed: Arc::clone(&allowed),
                     position,
                     indexes: Vec::new(),
-                    content_mac: call.hall.vault.content_mac("person_view", &registration.content),
-                    content_sha256: sha256(&registration.content),
+                    view: Kept::of(&call.hall.vault, &registration.first),
                     registration,
                 });
                 done.push(None);
@@ -202,31 +209,12 @@ async fn decide(
     fate: &mut impl FnMut(usize, TransferRecord, Registered),
 ) -> Result<Unsealed, CallError> {
     let mut known = look_up(call, transaction, &candidates).await?;
-    let mut planned = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        let numbers = Numbers {
-            local: candidate.registration.local_address_number.clone(),
-            index: candidate.index(),
-            new_without_personal_number: candidate.registration.new_without_personal_number,
-            migrated: candidate.registration.migrated.clone(),
-        };
-        match known.plan(&numbers) {
-            Ok(plan) => planned.push((candidate, plan)),
-            Err(error) => {
-                let local = Some(candidate.registration.local_address_number);
-                let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
-                let transfer_id = record.transfer_id;
-                fate(candidate.position, record, Registered { local, result: Err(error), transfer_id });
-            }
-        }
-    }
+    let Before { heads, mut newest, mut keys } = before(call, transaction, &candidates, &known).await?;
+    let planned = plan_in_order(call, &mut known, &mut newest, candidates, fate).await;
 
     let new_people = number_new_people(transaction, &planned).await?;
-    let keys = unwrap_keys(call, transaction, &planned).await?;
-    // Who is new to the system has no view in it.
-    let known = planned.iter().filter(|(_, plan)| matches!(plan, Plan::Update { .. }));
-    let locals: Vec<_> = known.map(|(candidate, _)| candidate.registration.local_address_number.clone()).collect();
-    let heads = transaction.views(&call.caller.system_id, &locals).await?;
+    let more = unwrap_keys(call, transaction, &planned, &keys).await?;
+    keys.extend(more);
 
     let mut accepted = Vec::with_capacity(planned.len());
     for (candidate, plan) in planned {
@@ -242,10 +230,94 @@ async fn decide(
         let person = resolve(person, &new_people)?;
         let other = other.map(|other| resolve(other, &new_people)).transpose()?;
         let success = open_case(call, transaction, kind, &candidate.registration, person, other).await?;
-        let (record, registered) = candidate.received(success, None);
+        let digest = sha256(&candidate.registration.given);
+        let (record, registered) = candidate.received(success, None, digest);
         fate(candidate.position, record, registered);
     }
     Ok(Unsealed { accepted, new_people, keys, heads, key_state })
+}
+
+/// Merges and plans the registrations, each after what the one before it did: its view first, then its numbers. Those that are
+/// refused meet their fate.
+async fn plan_in_order(
+    call: &Call,
+    known: &mut Known,
+    newest: &mut Newest,
+    candidates: Vec<Candidate>,
+    fate: &mut impl FnMut(usize, TransferRecord, Registered),
+) -> Vec<(Candidate, Plan)> {
+    let mut planned = Vec::with_capacity(candidates.len());
+    let mut merged = 0;
+    for mut candidate in candidates {
+        if newest.is_changed_in_part(&candidate) {
+            merged += 1;
+            take_turns(merged).await;
+        }
+        let numbers = Numbers {
+            local: candidate.registration.local_address_number.clone(),
+            index: candidate.index(),
+            new_without_personal_number: candidate.registration.new_without_personal_number,
+            migrated: candidate.registration.migrated.clone(),
+        };
+        let view = newest.merge(&call.hall.vault, &mut candidate);
+        match view.and_then(|()| known.plan(&numbers)) {
+            Ok(plan) => {
+                if matches!(plan, Plan::Issue(_) | Plan::Link(_) | Plan::Update { .. }) {
+                    newest.keep(&candidate);
+                }
+                planned.push((candidate, plan));
+            }
+            Err(error) => {
+                let local = Some(candidate.registration.local_address_number);
+                let record = refusal(&candidate.allowed.heading, local.clone(), error.reason);
+                let transfer_id = record.transfer_id;
+                fate(candidate.position, record, Registered { local, result: Err(error), transfer_id });
+            }
+        }
+    }
+    planned
+}
+
+/// What the caller registered before about the people of some chunks.
+struct Before {
+    heads: HashMap<LocalAddressNumber, ViewHead>,
+    newest: Newest,
+    /// Keys of the people whose views were opened.
+    keys: HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
+}
+
+/// Reads the newest views, and opens those that a registration leaves a part of as it is.
+async fn before(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    candidates: &[Candidate],
+    known: &Known,
+) -> Result<Before, CallError> {
+    let system = &call.caller.system_id;
+    // Who is new to the system has no view in it.
+    let locals: HashSet<_> = candidates.iter().map(|candidate| &candidate.registration.local_address_number).collect();
+    let repeated = locals.len() < candidates.len();
+    let linked = |local: &LocalAddressNumber| match known.by_local.get(local) {
+        Some(PersonRef::Known(person)) => Some(person.clone()),
+        _ => None,
+    };
+    let locals: Vec<_> = locals.into_iter().filter(|local| linked(local).is_some()).cloned().collect();
+    let heads = transaction.views(system, &locals).await?;
+    let mut newest = Newest::new(&heads, repeated);
+    let partial: HashSet<_> = candidates.iter().filter_map(|candidate| newest.needed_by(candidate)).collect();
+    let partial: Vec<_> = partial.into_iter().collect();
+    let mut keys = HashMap::new();
+    if !partial.is_empty() {
+        let people: HashSet<_> = partial.iter().filter_map(&linked).collect();
+        let people: Vec<_> = people.into_iter().collect();
+        keys = call.hall.open_keys(&transaction.person_keys(&people).await?)?;
+        for (place, (local, view)) in transaction.sealed_views(system, &partial).await?.into_iter().enumerate() {
+            take_turns(place).await;
+            let key = linked(&local).and_then(|person| keys.get(&person)).ok_or_else(inconsistent)?;
+            newest.open(system, local, &view, key)?;
+        }
+    }
+    Ok(Before { heads, newest, keys })
 }
 
 /// What the database knows about the numbers of this chunk.
@@ -316,6 +388,7 @@ async fn unwrap_keys(
     call: &Call,
     transaction: &mut WriteTransaction,
     planned: &[(Candidate, Plan)],
+    there: &HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
 ) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, CallError> {
     let people: HashSet<_> = planned
         .iter()
@@ -323,9 +396,11 @@ async fn unwrap_keys(
             Plan::Link(PersonRef::Known(person))
             | Plan::Update { person: PersonRef::Known(person), .. }
             | Plan::SecondLocalNumber { person: PersonRef::Known(person) }
-            | Plan::MaybeOnePerson { person: PersonRef::Known(person), .. } => Some(person.clone()),
+            | Plan::MaybeOnePerson { person: PersonRef::Known(person), .. } => Some(person),
             _ => None,
         })
+        .filter(|person| !there.contains_key(*person))
+        .cloned()
         .collect();
     let people: Vec<_> = people.into_iter().collect();
     Ok(call.hall.open_keys(&transaction.person_keys(&people).await?)?)

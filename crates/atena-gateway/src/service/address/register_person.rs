@@ -13,9 +13,9 @@ pub(crate) async fn run(
     call: Arc<Call>,
     request: v1::RegisterPersonRequest,
 ) -> Result<v1::RegisterPersonResponse, CallError> {
-    call.keep_request_id(&request.request_id)?;
+    let request_id = call.keep_request_id(&request.request_id)?;
     let registration = request.registration.ok_or_else(|| CallError::field("registration", "is required"))?;
-    let chunks = register(&call, vec![check(&call, vec![registration])?]).await?;
+    let chunks = register(&call, vec![check(&call, request_id, vec![registration])?]).await?;
     let registered = chunks
         .into_iter()
         .flatten()

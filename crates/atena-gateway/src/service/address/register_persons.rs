@@ -33,11 +33,11 @@ pub(crate) async fn run(
 }
 
 async fn prepare(call: Arc<Call>, chunk: v1::RegisterPersonsRequest) -> Result<Checked, CallError> {
-    call.keep_request_id(&chunk.request_id)?;
+    let request_id = call.keep_request_id(&chunk.request_id)?;
     if chunk.registrations.len() > PEOPLE_MAX {
         return Err(CallError::new(Reason::TooManyPersons, "send at most 1,000 registrations in a chunk"));
     }
-    let mut checked = check(&call, chunk.registrations)?;
+    let mut checked = check(&call, request_id, chunk.registrations)?;
     checked.index_ahead(&call).await?;
     Ok(checked)
 }

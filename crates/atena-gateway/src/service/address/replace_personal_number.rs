@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use atena_domain::{Dataset, LocalAddressNumber, date};
+use atena_domain::date::{self, Date};
+use atena_domain::{Dataset, LocalAddressNumber};
 use atena_ledger::Outcome;
 use atena_proto::v1;
+use atena_store::WriteTransaction;
 use atena_vault::PersonalNumber;
 
 use super::inbound::inbound;
@@ -12,6 +14,7 @@ use super::number::{indexes, seal_number};
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 use crate::log;
+use crate::transfer::TransferRecord;
 
 pub(crate) async fn run(
     call: Arc<Call>,
@@ -27,10 +30,10 @@ pub(crate) async fn run(
     let Some(number_permit) = permit.personal_number() else {
         return Err(call.refuse(atena_policy::Refusal::PersonalNumberNotPermitted.into(), vec![record]).await);
     };
-    let number = PersonalNumber::parse_owned(request.new_personal_number)
-        .map_err(|_| CallError::new(Reason::InvalidPersonalNumber, "must be 12 digits with a valid check digit"));
-    let effective = date::parse_date(&request.effective_date)
-        .map_err(|_| CallError::field("effective_date", "must be a date that exists, YYYY-MM-DD"));
+    let number = PersonalNumber::parse_owned(request.new_personal_number).map_err(|_| {
+        CallError::new(Reason::InvalidPersonalNumber, "must be 12 digits with a right check digit, and not zeros only")
+    });
+    let effective = effective_date(&request.effective_date, hall.today());
     let (number, effective, local) = match (number, effective, local) {
         (Ok(number), Ok(effective), Some(local)) => (number, effective, local),
         (Err(error), _, _) | (_, Err(error), _) => return Err(call.refuse(error, vec![record]).await),
@@ -50,7 +53,14 @@ pub(crate) async fn run(
     let current = transaction.current_number_index(people).await?.remove(&unified);
     let outcome = if current.is_some_and(|current| indexes.contains(&current)) {
         v1::RegistrationOutcome::Unchanged
-    } else if !transaction.people_by_index(&indexes).await?.is_empty() {
+    } else if let Some((index, owner)) = transaction.people_by_index(&indexes).await?.into_iter().next() {
+        if owner == unified {
+            // The person had this number before, and a number that was replaced is never given
+            // again: what came after it was a mistake. Those numbers belong to others, so they are
+            // not kept, and their people can be registered with them.
+            transaction.take_back_personal_numbers(&unified, &index).await?;
+            return received(&call, transaction, record, v1::RegistrationOutcome::Updated).await;
+        }
         drop(transaction);
         let error = CallError::new(
             Reason::PersonalNumberConflict,
@@ -71,10 +81,45 @@ pub(crate) async fn run(
         transaction.insert_personal_numbers(&[sealed]).await?;
         v1::RegistrationOutcome::Updated
     };
+    received(&call, transaction, record, outcome).await
+}
+
+/// Commits the change with its transfer record.
+async fn received(
+    call: &Call,
+    mut transaction: WriteTransaction,
+    mut record: TransferRecord,
+    outcome: v1::RegistrationOutcome,
+) -> Result<v1::ReplacePersonalNumberResponse, CallError> {
     record.outcome = Outcome::Received;
     record.heading_mut().dataset = Some(Dataset::Person);
     let transfer_id = record.transfer_id.to_string();
-    let sealing = log::seal(hall, &mut transaction, vec![record]).await?;
-    log::commit(hall, transaction, sealing).await?;
+    let sealing = log::seal(&call.hall, &mut transaction, vec![record]).await?;
+    log::commit(&call.hall, transaction, sealing).await?;
     Ok(v1::ReplacePersonalNumberResponse { outcome: outcome.into(), transfer_id })
+}
+
+/// 変更年月日: a day that has come.
+fn effective_date(text: &str, today: Date) -> Result<Date, CallError> {
+    let field = "effective_date";
+    let date = date::parse_date(text)
+        .map_err(|_| CallError::field(field, "must be a date that exists, YYYY-MM-DD, from 1868 on"))?;
+    if date > today {
+        return Err(CallError::field(field, "must not be after today (in Japan)"));
+    }
+    Ok(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_changes_on_a_day_that_has_come() {
+        let today = jiff::civil::date(2026, 11, 26);
+        assert_eq!(effective_date("2026-11-26", today), Ok(today));
+        for wrong in ["2026-11-27", "9999-12-31", "", "2026-11-31", "0000-01-01"] {
+            assert!(effective_date(wrong, today).is_err(), "{wrong}");
+        }
+    }
 }

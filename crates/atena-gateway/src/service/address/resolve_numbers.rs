@@ -1,5 +1,6 @@
 //! ResolveNumbers: between the caller's own local numbers and unified numbers, for systems whose entry allows it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
@@ -49,7 +50,13 @@ pub(crate) async fn run(
     });
     let mut answer = v1::ResolveNumbersResponse::default();
     let mut transfers = Vec::new();
+    let mut named = HashSet::with_capacity(locals.len() + unified.len());
     for (index, pair) in from_local.chain(from_unified).enumerate() {
+        // One pair for a person, whichever of the two numbers named them before.
+        let pair = pair.and_then(|pair| match named.insert(pair.0.clone()) {
+            true => Ok(pair),
+            false => Err(CallError::field(field(index, locals.len()), "names a person for the second time")),
+        });
         match pair {
             Ok((local, unified)) => {
                 let subject = Subject {
@@ -78,4 +85,13 @@ pub(crate) async fn run(
     }
     call.log_release(transfers).await?;
     Ok(answer)
+}
+
+/// The path of the number at an index that runs over the local numbers first, then over the unified
+/// ones.
+fn field(index: usize, locals: usize) -> String {
+    match index.checked_sub(locals) {
+        None => format!("local_address_numbers[{index}]"),
+        Some(index) => format!("unified_address_numbers[{index}]"),
+    }
 }

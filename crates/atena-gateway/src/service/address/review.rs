@@ -28,8 +28,9 @@ pub(super) async fn open_case(
         other_unified_address_number.as_ref().map_or("", UnifiedAddressNumber::as_str),
     ]
     .join("/");
+    // As the row said it, absent fields absent: it is for a person to decide what becomes of it.
     let mut content = identity.into_bytes();
-    content.extend_from_slice(&registration.content);
+    content.extend_from_slice(&registration.given);
     let case = transaction
         .open_review_case(NewReviewCase {
             kind,
@@ -37,7 +38,7 @@ pub(super) async fn open_case(
             local_address_number: local.clone(),
             unified_address_number,
             other_unified_address_number,
-            sealed: call.hall.vault.municipal_key().seal(&context, &registration.content)?,
+            sealed: call.hall.vault.municipal_key().seal(&context, &registration.given)?,
             content_mac: call.hall.vault.content_mac("review_case", &content),
             created_at: call.requested_at,
         })

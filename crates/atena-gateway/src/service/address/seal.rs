@@ -103,7 +103,7 @@ impl Unsealed {
                 }
             }
             let success = Success { outcome, unified: Some(person), review_case: None };
-            let (record, registered) = candidate.received(success, Some(key));
+            let (record, registered) = candidate.received(success, Some(key), candidate.view.sha256);
             sealed.registered.push((candidate.position, record, registered));
         }
         Ok(sealed)
@@ -114,7 +114,12 @@ impl Unsealed {
 
 impl Candidate {
     /// What the caller is told, and the log.
-    pub(super) fn received(&self, success: Success, key: Option<&Arc<PersonKey>>) -> (TransferRecord, Registered) {
+    pub(super) fn received(
+        &self,
+        success: Success,
+        key: Option<&Arc<PersonKey>>,
+        content_sha256: [u8; 32],
+    ) -> (TransferRecord, Registered) {
         let local = Some(self.registration.local_address_number.clone());
         let mut record = under(&self.allowed.heading, local.clone());
         record.person_key = key.cloned();
@@ -123,7 +128,7 @@ impl Candidate {
             record.reason = Some("REVIEW_REQUIRED");
         }
         record.outcome = Outcome::Received;
-        record.content_sha256 = Some(self.content_sha256);
+        record.content_sha256 = Some(content_sha256);
         #[cfg(feature = "test-leaks")]
         if let Some(leaked) =
             crate::leak::digits("leaf", self.registration.personal_number.as_ref(), &self.allowed.permit)
@@ -143,8 +148,8 @@ fn keep_view(
     heads: &mut HashMap<LocalAddressNumber, ViewHead>,
     views: &mut Vec<NewView>,
 ) -> Result<bool, CallError> {
-    let Candidate { registration, content_mac, .. } = candidate;
-    let (local, content_mac) = (&registration.local_address_number, *content_mac);
+    let Candidate { registration, view, .. } = candidate;
+    let (local, content_mac) = (&registration.local_address_number, view.mac);
     let revision = match heads.get(local) {
         Some(head) if head.content_mac == content_mac => return Ok(false),
         Some(head) => head.revision + 1,
@@ -156,9 +161,9 @@ fn keep_view(
         system_id: call.caller.system_id.clone(),
         local_address_number: local.clone(),
         revision,
-        sealed: key.seal(&context, &registration.content)?,
+        sealed: key.seal(&context, &view.content)?,
         content_mac,
-        protected: registration.protected,
+        protected: view.protected,
         stored_at: call.requested_at,
     });
     heads.insert(local.clone(), ViewHead { revision, content_mac });

@@ -1,6 +1,6 @@
 //! GetRecords: records of up to 100 people by the caller's own local numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber};
@@ -44,6 +44,7 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
 
     let mut answer = v1::GetRecordsResponse::default();
     let mut transfers = Vec::new();
+    let mut named = HashSet::with_capacity(numbers.len());
     tracing::info_span!("filter").in_scope(|| {
         for (index, number) in numbers.iter().enumerate() {
             let Some(local) = number else {
@@ -54,6 +55,14 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
                 answer.errors.push(error.into_item(index));
                 continue;
             };
+            if !named.insert(local) {
+                let error = CallError::field(
+                    format!("local_address_numbers[{index}]"),
+                    "names a person for the second time; the records came with the first",
+                );
+                answer.errors.push(error.into_item(index));
+                continue;
+            }
             let Some((holding, to)) = by_local.get(local) else {
                 answer.errors.push(CallError::not_linked().into_item(index));
                 let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: None };

@@ -9,6 +9,7 @@ use atena_store::{FeedNumber, NewRevision, RecordHead, Seen};
 use atena_vault::{SealContext, Vault};
 use bytes::Bytes;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::people::{People, Person};
@@ -56,7 +57,7 @@ pub(super) type Heads = HashMap<(Dataset, RecordKey), RecordHead>;
 
 impl Item {
     /// A record with everything of its own checked, every violation at once.
-    pub(super) fn of(arrived: Result<ArrivedRecord, CallError>, vault: &Vault) -> Self {
+    pub(super) fn of(arrived: Result<ArrivedRecord, CallError>, vault: &Vault, today: Date) -> Self {
         let arrived = match arrived {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -69,7 +70,7 @@ impl Item {
             dataset: arrived.dataset.as_ref().ok().copied(),
         };
         let (record_key, revision) = (arrived.record_key.as_ref().ok().cloned(), arrived.revision);
-        let coming = parse_record(arrived).map(|record| Coming::of(record, vault));
+        let coming = parse_record(arrived, today).map(|record| Coming::of(record, vault));
         Self { place, record_key, revision, coming }
     }
 

@@ -49,6 +49,8 @@ pub(super) type Permits = HashMap<Dataset, Arc<PushPermit>>;
 
 /// A chunk with everything done that can be done before its turn.
 struct Prepared {
+    /// Of this chunk: each of a stream has its own.
+    request_id: Option<String>,
     permits: Permits,
     items: Vec<Item>,
     /// How many people had been erased when its people were looked up; `None` where nobody was.
@@ -57,18 +59,18 @@ struct Prepared {
 
 /// Checks a chunk, finds the people and seals the records, while chunks before it are stored.
 async fn prepare(call: Arc<Call>, chunk: arriving::PushRecordsRequest) -> Result<Prepared, CallError> {
-    call.keep_request_id(&chunk.request_id)?;
+    let request_id = call.keep_request_id(&chunk.request_id)?;
     if chunk.records.len() > RECORDS_MAX {
         return Err(CallError::new(Reason::MessageTooLarge, "send at most 1,000 records in a chunk"));
     }
     let records: Vec<_> = chunk.records.into_iter().map(arrived).collect();
     let permits = may_they(&call, &records).await?;
-    let vault = &call.hall.vault;
+    let (vault, today) = (&call.hall.vault, call.hall.today());
     let mut items: Vec<_> = tracing::info_span!("validate")
-        .in_scope(|| records.into_iter().map(|record| Item::of(record, vault)).collect());
+        .in_scope(|| records.into_iter().map(|record| Item::of(record, vault, today)).collect());
     let (erasures, people) = people::of(&call, unknown(&items)).await?;
     items.iter_mut().try_for_each(|item| item.meet(&people))?;
-    Ok(Prepared { permits, items, erasures })
+    Ok(Prepared { request_id, permits, items, erasures })
 }
 
 /// Step 2: is the caller the owner of every dataset in the chunk? If not, nothing of it is even looked at.
@@ -179,7 +181,7 @@ async fn heads(transaction: &mut WriteTransaction, items: impl Iterator<Item = &
 fn transfers_of(call: &Call, chunks: Vec<Prepared>) -> (Vec<TransferRecord>, Vec<Told>) {
     let (mut records, mut told) = (Vec::new(), Vec::with_capacity(chunks.len()));
     for chunk in chunks {
-        let (of_chunk, transfer_ids) = transfers(call, &chunk.permits, &chunk.items);
+        let (of_chunk, transfer_ids) = transfers(call, &chunk);
         records.extend(of_chunk);
         told.push(Told::of(chunk, &transfer_ids));
     }
@@ -188,7 +190,8 @@ fn transfers_of(call: &Call, chunks: Vec<Prepared>) -> (Vec<TransferRecord>, Vec
 
 /// One transfer record for each person and dataset of the chunk: received where anything of it was good, refused otherwise. And for each
 /// item the id of its record.
-fn transfers(call: &Call, permits: &Permits, items: &[Item]) -> (Vec<TransferRecord>, Vec<Uuid>) {
+fn transfers(call: &Call, chunk: &Prepared) -> (Vec<TransferRecord>, Vec<Uuid>) {
+    let Prepared { items, .. } = chunk;
     let mut headings: HashMap<Option<Dataset>, Arc<Heading>> = HashMap::new();
     let mut of_place: HashMap<&Place, usize> = HashMap::with_capacity(items.len());
     let mut records: Vec<(TransferRecord, Sha256)> = Vec::with_capacity(items.len());
@@ -197,7 +200,7 @@ fn transfers(call: &Call, permits: &Permits, items: &[Item]) -> (Vec<TransferRec
         let at = *of_place.entry(&item.place).or_insert(records.len());
         if at == records.len() {
             let dataset = item.place.dataset;
-            let heading = headings.entry(dataset).or_insert_with(|| Arc::new(heading(call, permits, dataset)));
+            let heading = headings.entry(dataset).or_insert_with(|| Arc::new(heading(call, chunk, dataset)));
             let subject = Subject { local_address_number: item.place.local.clone(), unified_address_number: None };
             records.push((TransferRecord::under(heading, subject), Sha256::new()));
         }
@@ -226,9 +229,10 @@ fn transfers(call: &Call, permits: &Permits, items: &[Item]) -> (Vec<TransferRec
 }
 
 /// What the records of a chunk about one dataset have in common.
-fn heading(call: &Call, permits: &Permits, dataset: Option<Dataset>) -> Heading {
-    let mut heading = call.heading(dataset);
-    if let Some(permit) = dataset.and_then(|dataset| permits.get(&dataset)) {
+fn heading(call: &Call, chunk: &Prepared, dataset: Option<Dataset>) -> Heading {
+    let request_id = chunk.request_id.as_deref().map(Into::into);
+    let mut heading = Heading { request_id, ..call.heading(dataset) };
+    if let Some(permit) = dataset.and_then(|dataset| chunk.permits.get(&dataset)) {
         heading.affair = Some(permit.affair().as_str().into());
         heading.legal_basis = Some(permit.basis().into());
         heading.fields = call.hall.fields_of(permit.dataset());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use atena_ledger::{Checkpoint, Note, Receipt, inclusion_nodes, inclusion_proof};
 use atena_proto::v1;
-use uuid::Uuid;
 
 use crate::call::Call;
 use crate::convert::hexadecimal;
@@ -15,7 +14,7 @@ pub(crate) async fn run(
     call: Arc<Call>,
     request: v1::GetInclusionProofRequest,
 ) -> Result<v1::GetInclusionProofResponse, CallError> {
-    let id = Uuid::parse_str(&request.transfer_id).map_err(|_| CallError::field("transfer_id", "must be a UUID"))?;
+    let id = super::transfer_id(&request.transfer_id)?;
     let auditor = super::may_they(&call).is_ok();
     let located = search::by_id(&call.hall, id)
         .await?

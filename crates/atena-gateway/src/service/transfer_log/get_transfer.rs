@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use atena_proto::v1;
-use uuid::Uuid;
 
 use super::tell;
 use crate::call::Call;
@@ -15,7 +14,7 @@ pub(crate) async fn run(
     request: v1::GetTransferRequest,
 ) -> Result<v1::GetTransferResponse, CallError> {
     super::may_they(&call)?;
-    let id = Uuid::parse_str(&request.transfer_id).map_err(|_| CallError::field("transfer_id", "must be a UUID"))?;
+    let id = super::transfer_id(&request.transfer_id)?;
     let located = search::by_id(&call.hall, id)
         .await?
         .ok_or_else(|| CallError::new(Reason::TransferNotFound, "no transfer has this id"))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use atena_domain::{LocalAddressNumber, SystemId};
 use atena_proto::v1;
 
+use super::page::{Wanted, page};
 use crate::call::Call;
 use crate::error::CallError;
 use crate::log::query::{Condition, TransferQuery};
@@ -28,8 +29,9 @@ pub(crate) async fn run(
         ));
     };
     let query = TransferQuery { conditions: vec![Condition::Person(person)] };
-    let (transfers, next_page_token) =
-        super::page(&call, &permit, Some(&query), request.page_size, &request.page_token).await?;
+    let asked = [request.system_id.as_str(), request.local_address_number.as_str()];
+    let wanted = Wanted { page_size: request.page_size, page_token: &request.page_token, asked: &asked };
+    let (transfers, next_page_token) = page(&call, &permit, Some(&query), &wanted).await?;
     super::log_query(&call, &subject).await?;
     Ok(v1::ListPersonTransfersResponse { transfers, next_page_token })
 }

@@ -6,6 +6,7 @@ mod get_inclusion_proof;
 mod get_transfer;
 mod list_person_transfers;
 mod list_transfers;
+mod page;
 mod reconstruct_transfer;
 mod summarize_transfers;
 mod tell;
@@ -18,14 +19,15 @@ use atena_policy::AuditPermit;
 use atena_proto::v1;
 use atena_proto::v1::transfer_log_service_server::TransferLogService;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use self::tell::Numbers;
 use crate::call::{self, Call, Method};
 use crate::clock;
+use crate::convert::parse_uuid;
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::log::query::{Condition, TransferQuery};
-use crate::log::search;
 use crate::people;
 use crate::transfer::Subject;
 use crate::transfer_filter::{self, Filter};
@@ -61,50 +63,9 @@ pub(super) const METHODS: [Method; 8] = [
     GET_CONSISTENCY_PROOF,
 ];
 
-/// Transfers in a page unless the auditor says otherwise, and at most.
-const PAGE_DEFAULT: u32 = 100;
-const PAGE_MAX: u32 = 1000;
-
 /// Step 2, may they: auditors only.
 fn may_they(call: &Call) -> Result<AuditPermit, CallError> {
     Ok(call.caller.authorize_audit(&call.hall)?)
-}
-
-/// One page of what a query finds, and the token of the next.
-async fn page(
-    call: &Call,
-    permit: &AuditPermit,
-    query: Option<&TransferQuery>,
-    page_size: u32,
-    page_token: &str,
-) -> Result<(Vec<v1::Transfer>, String), CallError> {
-    let page = match page_size {
-        0 => PAGE_DEFAULT,
-        size @ 1..=PAGE_MAX => size,
-        _ => return Err(CallError::field("page_size", "must be 0 to 1000")),
-    };
-    let page = usize::try_from(page).unwrap_or(usize::MAX);
-    let before = match page_token {
-        "" => None,
-        token => Some(
-            token
-                .parse()
-                .map_err(|_| CallError::field("page_token", "must be the next_page_token of the previous page"))?,
-        ),
-    };
-    let mut found = match query {
-        // One more than the page tells whether another page follows.
-        Some(query) => search::list(&call.hall, permit, query, before, page + 1).await?,
-        None => Vec::new(),
-    };
-    let next = match found.get(page) {
-        Some(_) => found.get(page - 1).map(|found| found.index.to_string()).unwrap_or_default(),
-        None => String::new(),
-    };
-    found.truncate(page);
-    search::open(&call.hall, &mut found).await?;
-    let numbers = numbers(call);
-    Ok((found.into_iter().map(|found| tell::transfer(found, numbers)).collect(), next))
 }
 
 /// Which local numbers the caller is shown.
@@ -113,6 +74,11 @@ fn numbers(call: &Call) -> Numbers {
         true => Numbers::All,
         false => Numbers::OfLinkedPeople,
     }
+}
+
+/// The id of a transfer, as a request names it.
+fn transfer_id(text: &str) -> Result<Uuid, CallError> {
+    parse_uuid(text).ok_or_else(|| CallError::field("transfer_id", "must be a UUID, as it came with the transfer"))
 }
 
 /// Records the query itself; the answer leaves after that.

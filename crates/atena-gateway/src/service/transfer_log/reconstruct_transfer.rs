@@ -27,7 +27,7 @@ pub(crate) async fn run(
     request: v1::ReconstructTransferRequest,
 ) -> Result<v1::ReconstructTransferResponse, CallError> {
     let permit = call.caller.authorize_reconstruction(&call.hall)?;
-    let id = Uuid::parse_str(&request.transfer_id).map_err(|_| CallError::field("transfer_id", "must be a UUID"))?;
+    let id = super::transfer_id(&request.transfer_id)?;
     let located = search::by_id(&call.hall, id)
         .await?
         .ok_or_else(|| CallError::new(Reason::TransferNotFound, "no transfer has this id"))?;

@@ -7,6 +7,7 @@ mod cards;
 mod certificates;
 mod door;
 mod erasure;
+mod files;
 mod hostile;
 mod log;
 mod log_key;

@@ -7,6 +7,7 @@ mod certificates;
 mod distribution;
 mod door;
 mod erasure;
+mod files;
 mod fleet;
 mod hostile;
 mod log;

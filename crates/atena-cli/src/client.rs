@@ -86,9 +86,13 @@ impl Client {
         };
         let holder = Holder::parse(caller.system);
         let sign_in = match &holder {
-            Holder::System(console) => {
-                session::read(caller.home, console)?.as_ref().map(session::bearer).transpose()?
-            }
+            Holder::System(console) => match session::read(caller.home, console)? {
+                Some(token) => {
+                    session::announce(caller.home, &token);
+                    Some(session::bearer(&token)?)
+                }
+                None => None,
+            },
             Holder::Person(_) => None,
         };
         let tls = TlsConnector::from(tls_config(caller.home, &holder)?);

@@ -11,6 +11,7 @@ use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};
 use atena_vault::VaultError;
 
+use crate::csv_io::FileFault;
 use crate::sample::SampleError;
 use crate::status::CallFailure;
 
@@ -254,6 +255,27 @@ pub(crate) enum CliError {
     /// What was read from a file can't be written or what was received can't be read.
     #[error("{0}")]
     Rows(String),
+    /// A file that is no file of rows.
+    #[error("{}: {fault}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        fault: FileFault,
+    },
+    /// A row of the file is in no count.
+    #[error(
+        "of {lines} lines with content {read} were read and {refused} were refused: rows are missing from the counts; \
+         send the file again, and report this fault"
+    )]
+    RowsMissing {
+        /// Lines with content.
+        lines: u64,
+        /// Rows that went through.
+        read: u64,
+        /// Rows that came back.
+        refused: u64,
+    },
     /// Sample data can't be made.
     #[error(transparent)]
     Sample(#[from] SampleError),

@@ -7,8 +7,9 @@ use std::path::Path;
 use atena_proto::v1::{Dataset, Delivery};
 
 use crate::cli::FileFormat;
-use crate::csv_io::{Bom, Format, ReleasedWriter};
+use crate::csv_io::{BYTE_ORDER_MARK, Bom, Format, ReleasedWriter};
 use crate::error::CliError;
+use crate::output::Destination;
 use crate::table::Table;
 use crate::terms;
 
@@ -41,8 +42,11 @@ impl Received {
             FileFormat::Jsonl => ("jsonl", Format::JsonLines),
         };
         let mut parts = Vec::new();
+        let to_stdout = out == Path::new("-");
+        if to_stdout && format == Format::Csv && Destination::of_stdout() == Destination::File {
+            io::stdout().write_all(BYTE_ORDER_MARK).map_err(CliError::Output)?;
+        }
         for &dataset in datasets {
-            let to_stdout = out == Path::new("-");
             let (sink, file, begun): (Box<dyn Write + Send>, _, _) = if to_stdout {
                 (Box::new(io::stdout()), None, false)
             } else {

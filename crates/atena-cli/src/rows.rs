@@ -6,22 +6,36 @@ use std::path::Path;
 
 use atena_proto::v1::{Dataset, PersonRegistration, PushedRecord};
 
-use crate::cli::FileFormat;
-use crate::csv_io::{self, Format, RowError};
+use crate::cli::{EncodingArg, FileFormat};
+use crate::csv_io::{self, Encoding, FieldNames, FileFault, FileRows, Format, LineCount, RowError};
 use crate::error::CliError;
 
 /// Rows as they are read, each with its line from 1.
 pub(crate) type RowIterator<T> = Box<dyn Iterator<Item = Result<(u64, T), BadRow>> + Send>;
+
+/// A file of rows that was opened.
+pub(crate) struct Rows<T> {
+    /// The rows.
+    pub(crate) rows: RowIterator<T>,
+    /// What the file calls the fields of the contract.
+    pub(crate) names: FieldNames,
+    /// Lines with content that were read so far.
+    pub(crate) lines: LineCount,
+}
 
 /// A row that could not be read, or that the gateway sent back. Holds no values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadRow {
     /// Line in the file, from 1.
     pub(crate) line: u64,
-    /// A stable reason: of the contract, or `UNREADABLE_ROW`.
+    /// Lines with content that it stands for: several where a quotation mark stayed open.
+    pub(crate) rows: u64,
+    /// A stable reason: of the contract, `UNREADABLE_ROW` or `UNREADABLE_HEADER`.
     pub(crate) reason: String,
-    /// Fields and the rules that they break.
+    /// Fields, as the file calls them, and the rules that they break.
     pub(crate) fields: Vec<String>,
+    /// The same fields by their paths in the contract, where the gateway named them.
+    pub(crate) paths: Vec<String>,
     /// What to do.
     pub(crate) message: String,
 }
@@ -29,10 +43,14 @@ pub(crate) struct BadRow {
 /// The people in a file.
 ///
 /// # Errors
-/// [`CliError::File`] when it can't be opened. What is wrong inside comes row by row.
-pub(crate) fn people(file: &Path, format: Option<FileFormat>) -> Result<RowIterator<PersonRegistration>, CliError> {
-    let rows = csv_io::read_people(open(file)?, format_of(file, format));
-    Ok(Box::new(rows.map(|row| row.map_err(BadRow::from))))
+/// [`CliError::File`] when it can't be opened, [`CliError::NoRows`] when it is no file of rows. What
+/// is wrong inside comes row by row.
+pub(crate) fn people(
+    file: &Path,
+    format: Option<FileFormat>,
+    encoding: Option<EncodingArg>,
+) -> Result<Rows<PersonRegistration>, CliError> {
+    opened(file, csv_io::read_people(open(file)?, format_of(file, format), encoding.map(Encoding::from)))
 }
 
 /// The records of one dataset in a file.
@@ -43,19 +61,37 @@ pub(crate) fn records(
     dataset: Dataset,
     file: &Path,
     format: Option<FileFormat>,
-) -> Result<RowIterator<PushedRecord>, CliError> {
-    let rows = csv_io::read_records(dataset, open(file)?, format_of(file, format));
-    Ok(Box::new(rows.map(|row| row.map_err(BadRow::from))))
+    encoding: Option<EncodingArg>,
+) -> Result<Rows<PushedRecord>, CliError> {
+    let format = format_of(file, format);
+    opened(file, csv_io::read_records(dataset, open(file)?, format, encoding.map(Encoding::from)))
+}
+
+fn opened<T: 'static>(file: &Path, read: Result<FileRows<T>, FileFault>) -> Result<Rows<T>, CliError> {
+    let FileRows { rows, names, lines } = read.map_err(|fault| CliError::NoRows { path: file.to_owned(), fault })?;
+    Ok(Rows { rows: Box::new(rows.map(|row| row.map_err(BadRow::from))), names, lines })
+}
+
+impl From<EncodingArg> for Encoding {
+    fn from(given: EncodingArg) -> Self {
+        match given {
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Cp932 => Self::Cp932,
+        }
+    }
 }
 
 // === impl BadRow ===
 
 impl From<RowError> for BadRow {
     fn from(error: RowError) -> Self {
+        let reason = if error.is_header { "UNREADABLE_HEADER" } else { "UNREADABLE_ROW" };
         Self {
             line: error.line,
-            reason: "UNREADABLE_ROW".to_owned(),
+            rows: error.rows,
+            reason: reason.to_owned(),
             fields: error.column.into_iter().collect(),
+            paths: Vec::new(),
             message: error.message,
         }
     }
@@ -91,7 +127,21 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let Err(error) = people(Path::new("no/such.csv"), None) else { panic!("opened") };
+        let Err(error) = people(Path::new("no/such.csv"), None, None) else { panic!("opened") };
         assert!(error.to_string().contains("no/such.csv"));
+    }
+
+    #[test]
+    fn an_empty_file_is_an_error_and_a_header_alone_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("people.csv");
+        for empty in ["", "\u{feff}", "\r\n\r\n", "\u{feff}\n\u{1a}", ",,,\n", "\u{1a}"] {
+            std::fs::write(&file, empty).unwrap();
+            let error = people(&file, None, None).err().unwrap().to_string();
+            assert!(error.contains("people.csv") && error.contains("empty"), "{empty:?}: {error}");
+        }
+        std::fs::write(&file, "\u{feff}宛名番号,氏名\r\n\u{1a}").unwrap();
+        let opened = people(&file, None, None).ok().unwrap();
+        assert_eq!((opened.rows.count(), opened.lines.get()), (0, 0));
     }
 }

@@ -220,7 +220,7 @@ pub enum ConfigError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, column and reason.
+        /// Line and reason; never the line itself, which may hold a password.
         message: String,
     },
 }
@@ -247,8 +247,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Malformed`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = toml::from_str(text)
-            .map_err(|error| ConfigError::Malformed { path: folder.join("atena.toml"), message: error.to_string() })?;
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            let (line, problem) = atena_policy::toml_problem(text, &error);
+            ConfigError::Malformed { path: folder.join("atena.toml"), message: format!("line {line}: {problem}") }
+        })?;
         for path in [
             &mut config.policy_file,
             &mut config.keys_file,

@@ -4,15 +4,15 @@ use crate::Finished;
 use crate::cli::RegisterArgs;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::upload::{self, Tally};
-use crate::{progress, rows};
+use crate::{progress, rows, upload};
 
 /// Registers everyone in a file.
 pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let people = rows::people(&args.bulk.file, args.bulk.format)?;
+    let people = rows::people(&args.bulk.file, args.bulk.format, args.bulk.encoding)?;
+    let lines = people.lines.clone();
     let client = super::connect(&args.call).await?;
     let bar = progress::bar("registering", None);
-    let mut tally = Tally::default();
+    let mut tally = super::tally(output);
     let called = upload::register(
         &client,
         people,
@@ -21,6 +21,5 @@ pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Fini
     )
     .await;
     bar.finish_and_clear();
-    let finished = super::report(&tally, output)?;
-    called.map(|()| finished)
+    super::report(&tally, &lines, called, output)
 }

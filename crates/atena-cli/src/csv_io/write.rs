@@ -8,12 +8,9 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Map, Value};
 
 use super::columns::{self, Column};
-use super::{Bom, Format, PEOPLE, RECORDS, dynamic, record_message};
+use super::{BYTE_ORDER_MARK, Bom, Format, PEOPLE, RECORDS, dynamic, record_message};
 use crate::contract::Contract;
 use crate::error::CliError;
-
-/// UTF-8's byte order mark.
-const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Writes people as CSV, with Japanese headers; tells how many.
 pub(crate) fn write_people(
@@ -195,7 +192,7 @@ fn json_line(
 }
 
 fn mark(file: &mut impl Write, bom: Bom) -> Result<(), CliError> {
-    if bom == Bom::With { file.write_all(MARK).map_err(CliError::Output) } else { Ok(()) }
+    if bom == Bom::With { file.write_all(BYTE_ORDER_MARK).map_err(CliError::Output) } else { Ok(()) }
 }
 
 fn row<W: Write>(writer: &mut csv::Writer<W>, cells: Vec<String>) -> Result<(), CliError> {

@@ -36,8 +36,11 @@ fn objects(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Exit code, and lines with content, rows read and rows refused as the summary has them.
-fn counted(output: &Output) -> (i32, u64, u64, u64) {
+/// Exit code, and lines with content, rows read and rows refused.
+type Counted = (i32, u64, u64, u64);
+
+/// How a run ended, and what its summary says.
+fn counted(output: &Output) -> Counted {
     let objects = objects(output);
     let summary = objects.iter().find(|object| object.get("lines").is_some());
     let summary = summary.unwrap_or_else(|| panic!("no summary: {}", text(output)));
@@ -66,7 +69,7 @@ fn rows_read_and_rows_refused_are_the_lines_with_content() {
     let mut cut = csv(&format!("{one}\r\nP2,鈴木　")).clone();
     cut.extend_from_slice(b"\xe8\x8a,1,1980-01-02,1\r\n");
     let dos_end = SHIFT_JIS.encode(&format!("{HEADER}\r\n{one}\r\n\u{1a}")).0.into_owned();
-    let cases: Vec<(&str, Vec<u8>, (i32, u64, u64, u64))> = vec![
+    let cases: Vec<(&str, Vec<u8>, Counted)> = vec![
         ("whole.csv", csv(&format!("{one}\r\n{two}\r\n")), (0, 2, 2, 0)),
         ("dos-end.csv", dos_end, (0, 1, 1, 0)),
         ("empty-lines.csv", csv(&format!("{one}\r\n\r\n,,,,\r\n{two}\r\n\r\n")), (0, 2, 2, 0)),

@@ -1,4 +1,5 @@
-//! Ways in for `crates/atena-cli/fuzz`: the readers of files that vendors make. Compiled for fuzzing alone.
+//! Ways in for `crates/atena-cli/fuzz`: the readers of files that vendors make. Compiled for fuzzing, and
+//! for a test that runs the seeds and some mutations of them.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, reason = "only fuzz targets see this")]
 
 use std::io::Cursor;
@@ -76,4 +77,68 @@ fn alike_in_both_encodings<T: PartialEq>(bytes: &[u8], read: &impl Fn(&[u8], Opt
     }
     let (one, other) = (read(bytes, Some(Encoding::Utf8)), read(&encoded, Some(Encoding::Cp932)));
     assert!(one == other, "other rows in CP932");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A target's folder of seeds, and what it runs.
+    type Target = (&'static str, fn(&[u8]));
+
+    /// Mutations of each seed.
+    const MUTATIONS: u32 = 80;
+
+    /// Bytes that mean something to a reader.
+    const PIECES: [&[u8]; 14] = [
+        b"\"",
+        b",",
+        b"\n",
+        b"\r\n",
+        b"\x1a",
+        b"\xff",
+        b"\xe3\x82",
+        b"\x82\xa0",
+        b"\xef\xbb\xbf",
+        b"\0",
+        b"\xef\xbf\xbd",
+        b"1",
+        b"{}",
+        b"\xf0\x40",
+    ];
+
+    /// The same numbers in each run (xorshift).
+    fn next(state: &mut u32, below: usize) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 17;
+        *state ^= *state << 5;
+        usize::try_from(*state).unwrap() % below.max(1)
+    }
+
+    fn mutated(seed: &[u8], state: &mut u32) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=next(state, 3) {
+            let at = next(state, bytes.len() + 1);
+            let end = (at + next(state, 3)).min(bytes.len());
+            let piece = PIECES[next(state, PIECES.len())];
+            bytes.splice(at..end, piece.iter().copied());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_fuzzing_checks_holds_for_the_seeds_and_some_mutations() {
+        let targets: [Target; 3] = [("csv_people", people), ("csv_records", records), ("json_lines", json_lines)];
+        for (target, run) in targets {
+            let folder = format!("{}/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+            let mut state = 0x2545_f491;
+            for entry in fs::read_dir(folder).unwrap() {
+                let seed = fs::read(entry.unwrap().path()).unwrap();
+                run(&seed);
+                (0..MUTATIONS).for_each(|_| run(&mutated(&seed, &mut state)));
+            }
+        }
+    }
 }

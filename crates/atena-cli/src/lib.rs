@@ -18,7 +18,7 @@ mod credential;
 mod csv_io;
 mod demo;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzz;
 mod hexadecimal;
 mod holder;

@@ -161,10 +161,10 @@ impl Tally {
     /// Lines with content, and what became of them.
     pub(crate) fn lines_table(&self, lines: u64) -> Table {
         let mut table = Table::new(&[
-            ("lines", "lines with content (内容のある行)"),
-            ("rows_read", "rows read (受け付けた行)"),
-            ("rows_refused", "rows refused (受け付けなかった行)"),
-            ("rows_to_decide", "of those read, to decide (確認が必要な行)"),
+            ("lines", "lines (内容のある行)"),
+            ("rows_read", "read (受け付けた行)"),
+            ("rows_refused", "refused (受け付けない行)"),
+            ("rows_to_decide", "to decide (うち要確認)"),
         ]);
         table.row([lines.into(), self.read().into(), self.refused.into(), self.to_decide.into()]);
         table
@@ -188,7 +188,7 @@ impl Tally {
                     Value::Null,
                     Value::Null,
                     bad.fields.clone().into(),
-                    bad.message.as_str().into(),
+                    in_lines(&bad.message),
                 ]),
                 Listed::ToDecide(row) => table.row([
                     row.line.into(),
@@ -196,7 +196,7 @@ impl Tally {
                     row.local_address_number.as_str().into(),
                     row.review_case_id.as_str().into(),
                     Value::Null,
-                    DECIDE.into(),
+                    in_lines(DECIDE),
                 ]),
             };
         }
@@ -205,7 +205,12 @@ impl Tally {
 }
 
 /// What is to be done about a row that went to a person.
-const DECIDE: &str = "担当者の確認が必要です / a person has to decide; until then nothing is linked";
+const DECIDE: &str = "担当者の確認が必要です / a person has to decide this case";
+
+/// A message with its languages one below the other.
+fn in_lines(message: &str) -> Value {
+    message.split(" / ").collect::<Vec<_>>().into()
+}
 
 /// A reason with its Japanese term, where it has one.
 fn with_japanese(reason: &str) -> Value {

@@ -3,11 +3,11 @@
 //! The rule looks at the first lines that are not plain ASCII, 64 KiB of them at most:
 //!
 //! 1. A byte order mark of UTF-8 decides.
-//! 2. Valid UTF-8 with a character of three or four bytes (every kanji and kana is one) is UTF-8.
-//! 3. Well-formed characters that are at least twice as many as the damaged places are UTF-8 with
-//!    damage. So are those of which some were cut, where nothing else is wrong.
-//! 4. What CP932 (Windows' Shift_JIS) reads, with a character of two bytes, is CP932, unless EUC-JP
-//!    reads it as well.
+//! 2. Valid UTF-8 with a Japanese character (all have three or four bytes) is UTF-8.
+//! 3. Such characters that are at least twice as many as the damaged places are UTF-8 with damage.
+//!    So are those of which some were cut, where nothing else is wrong.
+//! 4. What CP932 (Windows' Shift_JIS) reads, with a character of two bytes, is CP932, where the
+//!    damaged places of UTF-8 are three times as many as its characters, and EUC-JP can't read it.
 //! 5. Everything else is in doubt, and no line of it is read.
 
 use encoding_rs::{EUC_JP, SHIFT_JIS};
@@ -18,8 +18,9 @@ pub(super) const WINDOW_BYTES_MAX: u64 = 64 * 1024;
 /// Malformed places of CP932 that a thousand of its characters may have, for the file to be taken for CP932.
 const CP932_DAMAGE_PER_MILLE_MAX: usize = 200;
 
-/// Damaged places of UTF-8 for each of its characters: above it the characters stand there by accident.
-const ACCIDENTAL_UTF8: usize = 20;
+/// Damaged places of UTF-8 for each of its characters: from here on the characters stand there by accident. Names in CP932 have
+/// more of them nearly always.
+const ACCIDENTAL_UTF8: usize = 3;
 
 /// How a file's bytes become text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) enum Encoding {
 /// What the window says of UTF-8.
 #[derive(Default)]
 struct Utf8Signs {
-    /// Characters of three or four bytes.
+    /// Characters of three or four bytes, of those that Japanese texts have.
     wide: usize,
     /// Places that are no UTF-8.
     damaged: usize,
@@ -100,7 +101,7 @@ pub(super) fn is_user_defined(character: char) -> bool {
 fn utf8_signs(window: &[u8]) -> Utf8Signs {
     let mut signs = Utf8Signs::default();
     for chunk in window.utf8_chunks() {
-        signs.wide += chunk.valid().chars().filter(|character| character.len_utf8() > 2).count();
+        signs.wide += chunk.valid().chars().filter(is_japanese).count();
         if let Some(first) = chunk.invalid().first() {
             signs.damaged += 1;
             // A lead byte of three or four is a character cut short.
@@ -108,6 +109,21 @@ fn utf8_signs(window: &[u8]) -> Utf8Signs {
         }
     }
     signs
+}
+
+/// Whether a character is of those that Japanese texts have beyond ASCII: symbols, kana, kanji of every plane, variation selectors,
+/// and the private use of 行政事務標準文字.
+fn is_japanese(character: &char) -> bool {
+    matches!(
+        *character,
+        '\u{2000}'..='\u{9fff}'
+            | '\u{e000}'..='\u{faff}'
+            | '\u{fe00}'..='\u{ffef}'
+            | '\u{fffd}'
+            | '\u{1f000}'..='\u{3ffff}'
+            | '\u{e0100}'..='\u{e01ef}'
+            | '\u{100000}'..='\u{10ffff}'
+    )
 }
 
 fn cp932_signs(window: &[u8]) -> Cp932Signs {
@@ -157,6 +173,17 @@ mod tests {
         }
         // The shortest: one good character, and one that was cut.
         assert_eq!(decide(b"name\n\xe6\x9e\x97\xe6\x9e\n"), Some(Encoding::Utf8));
+    }
+
+    /// 森野二 in CP932 holds four bytes that are a character of UTF-8, though of no Japanese text; 後藤 holds three of a kanji.
+    #[test]
+    fn characters_that_stand_there_by_accident_do_not_count() {
+        for address in ["森野二丁目二番", "後藤太郎", "大島町上村　鈴木道子"] {
+            for rows in [1, 2, 50] {
+                let bytes = cp932(&format!("a,b\n{}", format!("A1,{address}\n").repeat(rows)));
+                assert_eq!(decide(&bytes), Some(Encoding::Cp932), "{address} {rows}");
+            }
+        }
     }
 
     #[test]

@@ -69,10 +69,10 @@ fn no_header(layout: &Layout, header: &str) -> String {
     {
         if header.contains(separator) {
             let known = header.split(separator).any(|cell| layout.target(cell.trim_matches('"')).is_some());
-            let also = if known { "" } else { "見出しの行もありません。 / and has no header. " };
+            let (no, without) = if known { ("", "") } else { ("（見出しなし）", " and has no header") };
             return format!(
-                "{japanese}区切りのファイルです。{also}コンマ区切り（CSV）で保存してください / the file is separated by \
-                 {english}; save it as comma-separated CSV with a header"
+                "{japanese}区切りのファイル{no}です。見出しを付けて CSV（コンマ区切り）で保存してください / the file is \
+                 separated by {english}{without}; save it as comma-separated CSV with a header"
             );
         }
     }

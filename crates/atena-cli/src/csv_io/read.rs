@@ -333,8 +333,11 @@ fn bad_cell(line: &Line, cells: &[String]) -> Option<(usize, &'static str)> {
 fn bad_text(cell: &str, line: &Line) -> Option<&'static str> {
     let bad = |character: char| {
         Some(match character {
+            LOST if line.damaged && line.cp932 => {
+                "CP932 にない文字コードがあります / the file is in CP932, but this cell holds bytes that are not"
+            }
             LOST if line.damaged => {
-                "文字コードの誤り（欠けた文字）があります / holds bytes that are no character of the file's encoding"
+                "UTF-8 の文字が欠けています / the file is in UTF-8, but this cell holds bytes that are not"
             }
             LOST => super::LOST_CHARACTER,
             '\u{feff}' => "BOM (U+FEFF) が途中にあります / holds a byte order mark; were two files joined?",

@@ -10,6 +10,7 @@ mod clock;
 mod door;
 mod erasure;
 mod feeds;
+mod files;
 mod freshness;
 mod full_disk;
 mod hostile;

@@ -10,6 +10,7 @@ mod distribution;
 mod door;
 mod erasure;
 mod feeds;
+mod files;
 mod fleet;
 mod freshness;
 mod hostile;

@@ -291,7 +291,7 @@ impl Town {
         Box::leak(self.home().into_os_string().into_string().unwrap().into_boxed_str())
     }
 
-    fn log_file(&self) -> PathBuf {
+    pub(crate) fn log_file(&self) -> PathBuf {
         self.folder.path().join("gateway.log")
     }
 

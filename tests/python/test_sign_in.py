@@ -126,6 +126,7 @@ def test_an_auditor_signs_in_reads_the_log_and_signs_out(town, idp):
     assert stat.S_IMODE(session.stat().st_mode) == 0o600
     answer = town.ask("transfers")
     assert answer.returncode == 0, answer.stderr
+    assert "signed in as aud1 (監査事務局) until " in answer.stderr, "a console says whose sign-in it uses"
     [record] = town.recorded('operator_id = "aud1"')
     c = town.contract
     assert (record.system_id, record.operator_proof, record.division) == ("console", c.OPERATOR_PROOF_SIGN_IN, "監査事務局")

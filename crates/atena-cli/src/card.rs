@@ -45,8 +45,10 @@ impl CardPlace {
     /// A file that can't be read, or says something unknown.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let text = fs::read_to_string(path).map_err(CliError::file("read", path))?;
-        let mut place: Self = toml::from_str(&text)
-            .map_err(|error| CliError::CardSettings { path: path.to_owned(), reason: error.to_string() })?;
+        let mut place: Self = toml::from_str(&text).map_err(|error| {
+            let (line, problem) = atena_policy::toml_problem(&text, &error);
+            CliError::CardSettings { path: path.to_owned(), reason: format!("line {line}: {problem}") }
+        })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         place.module = folder.join(&place.module);
         place.pin_file = folder.join(&place.pin_file);

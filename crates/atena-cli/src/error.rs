@@ -12,6 +12,7 @@ use atena_policy::{AccountsError, PolicyError};
 use atena_vault::VaultError;
 
 use crate::client::LinkFailure;
+use crate::csv_io::FileFault;
 use crate::received::PullError;
 use crate::sample::SampleError;
 use crate::status::CallFailure;
@@ -281,6 +282,27 @@ pub(crate) enum CliError {
     /// A pull can't write, can't go on, or stopped.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// A file that is no file of rows.
+    #[error("{}: {fault}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        fault: FileFault,
+    },
+    /// A row of the file is in no count.
+    #[error(
+        "of {lines} lines with content {read} were read and {refused} were refused: rows are missing from the counts; \
+         send the file again, and report this fault"
+    )]
+    RowsMissing {
+        /// Lines with content.
+        lines: u64,
+        /// Rows that went through.
+        read: u64,
+        /// Rows that came back.
+        refused: u64,
+    },
     /// Sample data can't be made.
     #[error(transparent)]
     Sample(#[from] SampleError),

@@ -7,6 +7,7 @@
 //! Deliberately absent: decisions. What may be released is decided in the gateway by the rules; this program only calls it, over TLS
 //! 1.3 with a client certificate, like any other system of the town hall. Results go to stdout, progress and errors to stderr.
 
+mod arguments;
 mod card;
 mod cli;
 mod client;
@@ -17,7 +18,7 @@ mod credential;
 mod csv_io;
 mod demo;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzz;
 mod hexadecimal;
 mod holder;
@@ -34,6 +35,7 @@ mod sample;
 mod session;
 mod status;
 mod table;
+mod tally;
 mod terms;
 mod upload;
 
@@ -46,7 +48,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::error::CliError;
-use crate::output::{Form, Output};
+use crate::output::{Destination, Form, Output};
 use crate::received::PullError;
 
 /// The call failed, or the command could not be understood.
@@ -67,7 +69,7 @@ const END_WAIT_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Finished {
     /// All of it went well.
     Clean,
-    /// Some items came back with errors; the others went on.
+    /// Some items came back with errors or need a person to decide; the others went on.
     SomeItemsFailed,
 }
 
@@ -79,8 +81,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nowhere else to report to, should stderr be closed.
-            let _ = error.print();
+            arguments::print(&error);
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
                 _ => ExitCode::from(EXIT_FAILED),
@@ -114,7 +115,7 @@ fn run(cli: Cli) -> Result<Finished, CliError> {
         (false, true) => Form::Csv,
         (false, false) => Form::Table,
     };
-    let mut output = Output::new(Box::new(std::io::stdout()), form);
+    let mut output = Output::new(Box::new(std::io::stdout()), form, Destination::of_stdout());
     let finished = runtime.block_on(command::run(cli.command, &mut output));
     // The library of a token is torn down at the end of the process, so nobody may still be in it; but a thread that still reads stdin must not
     // hold up the end for ever.

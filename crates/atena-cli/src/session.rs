@@ -1,15 +1,69 @@
 //! The sign-in of whoever is at a console: the ID token, in a file that nobody else can read, until it ends or somebody signs out.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use atena_gateway::{Config, accounts_of};
 use atena_oidc::IdToken;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{Timestamp, tz};
+use serde::Deserialize;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::error::CliError;
 use crate::home::Home;
 use crate::init::private_directory;
 use crate::pki::replace_secret;
+
+/// What a token says of its person. The gateway decides whether it is to be believed; here it is only shown to that person.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    name: Option<String>,
+    preferred_username: Option<String>,
+    exp: i64,
+}
+
+/// Characters of a name that are shown.
+const NAME_CHARACTERS_MAX: usize = 100;
+
+/// Says on stderr whose sign-in the commands of a console use: another person may have sat there before.
+pub(crate) fn announce(home: &Home, token: &IdToken) {
+    if let Some(text) = whose(home, token, Timestamp::now()) {
+        // Nowhere else to report to, should stderr be closed.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// Whose sign-in it is and until when; `None` where the token does not say it.
+fn whose(home: &Home, token: &IdToken, now: Timestamp) -> Option<String> {
+    let body = URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&body).ok()?;
+    let ends = Timestamp::from_second(claims.exp).ok()?;
+    let until = tz::offset(9).to_datetime(ends).strftime("%Y-%m-%d %H:%M");
+    let who = person(home, claims);
+    Some(if ends > now {
+        format!("サインイン: {who}、{until} まで / signed in as {who} until {until} (JST)")
+    } else {
+        format!(
+            "サインイン: {who}、{until} に終了 / the sign-in of {who} ended at {until} (JST); sign in again: atena login"
+        )
+    })
+}
+
+/// The account as the log calls it, where this home knows the accounts; otherwise what the provider calls the person.
+fn person(home: &Home, claims: Claims) -> String {
+    let accounts = Config::load(&home.config()).ok().and_then(|config| accounts_of(&config).ok());
+    let account = accounts.as_ref().and_then(|accounts| accounts.of_subject(&claims.sub));
+    let name = match account {
+        Some(account) => format!("{} ({})", account.id().as_str(), account.division()),
+        None => claims.name.or(claims.preferred_username).unwrap_or(claims.sub),
+    };
+    // What a provider sends must not steer the terminal.
+    name.chars().filter(|character| !character.is_control()).take(NAME_CHARACTERS_MAX).collect()
+}
 
 /// Keeps a sign-in in place of the one before.
 pub(crate) fn keep(home: &Home, console: &str, token: &IdToken) -> Result<(), CliError> {
@@ -73,6 +127,26 @@ mod tests {
         assert!(forget(&home, "console").unwrap());
         assert!(!forget(&home, "console").unwrap());
         assert!(read(&home, "console").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_sign_in_says_whose_it_is_and_until_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let token = |claims: &str| IdToken::kept(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)));
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        // 1793491200 is 2026-11-01 09:00 in Japan.
+        let claims = r#"{"sub":"s-1","name":"監査\u001b[31m 花子","exp":1793491200}"#;
+        let text = whose(&home, &token(claims), at("2026-10-31T23:00:00Z")).unwrap();
+        assert!(
+            text.contains("監査[31m 花子") && text.contains("2026-11-01 09:00") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+        let late = whose(&home, &token(claims), at("2026-11-01T00:00:01Z")).unwrap();
+        assert!(late.contains("ended at 2026-11-01 09:00") && late.contains("atena login"), "{late}");
+        let bare = whose(&home, &token(r#"{"sub":"s-1","exp":1793491200}"#), at("2026-10-31T23:00:00Z")).unwrap();
+        assert!(bare.contains("s-1"), "{bare}");
+        assert_eq!(whose(&home, &IdToken::kept("no token".to_owned()), at("2026-10-31T23:00:00Z")), None);
     }
 
     #[test]

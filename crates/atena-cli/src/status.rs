@@ -36,7 +36,10 @@ impl fmt::Display for CallFailure {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(text, "{}: {}", self.reason, self.message)?;
         for (field, description) in &self.fields {
-            write!(text, "\n  {field}: {description}")?;
+            // The message may name the field already.
+            if !(self.message.contains(field.as_str()) && self.message.contains(description.as_str())) {
+                write!(text, "\n  {field}: {description}")?;
+            }
         }
         match advice(&self.reason) {
             Some(advice) => write!(text, "\n  {advice}"),
@@ -96,6 +99,19 @@ mod tests {
         let text = CallFailure::from(&status).to_string();
         for part in ["RELEASE_NOT_PERMITTED: no rule in force", "datasets[0]: not released", "atena entitlements"] {
             assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_names_the_field_is_shown_once_and_fields_alone_are_shown_as_well() {
+        let with = |message: &str| {
+            let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "atena.v1", []);
+            details.add_bad_request_violation("effective_date", "must be a date that exists");
+            CallFailure::from(&Status::with_error_details(Code::InvalidArgument, message, details)).to_string()
+        };
+        for message in ["some fields break the rules", "effective_date: must be a date that exists"] {
+            let text = with(message);
+            assert_eq!(text.matches("effective_date: must be a date that exists").count(), 1, "{text}");
         }
     }
 

@@ -97,6 +97,26 @@ pub(crate) fn outcome_japanese(name: &str) -> &'static str {
     }
 }
 
+/// The Japanese term of a reason of an item; empty where there is none.
+pub(crate) fn reason_japanese(reason: &str) -> &'static str {
+    match reason {
+        "UNREADABLE_ROW" => "読めない行",
+        "UNREADABLE_HEADER" => "読めない見出し",
+        "INVALID_FIELD" => "項目の誤り",
+        "INVALID_PERSONAL_NUMBER" => "個人番号の誤り",
+        "LOCAL_NUMBER_NOT_LINKED" => "宛名番号が未登録",
+        "LOCAL_NUMBER_CONFLICT" => "宛名番号の重複",
+        "PERSONAL_NUMBER_CONFLICT" => "個人番号の重複",
+        "PERSONAL_NUMBER_NOT_PERMITTED" => "個人番号を利用できない",
+        "REVISION_CONFLICT" => "改訂番号の重複",
+        "STALE_REVISION" => "改訂番号が古い",
+        "UNKNOWN_DATASET" => "情報の種類の誤り",
+        "STORE_UNAVAILABLE" | "LOG_UNAVAILABLE" => "一時的に利用できない",
+        "REVIEW_REQUIRED" => "名寄せ確認",
+        _ => "",
+    }
+}
+
 /// When a transfer was answered, in Japan: `2026-11-01 09:30:00`.
 pub(crate) fn japanese_time(transfer: &Transfer) -> String {
     let Some(time) = &transfer.provided_time else { return String::new() };

@@ -194,7 +194,7 @@ pub enum ConfigError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, column and reason.
+        /// Line and reason; never the line itself, which may hold a password.
         message: String,
     },
     /// Settings that can't work; each with its name and what it may be.
@@ -236,8 +236,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Malformed`], [`ConfigError::Refused`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = toml::from_str(text)
-            .map_err(|error| ConfigError::Malformed { path: folder.join("atena.toml"), message: error.to_string() })?;
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            let (line, problem) = atena_policy::toml_problem(text, &error);
+            ConfigError::Malformed { path: folder.join("atena.toml"), message: format!("line {line}: {problem}") }
+        })?;
         for path in [
             &mut config.policy_file,
             &mut config.keys_file,

@@ -3,6 +3,8 @@
 //! Spans are named after the steps of a call (`may`, `read`, `filter`, `log`); their attributes are names of systems,
 //! methods and counts. Nothing about a person is ever an attribute (invariant *number-confinement*).
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
@@ -44,7 +46,9 @@ pub enum TelemetryError {
 pub fn init(config: &TelemetryConfig, filter: &str) -> Result<TelemetryGuard, TelemetryError> {
     let filter = parse_filter(filter)?;
     let logs = match config.format {
-        LogFormat::Human => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
+        LogFormat::Human => {
+            fmt::layer().with_writer(std::io::stderr).with_ansi(may_colour()).with_target(false).boxed()
+        }
         LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().boxed(),
     };
     let mut guard = TelemetryGuard { traces: None, metrics: None };
@@ -77,6 +81,11 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
         }
     }
     EnvFilter::builder().parse(filter).map_err(|error| TelemetryError::Filter(error.to_string()))
+}
+
+/// Whether the log may have colours: where a person watches a terminal and did not ask for none (<https://no-color.org>).
+fn may_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 // === impl TelemetryGuard ===

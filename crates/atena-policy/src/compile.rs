@@ -13,7 +13,7 @@ use crate::catalog::FieldCatalog;
 use crate::declaration::{Declaration, DeclaredBasis, day};
 use crate::legal_basis::{LegalBasis, Validity};
 use crate::policy::Policy;
-use crate::problem::{PolicyError, Problem, Reason, line_of};
+use crate::problem::{PolicyError, Problem, Reason, line_of, toml_problem};
 
 #[cfg(test)]
 mod tests;
@@ -41,8 +41,8 @@ impl Policy {
     /// All problems with their lines. A policy with a problem is not loaded at all.
     pub fn compile(text: &str, catalog: &FieldCatalog, today: Date) -> Result<Self, PolicyError> {
         let declared: Declaration = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            PolicyError::new(vec![Problem { line, reason: Reason::Format(error.message().to_owned()) }])
+            let (line, message) = toml_problem(text, &error);
+            PolicyError::new(vec![Problem { line, reason: Reason::Format(message) }])
         })?;
         let mut compiler = Compiler { text, catalog, today, problems: Vec::new() };
         let municipality_code = compiler.municipality_code(&declared.municipality_code);

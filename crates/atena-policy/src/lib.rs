@@ -115,7 +115,7 @@ pub use permit::{
     RegistrationPermit, ReleasePermit, ResolvePermit, RulesPermit,
 };
 pub use policy::{Entitlement, Policy};
-pub use problem::{PolicyError, Problem, Reason};
+pub use problem::{PolicyError, Problem, Reason, toml_problem};
 pub use proof::{Counterexample, Invariant, Proof};
 pub use refusal::Refusal;
 pub use rule::{ReleasedDataset, Rule};

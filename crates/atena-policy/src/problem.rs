@@ -114,6 +114,28 @@ pub(crate) fn line_of(text: &str, offset: usize) -> u32 {
     u32::try_from(newlines).unwrap_or(u32::MAX).saturating_add(1)
 }
 
+/// The line of an error of TOML, and its message without the value that it may quote. A key is quoted, and the line never is: in
+/// a file of people or of settings it may hold a name or a password.
+#[must_use]
+pub fn toml_problem(text: &str, error: &toml::de::Error) -> (u32, String) {
+    let line = error.span().map_or(1, |span| line_of(text, span.start));
+    (line, without_value(error.message()))
+}
+
+/// `invalid type: string "x", expected a boolean` without `"x"`.
+fn without_value(message: &str) -> String {
+    for begins in ["invalid type: ", "invalid value: ", "unknown variant"] {
+        let Some(rest) = message.strip_prefix(begins) else { continue };
+        let (value, expected) = match rest.rfind(", expected ") {
+            Some(place) => rest.split_at(place),
+            None => (rest, ""),
+        };
+        let kind = value.split([' ', '`', '"']).next().unwrap_or_default();
+        return format!("{begins}{kind}{expected}");
+    }
+    message.to_owned()
+}
+
 // === impl PolicyError ===
 
 impl PolicyError {
@@ -144,5 +166,34 @@ impl fmt::Display for PolicyError {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "policy.toml:{}: {}", self.line, self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_toml_quotes_keys_and_never_a_value_or_a_line() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only errors matter here")]
+        struct File {
+            flag: Option<bool>,
+            port: Option<u16>,
+        }
+        for (text, told) in [
+            ("port = 1\nflag = \"secret\"\n", "invalid type: string, expected a boolean"),
+            ("port = 1\nflag = 12345678\n", "invalid type: integer, expected a boolean"),
+            ("port = 1\nport = 12345678\n", ""),
+            ("port = 1\nsecret", ""),
+            ("port = 1\nshoe = \"secret\"\n", "unknown field `shoe`, expected `flag` or `port`"),
+        ] {
+            let error = toml::from_str::<File>(text).unwrap_err();
+            let (line, message) = toml_problem(text, &error);
+            assert_eq!(line, 2, "{text}");
+            assert!(!message.contains("secret") && !message.contains("1234"), "{message}");
+            assert!(told.is_empty() || message == told, "{message}");
+        }
     }
 }

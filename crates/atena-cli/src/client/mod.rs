@@ -102,7 +102,11 @@ impl Client {
         let holder = Holder::parse(caller.system);
         let sign_in = match &holder {
             Holder::System(console) => {
-                session::read(caller.home, console)?.as_ref().map(session::bearer).transpose()?
+                let token = session::read(caller.home, console)?;
+                if let Some(token) = &token {
+                    session::announce(caller.home, token);
+                }
+                token.as_ref().map(session::bearer).transpose()?
             }
             Holder::Person(_) => None,
         };

@@ -24,6 +24,7 @@ pub(super) async fn actor(home: &Home, config: &Config, acting: &ActingArgs) -> 
         Holder::System(console) => {
             let token = session::read(home, console)?;
             let token = token.ok_or_else(|| CliError::NobodySignedIn { console: console.clone() })?;
+            session::announce(home, &token);
             Ok(sign_in_operator(config, Some(Showing::SignIn { console, token: token.expose() })).await?)
         }
     }

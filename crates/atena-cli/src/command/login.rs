@@ -61,6 +61,7 @@ pub(super) async fn run(args: &LoginArgs, output: &mut Output) -> Result<Finishe
     let query = waiting.await.map_err(|_| CliError::SignInTimeout { minutes: WAIT_MINUTES })??;
     let (token, verified) = sign_in.finish(&provider, &query, Timestamp::now()).await?;
     session::keep(&home, &args.console.console, &token)?;
+    session::announce(&home, &token);
     let until = tz::offset(9).to_datetime(verified.expires_at).strftime("%Y-%m-%d %H:%M").to_string();
     if output.is_json() {
         output.json_line(&json!({ "signed_in_until": verified.expires_at.to_string() }))?;

@@ -37,10 +37,11 @@ use atena_gateway::{Action, Actor, Config, Keeper};
 use crate::Finished;
 use crate::cli::{ActingArgs, AuditorArgs, CallArgs, Command};
 use crate::client::{Caller, Client};
+use crate::csv_io::LineCount;
 use crate::error::CliError;
 use crate::home::Home;
-use crate::output::Output;
-use crate::upload::{RowOutcome, Tally};
+use crate::output::{Form, Output};
+use crate::tally::{LISTED_IN_TABLE_MAX, RowOutcome, Tally};
 
 /// Runs one command to its end.
 ///
@@ -156,21 +157,47 @@ fn counting<'a>(
 ) -> impl FnMut(RowOutcome) -> Result<(), CliError> + Send + use<'a> {
     move |outcome| {
         bar.inc(1);
-        if output.is_json()
-            && let RowOutcome::Bad(row) = &outcome
-        {
-            output.json_line(&row.to_json())?;
+        if output.is_json() {
+            match &outcome {
+                RowOutcome::Done(_) => {}
+                RowOutcome::ToDecide(row) => output.json_line(&row.to_json())?,
+                RowOutcome::Bad(row) => output.json_line(&row.to_json())?,
+            }
         }
         tally.count(outcome);
         Ok(())
     }
 }
 
-/// The end of an upload: counts, and the rows that came back.
-fn report(tally: &Tally, output: &mut Output) -> Result<Finished, CliError> {
-    if tally.bad_count() > 0 && !output.is_json() {
-        output.table(&tally.bad_table())?;
+/// Counts for an upload, with a list as long as its readers take it.
+fn tally(output: &Output) -> Tally {
+    Tally::new(match output.form() {
+        // Listed at once.
+        Form::Json => 0,
+        Form::Csv => usize::MAX,
+        Form::Table => LISTED_IN_TABLE_MAX,
+    })
+}
+
+/// The end of an upload: the rows that a person has to look at, and counts. `called` is how the call ended.
+fn report(
+    tally: &Tally,
+    lines: &LineCount,
+    called: Result<(), CliError>,
+    output: &mut Output,
+) -> Result<Finished, CliError> {
+    if tally.needs_person() && !output.is_json() {
+        output.table(&tally.listed_table())?;
+        if tally.not_listed() > 0 {
+            let more = tally.not_listed();
+            output.note(&format!(
+                "ほかに{more}件あります（--csv か --json で全件） / {more} more; --csv or --json lists all"
+            ))?;
+        }
     }
     output.table(&tally.table())?;
-    Ok(if tally.bad_count() == 0 { Finished::Clean } else { Finished::SomeItemsFailed })
+    output.table(&tally.lines_table(lines.get()))?;
+    called?;
+    tally.complete(lines.get())?;
+    Ok(if tally.needs_person() { Finished::SomeItemsFailed } else { Finished::Clean })
 }

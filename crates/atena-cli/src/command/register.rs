@@ -6,9 +6,7 @@ use crate::Finished;
 use crate::cli::RegisterArgs;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::rows::Rows;
-use crate::upload::{self, Tally};
-use crate::{progress, rows};
+use crate::{progress, rows, upload};
 
 /// What is said of columns that a file of people lacks.
 const STAY: &str = "登録済みの人のこれらの項目は変わりません。初めて登録する人では空欄になります。\
@@ -16,14 +14,15 @@ const STAY: &str = "登録済みの人のこれらの項目は変わりません
 
 /// Registers everyone in a file.
 pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Finished, CliError> {
-    let Rows { rows: people, missing } = rows::people(&args.bulk.file, args.bulk.format)?;
+    let people = rows::people(&args.bulk.file, args.bulk.format, args.bulk.encoding)?;
+    let (lines, missing) = (people.lines.clone(), people.missing.clone());
     let client = super::connect(&args.call).await?;
     super::say_missing(&missing, STAY)?;
     if output.is_json() && !missing.is_empty() {
         output.json_line(&json!({ "missing_columns": missing }))?;
     }
     let bar = progress::bar("registering", None);
-    let mut tally = Tally::default();
+    let mut tally = super::tally(output);
     let called = upload::register(
         &client,
         people,
@@ -32,6 +31,5 @@ pub(super) async fn run(args: &RegisterArgs, output: &mut Output) -> Result<Fini
     )
     .await;
     bar.finish_and_clear();
-    let finished = super::report(&tally, output)?;
-    called.map(|()| finished)
+    super::report(&tally, &lines, called, output)
 }

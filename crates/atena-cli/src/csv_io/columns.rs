@@ -134,14 +134,14 @@ impl Column {
 
     fn parse(&self, field: &FieldDescriptor, cell: &str) -> Result<Value, &'static str> {
         let folded = || cell.chars().map(half_width).collect::<String>();
-        let number = "must be a whole number";
+        let number = "整数にしてください / must be a whole number";
         match field.kind() {
             Kind::String if self.numeric => Ok(Value::String(folded())),
             Kind::String => Ok(Value::String(cell.to_owned())),
             Kind::Bool => match folded().to_lowercase().as_str() {
                 "1" | "true" | "はい" | "有" => Ok(Value::Bool(true)),
                 "0" | "false" | "いいえ" | "無" => Ok(Value::Bool(false)),
-                _ => Err("must be 1 or 0 (はい, いいえ)"),
+                _ => Err("1 か 0（はい、いいえ）にしてください / must be 1 or 0"),
             },
             Kind::Int32 => folded().parse().map(Value::I32).map_err(|_| number),
             Kind::Int64 => folded().parse().map(Value::I64).map_err(|_| number),
@@ -149,8 +149,9 @@ impl Column {
             Kind::Uint64 => folded().parse().map(Value::U64).map_err(|_| number),
             Kind::Enum(_) => {
                 let code = self.terms.get(cell).copied().or_else(|| folded().parse().ok());
-                code.map(Value::EnumNumber)
-                    .ok_or("must be a code of the contract: its number, its Japanese term, or its name")
+                code.map(Value::EnumNumber).ok_or(
+                    "契約のコードにしてください / must be a code of the contract: its number, Japanese term, or name",
+                )
             }
             _ => Err("can't be given in a CSV file"),
         }

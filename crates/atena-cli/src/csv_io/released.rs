@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::columns::{self, Column};
 use super::row::RowWriter;
 use super::wire::{Cell, Plan};
-use super::{BOM, Bom, Format, record_message};
+use super::{BYTE_ORDER_MARK, Bom, Format, record_message};
 use crate::contract::Contract;
 use crate::error::CliError;
 
@@ -52,7 +52,7 @@ impl ReleasedRows {
     pub(crate) fn head(&self, bom: Bom, out: &mut Vec<u8>) {
         if let Form::Csv { header, .. } = &self.form {
             if bom == Bom::With {
-                out.extend_from_slice(BOM.as_bytes());
+                out.extend_from_slice(BYTE_ORDER_MARK);
             }
             let mut row = RowWriter::begin(out);
             header.iter().for_each(|cell| row.text(cell.as_bytes()));

@@ -9,12 +9,9 @@ use prost::Message as _;
 use super::columns::{self, Column};
 use super::row::RowWriter;
 use super::wire::{self, Cell, Plan};
-use super::{Bom, PEOPLE, RECORDS, record_message};
+use super::{BYTE_ORDER_MARK, Bom, PEOPLE, RECORDS, record_message};
 use crate::contract::Contract;
 use crate::error::CliError;
-
-/// UTF-8's byte order mark. Every CSV file begins with it: Excel takes a file for UTF-8 only then.
-pub(crate) const BOM: &str = "\u{feff}";
 
 /// Bytes that are gathered before they are written.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -126,7 +123,7 @@ impl<W: Write> CsvTable<W> {
     fn new(file: W, bom: Bom, plan: Plan, header: impl Iterator<Item = String>) -> Self {
         let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
         if bom == Bom::With {
-            block.extend_from_slice(BOM.as_bytes());
+            block.extend_from_slice(BYTE_ORDER_MARK);
         }
         let mut row = RowWriter::begin(&mut block);
         header.for_each(|cell| row.text(cell.as_bytes()));

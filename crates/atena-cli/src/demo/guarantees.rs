@@ -216,7 +216,7 @@ async fn log_is_complete(checks: &mut Checks<'_>, auditor: &Client, delivered: &
 fn detector(town: &Town) -> Result<Detector, CliError> {
     let mut numbers = HashSet::new();
     for file in town.people_files() {
-        for row in rows::people(&file, None)?.rows {
+        for row in rows::people(&file, None, None)?.rows {
             let (_, registration) = row.map_err(|bad| CliError::Rows(bad.message))?;
             numbers.extend(registration.person.map(|person| person.personal_number));
         }

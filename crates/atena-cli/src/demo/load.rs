@@ -11,7 +11,8 @@ use super::{PENSION, Town};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::table::Table;
-use crate::upload::{self, Tally};
+use crate::tally::{LISTED_IN_TABLE_MAX, Tally};
+use crate::upload;
 use crate::{progress, rows, terms};
 
 /// The systems of the town, the one that knows everybody first.
@@ -45,9 +46,9 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
     ];
     let mut table = Table::new(&columns);
     for (system, japanese) in SYSTEMS {
-        let people = rows::people(&town.people(system), None)?.rows;
+        let people = rows::people(&town.people(system), None, None)?;
         let client = town.client(system, None).await?;
-        let (started, bar, mut tally) = (Instant::now(), progress::bar(system, None), Tally::default());
+        let (started, bar, mut tally) = (Instant::now(), progress::bar(system, None), Tally::new(LISTED_IN_TABLE_MAX));
         upload::register(&client, people, REQUEST_SIZE, &mut |outcome| {
             bar.inc(1);
             tally.count(outcome);
@@ -79,9 +80,9 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
     let mut table = Table::new(&columns);
     let client = town.client(PENSION, None).await?;
     for dataset in RECORD_DATASETS {
-        let records = rows::records(dataset, &town.records(dataset), None)?.rows;
+        let records = rows::records(dataset, &town.records(dataset), None, None)?;
         let (started, bar, mut tally) =
-            (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::default());
+            (Instant::now(), progress::bar(terms::dataset_id(dataset), None), Tally::new(LISTED_IN_TABLE_MAX));
         upload::push(&client, records, REQUEST_SIZE, &mut |outcome| {
             bar.inc(1);
             tally.count(outcome);
@@ -99,7 +100,7 @@ pub(super) async fn run(town: &Town, output: &mut Output) -> Result<u64, CliErro
         ]);
         came_back += tally.bad_count();
         if tally.bad_count() > 0 {
-            output.table(&tally.bad_table())?;
+            output.table(&tally.listed_table())?;
         }
     }
     output.table(&table)?;

@@ -50,7 +50,7 @@ pub(super) fn choose(town: &Town) -> Result<Person, CliError> {
         }
     }
     for dataset in SHOWN {
-        for record in rows::records(dataset, &town.records(dataset), None)?.rows {
+        for record in rows::records(dataset, &town.records(dataset), None, None)?.rows {
             let (_, record) = record.map_err(|bad| CliError::Rows(bad.message))?;
             if let Some(person) = candidates.get_mut(&record.local_address_number) {
                 person.records.push((dataset, record));
@@ -69,7 +69,7 @@ pub(super) fn choose(town: &Town) -> Result<Person, CliError> {
 
 fn numbers_by_personal_number(town: &Town, system: &str) -> Result<HashMap<String, String>, CliError> {
     let mut numbers = HashMap::new();
-    for row in rows::people(&town.people(system), None)?.rows {
+    for row in rows::people(&town.people(system), None, None)?.rows {
         let (_, registration) = row.map_err(|bad| CliError::Rows(bad.message))?;
         if let Some(person) = registration.person
             && !person.personal_number.is_empty()

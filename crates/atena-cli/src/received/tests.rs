@@ -10,7 +10,9 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::csv_io::BOM;
+
+/// The byte order mark as text.
+const BOM: char = '\u{feff}';
 
 const DATASETS: [Dataset; 2] = [Dataset::Qualification, Dataset::Payment];
 
@@ -265,7 +267,7 @@ fn a_file_from_before_without_byte_order_mark_is_left_as_it_is() {
     let place = Place::new();
     place.pull(0..1);
     let path = place.file("payment.csv");
-    let old = fs::read(&path).unwrap()[BOM.len()..].to_vec();
+    let old = fs::read(&path).unwrap()[BOM.len_utf8()..].to_vec();
     fs::write(&path, &old).unwrap();
     // As an earlier pull would have kept it.
     let file = CursorFile::lock(&place.cursor()).unwrap();

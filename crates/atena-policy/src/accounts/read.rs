@@ -12,7 +12,7 @@ use toml::value::Datetime;
 use super::Accounts;
 use super::account::{Account, PersonRole};
 use crate::declaration::day;
-use crate::problem::line_of;
+use crate::problem::{line_of, toml_problem};
 
 /// Characters of a division.
 const DIVISION_CHARACTERS_MAX: usize = 200;
@@ -78,7 +78,7 @@ impl Accounts {
         let declared: Declaration = match toml::from_str(text) {
             Ok(declared) => declared,
             Err(error) => {
-                reader.report(error.span().map_or(0, |span| span.start), error.message().to_owned());
+                reader.report(error.span().map_or(0, |span| span.start), toml_problem(text, &error).1);
                 return Err(AccountsError { problems: reader.problems });
             }
         };

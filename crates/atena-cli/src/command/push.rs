@@ -11,8 +11,7 @@ use crate::upload::{self, Tally};
 use crate::{progress, rows};
 
 /// What is said of columns that a file of records lacks.
-const EMPTY: &str =
-    "レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
+const EMPTY: &str = "レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
 
 /// Pushes every record in a file.
 pub(super) async fn run(args: &PushArgs, output: &mut Output) -> Result<Finished, CliError> {

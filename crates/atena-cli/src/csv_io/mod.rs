@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(block(&people[1]).as_deref(), Some("一"));
         for person in &people {
             assert!(person.birth_date.is_none() && person.sex.is_none() && person.former_surname.is_none());
-            assert_eq!(person.address.as_ref().unwrap().town, None, "a column beside it is missing");
+            assert_eq!(person.address.as_ref().unwrap().town, None, "this column is missing");
         }
         assert!(missing.contains(&"生年月日".to_owned()) && missing.contains(&"町字".to_owned()));
         assert!(!missing.contains(&"番地号".to_owned()) && !missing.contains(&"支援措置対象者".to_owned()));

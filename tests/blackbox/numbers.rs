@@ -189,7 +189,7 @@ async fn a_mistaken_change_is_taken_back_and_frees_the_number_for_its_right_pers
     let conflict = replace(&mistaken, "2026-10-03").await.err().unwrap();
     assert_eq!(reason(&conflict), "PERSONAL_NUMBER_CONFLICT", "it is another person's now");
 
-    // The history before the mistake is kept: the first number is for nobody else.
+    // The history before the mistake is kept: no other person can have the first number.
     let known = town.register("welfare", registration("W1", Some(&first))).await.unwrap();
     assert_eq!(outcome(&known), Outcome::Linked);
     let taken = v1::ReplacePersonalNumberRequest {

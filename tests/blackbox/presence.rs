@@ -23,7 +23,7 @@ async fn view(town: &Town, system: &str, local: &str) -> v1::Person {
     town.address_service(system).get_person(request).await.unwrap().into_inner().person.unwrap()
 }
 
-/// Registers a file as a system: what the program printed as JSON, and what it said beside it.
+/// Registers a file as a system: what the program printed as JSON, and what it wrote to stderr.
 fn register_file(town: &Town, system: &str, name: &str, content: &str) -> (Vec<Value>, String) {
     let file = town.home().join(name);
     std::fs::write(&file, content).unwrap();

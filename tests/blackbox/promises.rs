@@ -87,10 +87,10 @@ async fn a_record_tells_of_nothing_that_lies_ahead() {
     let body = v1::pushed_record::Body::Qualification(ahead);
     let results = town.push(vec![record("P1", "Q-1", 1, body)]).await;
     let error = results[0].error.as_ref().unwrap();
-    let told: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
+    let named: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
     let field = |name: &str| format!("qualification.{name}");
     let expected = ["basic_pension_number", "acquisition.date", "notification_date", "remarks"].map(field);
-    assert_eq!((error.reason.as_str(), told), ("INVALID_FIELD", expected.iter().map(String::as_str).collect()));
+    assert_eq!((error.reason.as_str(), named), ("INVALID_FIELD", expected.iter().map(String::as_str).collect()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,8 +140,7 @@ async fn connect(args: &CallArgs) -> Result<Client, CliError> {
     Client::connect(&Caller { home: &home, system: &args.system, server, operator, tape: None }).await
 }
 
-/// Tells a person, beside the results, which columns of the contract a file lacks, and what that
-/// means.
+/// Writes to stderr which columns of the contract a file lacks, and what that means.
 fn say_missing(missing: &[String], meaning: &str) -> Result<(), CliError> {
     if missing.is_empty() {
         return Ok(());

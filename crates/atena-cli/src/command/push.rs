@@ -9,8 +9,7 @@ use crate::output::Output;
 use crate::{progress, rows, upload};
 
 /// What is said of columns that a file of records lacks.
-const EMPTY: &str =
-    "レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
+const EMPTY: &str = "レコードは改訂ごとに全体を置き換えるので、新しい改訂ではこれらの項目が空欄になります。";
 
 /// Pushes every record in a file.
 pub(super) async fn run(args: &PushArgs, output: &mut Output) -> Result<Finished, CliError> {

@@ -2,8 +2,7 @@
 //! before.
 //!
 //! Fields of `Person` have presence. Absent: stays as it is. Present and empty: cleared. What is
-//! kept is written without empty fields, so that one view has one form, whoever wrote it and
-//! however.
+//! kept is written without empty fields. So one view has one form, in whichever way it was sent.
 
 use atena_domain::person::{Address, Person, PersonName};
 use atena_proto::v1;

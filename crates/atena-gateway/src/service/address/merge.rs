@@ -59,8 +59,8 @@ impl Newest {
         Self { views: heads.iter().map(|(local, head)| (local.clone(), known(head))).collect(), repeated }
     }
 
-    /// Whether a candidate changes a part of the newest view and leaves the rest. Of a row with every field nothing can stay,
-    /// and a row that says what is there changes nothing.
+    /// Whether a candidate changes a part of the newest view and leaves the rest. Of a row with
+    /// every field nothing can stay, and a row that says what is there changes nothing.
     pub(super) fn is_changed_in_part(&self, candidate: &Candidate) -> bool {
         let newest = self.views.get(&candidate.registration.local_address_number);
         newest.is_some_and(|newest| newest.mac != candidate.view.mac && !candidate.registration.complete)

@@ -237,8 +237,8 @@ async fn decide(
     Ok(Unsealed { accepted, new_people, keys, heads, key_state })
 }
 
-/// Merges and plans the registrations, each after what the one before it did: its view first, then its numbers. Those that are
-/// refused meet their fate.
+/// Merges and plans the registrations, each after what the one before it did: its view first, then
+/// its numbers. Those that are refused meet their fate.
 async fn plan_in_order(
     call: &Call,
     known: &mut Known,

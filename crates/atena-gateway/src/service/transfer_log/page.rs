@@ -53,7 +53,7 @@ pub(super) async fn page(
         })?),
     };
     let mut found = match query {
-        // One more than the page tells whether another page follows.
+        // One more than the page shows whether another page follows.
         Some(query) => search::list(&call.hall, permit, query, before, page + 1).await?,
         None => Vec::new(),
     };

@@ -34,3 +34,23 @@ ALTER TABLE record ADD COLUMN record_number bigint NOT NULL DEFAULT 0;
 -- A cursor from before is older than every feed. Its consumer is sent all that it may have once more,
 -- with tombstones of what ended.
 DROP TABLE change_chunk;
+
+-- As in 0008_plans.sql: no plan depends on what the tables held when they were last analysed. A table that
+-- is distributed already does not take it.
+DO $$
+DECLARE
+    a_column record;
+    distributed regclass[] := '{}';
+BEGIN
+    IF to_regclass('pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT coalesce(array_agg(logicalrelid::regclass), ''{}'') FROM pg_dist_partition' INTO distributed;
+    END IF;
+    FOR a_column IN
+        SELECT attrelid::regclass AS a_table, attname AS name FROM pg_attribute
+        WHERE attrelid IN ('feed'::regclass, 'feed_change'::regclass, 'record'::regclass)
+            AND attrelid <> ALL (distributed) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', a_column.a_table, a_column.name);
+    END LOOP;
+END
+$$;

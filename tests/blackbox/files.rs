@@ -146,7 +146,7 @@ fn rows_that_need_a_person_are_listed_and_make_the_exit_code_2() {
     }
 }
 
-/// For clerks: rows in the order of the file, whoever refused them, and columns as its header has them.
+/// For clerks: rows in the order of the file, by the reader or the gateway, and columns as its header has them.
 #[test]
 fn errors_come_in_the_order_of_lines_and_name_the_columns_of_the_file() {
     let town = Town::start();

@@ -3,6 +3,7 @@
 mod acting;
 mod auditor;
 mod clock;
+mod files;
 mod keys;
 mod operator;
 mod people;
@@ -20,30 +21,13 @@ pub(crate) use auditor::{
 };
 
 pub(crate) use clock::ClockCommand;
+pub(crate) use files::{BulkArgs, EncodingArg, FileFormat};
 pub(crate) use keys::{KeyArg, KeysCommand, KeysRotateArgs};
 pub(crate) use operator::{BackupArgs, EraseArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 pub(crate) use people::{CardCommand, ConsoleArgs, LoginArgs, PeopleCommand};
 pub(crate) use pki::{PkiCommand, PkiIssueArgs, PkiRenewArgs, PkiRevokeArgs, ReasonArg};
 
 use crate::init::DEFAULT_MUNICIPALITY;
-
-/// What `--help` says of the files that are read.
-macro_rules! file_rules {
-    () => {
-        "Files (ファイルの規則):
-  Every line with content is read or refused, and the summary counts all three. A header is apart.
-  Lines without content are no rows: empty ones, and those of commas, spaces and quotation marks
-  alone. So is a DOS end of file (0x1A) at the end. A file without any content is an error. A header
-  without rows is none: nothing changed.
-  A header that names an unknown column, or one column twice, refuses the whole file.
-  No cell may hold a line break. What an open quotation mark took along is refused and counted.
-  CSV is UTF-8 or CP932. What is in doubt is refused: use a byte order mark, or --encoding. Bytes
-  without a meaning, U+FFFD and user-defined characters (外字) of CP932 refuse their row.
-  JSON Lines are UTF-8, one object a line, each field once.
-  Rows that need a person to decide (REVIEW_REQUIRED) are listed, and the exit code is 2.
-  Errors name line and column, never a cell."
-    };
-}
 
 /// Atena: address and linkage system of a municipality (宛名システム兼連携システム).
 ///
@@ -141,10 +125,7 @@ pub(crate) enum Command {
     /// that the file lacks are listed. An empty cell clears its field (空欄は消去). 支援措置対象者 and
     /// 他業務参照不可フラグ are the exception: an empty cell leaves them, and only 0 ends them. In JSON Lines
     /// an absent key stays, and a present, empty value clears.
-    #[command(
-        after_help = "Example:\n  atena register --home /srv/atena --as resident-tax people.csv",
-        after_long_help = concat!("Example:\n  atena register --home /srv/atena --as resident-tax people.csv\n\n", file_rules!())
-    )]
+    #[command(after_help = "Example:\n  atena register --home /srv/atena --as resident-tax people.csv")]
     Register(RegisterArgs),
     /// Push records of one dataset, as its owner (国民年金情報の登録).
     ///
@@ -153,10 +134,7 @@ pub(crate) enum Command {
     ///
     /// A revision is a whole record: a column that is not in the file is an empty field in it
     /// (ファイルにない列は空欄になります). The columns that the file lacks are listed.
-    #[command(
-        after_help = "Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv",
-        after_long_help = concat!("Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv\n\n", file_rules!())
-    )]
+    #[command(after_help = "Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv")]
     Push(PushArgs),
     /// Pull what the rules allow the calling system (移転の受領).
     ///
@@ -324,42 +302,6 @@ pub(crate) struct ReachArgs {
     /// The person at the keyboard (操作者ID), as a system tells it; recorded in the transfer log. Whoever signed in is known.
     #[arg(long, value_name = "ID")]
     pub(crate) operator: Option<String>,
-}
-
-/// How a file is written down.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FileFormat {
-    /// CSV with a header row.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
-}
-
-/// How a file's bytes become text.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EncodingArg {
-    /// UTF-8, with or without byte order mark.
-    #[value(name = "utf-8")]
-    Utf8,
-    /// Windows' Shift_JIS.
-    Cp932,
-}
-
-/// What is read and sent in bulk.
-#[derive(Args)]
-pub(crate) struct BulkArgs {
-    /// The file; `-` is stdin. `.jsonl` is JSON Lines, everything else CSV.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// How the file is written down, where its name does not say it.
-    #[arg(long)]
-    pub(crate) format: Option<FileFormat>,
-    /// The encoding of a CSV file, where its own bytes leave a doubt. JSON Lines are UTF-8.
-    #[arg(long)]
-    pub(crate) encoding: Option<EncodingArg>,
-    /// Items in one request; each request is one transaction.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    pub(crate) request_size: u16,
 }
 
 /// `atena register`.

@@ -1,7 +1,7 @@
 //! One line of a JSON Lines file, checked against the contract before it becomes a message.
 //!
 //! The parsers' own error texts could quote a value or an unknown key, which may be data. So the line
-//! is walked first, with the contract beside it, and every error is one of this file.
+//! is walked first along the contract, and every error is one of this file.
 
 use std::fmt;
 

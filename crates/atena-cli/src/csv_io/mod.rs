@@ -44,7 +44,7 @@ pub(crate) enum Format {
     JsonLines,
 }
 
-/// Whether a CSV file begins with a byte order mark, by which Excel tells UTF-8.
+/// Whether a CSV file begins with a byte order mark, by which Excel recognises UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bom {
     /// It does.

@@ -18,6 +18,7 @@ mod people;
 mod program;
 mod release;
 mod resume;
+mod revocation;
 mod rotation;
 mod streams;
 mod telemetry;

@@ -19,6 +19,7 @@ mod program;
 mod release;
 mod residue;
 mod resume;
+mod revocation;
 mod rotation;
 mod streams;
 mod telemetry;

@@ -14,7 +14,7 @@ use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
-use atena_store::{Log as WhichLog, StoreError};
+use atena_store::{Database, Log as WhichLog, StoreError};
 use atena_vault::{Vault, VaultError};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -33,7 +33,7 @@ use crate::health::Health;
 use crate::log::fsck::Finding;
 use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_serving, retention};
 use crate::people::People;
-use crate::reload::Reload;
+use crate::reload::{Reload, tell_warnings};
 use crate::service::address::Address;
 use crate::service::linkage::Linkage;
 use crate::service::record::Record;
@@ -98,6 +98,18 @@ pub enum GatewayError {
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] VaultError),
+    /// A token without keys, before anything was sealed.
+    #[error(
+        "the token has no keys of municipality {}, and nothing is stored yet; make them: atena keys generate --home DIR",
+        .0.as_str()
+    )]
+    NoKeysYet(MunicipalityCode),
+    /// A token without keys, where there is data.
+    #[error(
+        "the token has no keys of municipality {}, and the database has data that is sealed with them. The token that holds the keys is missing: put it back, or have its backup restored. New keys would open nothing of it",
+        .0.as_str()
+    )]
+    KeysElsewhere(MunicipalityCode),
     /// The key of the transfer log can't be used.
     #[error("the key of the transfer log can't be used: {0}")]
     LogKey(#[from] LogKeyError),
@@ -146,8 +158,8 @@ impl Gateway {
         let reload = Reload::of(&config);
         let policy = policy_of(&config)?;
         let people = people_of(&config)?;
-        let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
-        let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
+        let vault = open_vault(&config, policy.municipality_code()).await?;
+        let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone(), policy.municipality_code())?);
         let database = databases.open(&config.store_options()).await?;
         let store = database.of(policy.municipality_code().clone()).await?;
         let municipality = policy.municipality_code();
@@ -169,6 +181,7 @@ impl Gateway {
         let file = config.log.admin_checkpoint_file.clone();
         let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process());
         let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, config.limits));
+        tell_warnings(&hall);
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         Ok(Self { hall, door, reload })
     }
@@ -238,6 +251,32 @@ impl BoundGateway {
     }
 }
 
+/// The keys of a municipality. Where a token has none, what to do depends on whether there is data that needs them.
+pub(crate) async fn open_vault(config: &Config, municipality: &MunicipalityCode) -> Result<Arc<Vault>, GatewayError> {
+    match Vault::open(&config.key_source(), municipality) {
+        Err(VaultError::TokenWithoutKeys { .. }) => Err(match is_used(config, municipality).await? {
+            true => GatewayError::KeysElsewhere(municipality.clone()),
+            false => GatewayError::NoKeysYet(municipality.clone()),
+        }),
+        vault => Ok(Arc::new(vault?)),
+    }
+}
+
+/// Whether the database of these settings has been used for this municipality: then there are keys somewhere that it needs.
+///
+/// # Errors
+/// [`GatewayError::Store`].
+pub async fn is_used(config: &Config, municipality: &MunicipalityCode) -> Result<bool, GatewayError> {
+    let options = config.store_options();
+    if options.sqlite_file().is_some_and(|file| !file.exists()) {
+        return Ok(false);
+    }
+    let database = Database::open(&options).await?;
+    let used = database.municipalities().await.map(|all| all.contains(municipality));
+    database.close().await;
+    Ok(used?)
+}
+
 /// The municipality that a gateway with these settings serves.
 ///
 /// # Errors
@@ -292,6 +331,7 @@ pub(crate) fn read_policy(path: &Path) -> Result<Policy, GatewayError> {
 fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
+    hall.log.spawn(|stop| Health::watch_keys(Arc::clone(hall), stop));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(atena_proto::FILE_DESCRIPTOR_SET)

@@ -40,6 +40,7 @@ mod people;
 mod reload;
 mod service;
 mod status;
+mod taken_away;
 pub mod telemetry;
 mod transfer;
 mod transfer_filter;
@@ -55,7 +56,7 @@ pub use config::{
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
-pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, municipality_of, registered_systems};
+pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, is_used, municipality_of, registered_systems};
 pub use keeper::{
     AdminLogError, Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError,
     Moved, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,

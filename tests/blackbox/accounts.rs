@@ -175,12 +175,31 @@ async fn an_account_that_is_taken_away_or_has_ended_opens_nothing_and_ends_open_
         assert_eq!(recorded.len(), 1, "a refused sign-in is recorded, of whom the certificate names");
         assert_eq!(recorded[0].operator_proof(), v1::OperatorProof::Certificate);
     }
-    // A broken file changes nothing, and an account that comes back is let in again.
+    // A broken file adds nothing, and an account that comes back is let in again.
     std::fs::write(town.home().join("people.toml"), "[[account]]\nid = \"a1\"\n").unwrap();
     town.wait_for_log("the new accounts can't be used");
     assert!(list(town.person_channel("a1")).await.is_err());
     write_accounts(&town, &[account("a1", "auditor")]);
     while list(town.person_channel("a1")).await.is_err() {}
+}
+
+/// deny-by-default: the end of an account is never held up by what else is wrong in the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_ends_ends_though_the_file_is_wrong_elsewhere() {
+    let tomorrow = format!("expires = {}", today().saturating_add(1.day()));
+    let yesterday = format!("expires = {}", today().saturating_sub(1.day()));
+    for trouble in ["[[account]]\nid = \"a9\"\n", "[[oops"] {
+        let town = town_of(&[("a1", "auditor"), ("a2", "auditor")]);
+        let open = town.person_channel("a1");
+        list(open.clone()).await.unwrap();
+        let ended = account("a1", "auditor").replace(&tomorrow, &yesterday);
+        write_accounts(&town, &[ended, account("a2", "auditor"), trouble.to_owned()]);
+        town.wait_for_log("a connection is cut off: the account of its person");
+        town.wait_for_log("taken away at once, though the new accounts are refused");
+        let refused = list(town.person_channel("a1")).await.err().unwrap();
+        assert_eq!(reason(&refused), "CALLER_REVOKED", "{trouble}");
+        assert!(list(town.person_channel("a2")).await.is_ok(), "the others go on");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

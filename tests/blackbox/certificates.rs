@@ -22,7 +22,7 @@ use crate::people::{personal_number, qualification, record, registration};
 use crate::town::{Town, atena, printed, reason};
 
 /// A connection as `system` that has said nothing yet, past the point where the server tells what it thinks of the certificate.
-async fn connection(town: &Town, tls: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connection(town: &Town, tls: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(town.address()).await?;
     let mut stream = TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from("localhost").unwrap(), tcp).await?;
     // HTTP/2 preface and empty SETTINGS; the server answers with its own.
@@ -31,7 +31,7 @@ async fn connection(town: &Town, tls: rustls::ClientConfig) -> std::io::Result<T
     Ok(stream)
 }
 
-async fn entitlements(town: &Town, system: &str) -> Result<usize, tonic::Status> {
+pub(crate) async fn entitlements(town: &Town, system: &str) -> Result<usize, tonic::Status> {
     let answer = town.linkage(system).list_entitlements(v1::ListEntitlementsRequest {}).await?;
     Ok(answer.into_inner().entitlements.len())
 }
@@ -130,7 +130,7 @@ async fn a_revocation_list_that_has_run_out_lets_nobody_in_and_cuts_off_who_is_i
 }
 
 /// An authority of a municipality: a root, and one between that issues.
-struct OwnAuthority {
+pub(crate) struct OwnAuthority {
     root: CertifiedIssuer<'static, KeyPair>,
     issuing: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
@@ -163,7 +163,7 @@ fn list(issuer: &Issuer<'_, KeyPair>, revoked: &[SerialNumber], until: i32) -> C
 }
 
 impl OwnAuthority {
-    fn in_folder(folder: PathBuf) -> Self {
+    pub(crate) fn in_folder(folder: PathBuf) -> Self {
         let root =
             CertifiedIssuer::self_signed(authority_params("City root", 1), KeyPair::generate().unwrap()).unwrap();
         let (params, key) = (authority_params("City issuing", 0), KeyPair::generate().unwrap());
@@ -184,7 +184,7 @@ impl OwnAuthority {
         std::fs::rename(new, self.folder.join("issuing.crl")).unwrap();
     }
 
-    fn issue(&self, name: SanType, usage: ExtendedKeyUsagePurpose, serial: u8, file: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn issue(&self, name: SanType, usage: ExtendedKeyUsagePurpose, serial: u8, file: &str) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, file);
         params.subject_alt_names = vec![name];
@@ -196,6 +196,8 @@ impl OwnAuthority {
         let (chain_file, key_file) = (self.folder.join(format!("{file}.crt")), self.folder.join(format!("{file}.key")));
         std::fs::write(&chain_file, chain).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        // The gateway refuses a private key that others can read.
+        std::fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         (chain_file, key_file)
     }
 }

@@ -78,6 +78,13 @@ async fn auditors_fetch_the_log_over_https_and_nobody_else_does() {
         }
     }
     assert_eq!((tree.size(), tree.root()), (signed.size, signed.root));
+    // Who fetched the log is in the log: each refusal, and one record for all that the auditor fetched.
+    let fetched = town.transfers("method = \"Log/Fetch\"").await;
+    let released: Vec<_> = fetched.iter().filter(|it| it.outcome == i32::from(v1::TransferOutcome::Released)).collect();
+    assert_eq!((fetched.len(), released.len()), (10, 1), "log-before-release");
+    assert_eq!(released[0].system_id, "auditor");
+    assert_eq!(released[0].fields[0], "log:transfers");
+    assert!(released[0].fields[1].strip_prefix("leaves:").unwrap().parse::<u64>().unwrap() >= signed.size);
     for beyond in ["/log/tile/0/009", "/log/tile/7/000", "/log/tile/0/../../keys.toml", "/log/tile/entries/x"] {
         assert_eq!(get(&town, "auditor", beyond).await.0, StatusCode::NOT_FOUND, "{beyond}");
     }

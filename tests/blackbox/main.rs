@@ -26,6 +26,7 @@ mod program;
 mod promises;
 mod release;
 mod resume;
+mod revocation;
 mod rotation;
 mod starting;
 mod streams;

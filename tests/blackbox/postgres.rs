@@ -27,6 +27,7 @@ mod promises;
 mod release;
 mod residue;
 mod resume;
+mod revocation;
 mod rotation;
 mod starting;
 mod streams;

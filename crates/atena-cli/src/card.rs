@@ -21,6 +21,9 @@ pub(crate) struct CardPlace {
     module: PathBuf,
     /// The label of the token on it.
     token: String,
+    /// Its serial number, where several tokens have this label.
+    #[serde(default)]
+    serial: Option<String>,
     /// A file of mode 0600 that holds the PIN.
     pin_file: PathBuf,
     /// The label of the private key.
@@ -58,7 +61,12 @@ impl CardPlace {
 
     /// The token, as the vault names it.
     pub(crate) fn token(&self) -> TokenPlace {
-        TokenPlace { module: self.module.clone(), label: self.token.clone(), pin_file: self.pin_file.clone() }
+        TokenPlace {
+            module: self.module.clone(),
+            label: self.token.clone(),
+            serial: self.serial.clone(),
+            pin_file: self.pin_file.clone(),
+        }
     }
 
     /// The label of the private key.

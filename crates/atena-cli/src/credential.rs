@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use atena_vault::private_file;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -53,6 +54,7 @@ impl Credential {
     pub(crate) fn certified(&self) -> Result<CertifiedKey, CliError> {
         Ok(match self {
             Self::Files { certificate, key } => {
+                private_file::check(key)?;
                 let private =
                     PrivateKeyDer::from_pem_file(key).map_err(|source| CliError::Pem { path: key.clone(), source })?;
                 let provider = rustls::crypto::aws_lc_rs::default_provider();

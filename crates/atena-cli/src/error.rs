@@ -169,12 +169,16 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// The release rules.
-    #[error("{} is refused:\n{source}", path.display())]
+    #[error(
+        "{} is refused:\n{source}\nA running gateway keeps the rules it has, less what this file only takes away{revoked}", path.display()
+    )]
     Policy {
         /// The file.
         path: PathBuf,
         /// Every problem, with its line.
         source: PolicyError,
+        /// The systems that it revokes all the same, in a line of its own.
+        revoked: String,
     },
     /// The keys.
     #[error(transparent)]

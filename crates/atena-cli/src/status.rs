@@ -26,7 +26,10 @@ impl From<&Status> for CallFailure {
             .bad_request()
             .map(|bad| bad.field_violations.iter().map(|one| (one.field.clone(), one.description.clone())).collect())
             .unwrap_or_default();
-        Self { reason, message: status.message().to_owned(), fields }
+        // For clients that show nothing else, the message begins with the reason.
+        let message = status.message();
+        let message = message.strip_prefix(&format!("{reason}: ")).unwrap_or(message).to_owned();
+        Self { reason, message, fields }
     }
 }
 

@@ -196,7 +196,8 @@ async fn refuse(hall: &Arc<Hall>, method: Method, known: Known, requested_at: Ti
         let name = known.division.as_ref().map_or("unknown", |_| known.system.as_str()).to_owned();
         hall.metrics.call(method.name, error.reason.as_str());
         hall.metrics.refusal(&name, method.name, error.reason.as_str());
-        tracing::info!(method = method.name, reason = error.reason.as_str(), "call refused");
+        let caller = known.system.as_str();
+        tracing::info!(method = method.name, reason = error.reason.as_str(), caller, "call refused");
         let record = transfer::refused_unheard(&hall, method, known, requested_at, &error);
         match log::append(&hall, vec![record]).await {
             Ok(()) => error,

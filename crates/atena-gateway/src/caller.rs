@@ -167,9 +167,24 @@ impl Shown {
 
     /// Somebody who is in no registry, or revoked: named by the URI, and that only where the municipality's own authority vouched for it.
     fn unknown(&self, refusal: Refusal) -> Unidentified {
-        let system = self.peer.as_ref().and_then(Peer::uri).unwrap_or("unknown").into();
-        let known = Known { system, division: None, operator: None };
-        Unidentified { known: Box::new(known), error: refusal.into() }
+        let uri = self.peer.as_ref().and_then(Peer::uri);
+        let known = Known { system: uri.unwrap_or("unknown").into(), division: None, operator: None };
+        let error = match (refusal, uri) {
+            (Refusal::CallerUnknown, Some(uri)) => CallError::new(
+                Reason::CallerUnknown,
+                format!("the certificate names {uri}, which is no registered system of this municipality (policy.toml)"),
+            ),
+            (Refusal::CallerUnknown, None) => CallError::new(
+                Reason::CallerUnknown,
+                "the certificate has no single URI name (SAN), such as spiffe://CODE.atena/system/ID",
+            ),
+            (Refusal::CallerRevoked, Some(uri)) => CallError::new(
+                Reason::CallerRevoked,
+                format!("the registration of {uri} is revoked (policy.toml)"),
+            ),
+            (refusal, _) => refusal.into(),
+        };
+        Unidentified { known: Box::new(known), error }
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum Reason {
     Internal,
 }
 
+/// Fields that the message of an error names. All of them are in its details, which not every client shows.
+const PROBLEMS_NAMED_MAX: usize = 3;
+
 /// One field that breaks a rule; never its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldProblem {
@@ -105,7 +108,12 @@ impl CallError {
 
     /// Several fields that break rules.
     pub(crate) fn fields(problems: Vec<FieldProblem>) -> Self {
-        Self { problems, ..Self::new(Reason::InvalidField, "some fields break the rules of the contract") }
+        let named = |problem: &FieldProblem| format!("{}: {}", problem.field, problem.description);
+        let mut message = problems.iter().take(PROBLEMS_NAMED_MAX).map(named).collect::<Vec<_>>().join("; ");
+        if problems.len() > PROBLEMS_NAMED_MAX {
+            message.push_str("; and more, see the details");
+        }
+        Self { problems, ..Self::new(Reason::InvalidField, message) }
     }
 
     /// A local number that is not linked in the caller's system.

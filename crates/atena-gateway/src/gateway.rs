@@ -14,7 +14,7 @@ use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
-use atena_store::{Log as WhichLog, StoreError};
+use atena_store::{Database, Log as WhichLog, StoreError};
 use atena_vault::{Vault, VaultError};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -34,7 +34,7 @@ use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::Finding;
 use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_serving, retention};
 use crate::people::People;
-use crate::reload::Reload;
+use crate::reload::{Reload, tell_warnings};
 use crate::service::address::Address;
 use crate::service::linkage::Linkage;
 use crate::service::record::Record;
@@ -100,6 +100,18 @@ pub enum GatewayError {
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] VaultError),
+    /// A token without keys, before anything was sealed.
+    #[error(
+        "the token has no keys of municipality {}, and nothing is stored yet; make them: atena keys generate --home DIR",
+        .0.as_str()
+    )]
+    NoKeysYet(MunicipalityCode),
+    /// A token without keys, where there is data.
+    #[error(
+        "the token has no keys of municipality {}, and the database has data that is sealed with them. The token that holds the keys is missing: put it back, or have its backup restored. New keys would open nothing of it",
+        .0.as_str()
+    )]
+    KeysElsewhere(MunicipalityCode),
     /// The key of the transfer log can't be used.
     #[error("the key of the transfer log can't be used: {0}")]
     LogKey(#[from] LogKeyError),
@@ -153,9 +165,9 @@ impl Gateway {
         let policy = policy_of(&config)?;
         let people = people_of(&config)?;
         step.enter(format!("the keys, {}", config.keys_place()));
-        let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
+        let vault = open_vault(&config, policy.municipality_code()).await?;
         step.enter(format!("the certificates, {}", config.tls.certificate.display()));
-        let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
+        let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone(), policy.municipality_code())?);
         step.enter(format!("the database, {}", place_of(&config.database_url)));
         let database = databases.open(&config.store_options()).await?;
         step.enter(format!("a transaction in the database, {}", place_of(&config.database_url)));
@@ -188,6 +200,7 @@ impl Gateway {
         let file = config.log.admin_checkpoint_file.clone();
         let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process());
         let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, (config.limits, clock)));
+        tell_warnings(&hall);
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         hall.log.spawn(|stop| ClockGuard::run(Arc::clone(&hall), stop));
         Ok(Self { hall, door, reload })
@@ -273,6 +286,32 @@ fn listen_remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// The keys of a municipality. Where a token has none, what to do depends on whether there is data that needs them.
+pub(crate) async fn open_vault(config: &Config, municipality: &MunicipalityCode) -> Result<Arc<Vault>, GatewayError> {
+    match Vault::open(&config.key_source(), municipality) {
+        Err(VaultError::TokenWithoutKeys { .. }) => Err(match is_used(config, municipality).await? {
+            true => GatewayError::KeysElsewhere(municipality.clone()),
+            false => GatewayError::NoKeysYet(municipality.clone()),
+        }),
+        vault => Ok(Arc::new(vault?)),
+    }
+}
+
+/// Whether the database of these settings has been used for this municipality: then there are keys somewhere that it needs.
+///
+/// # Errors
+/// [`GatewayError::Store`].
+pub async fn is_used(config: &Config, municipality: &MunicipalityCode) -> Result<bool, GatewayError> {
+    let options = config.store_options();
+    if options.sqlite_file().is_some_and(|file| !file.exists()) {
+        return Ok(false);
+    }
+    let database = Database::open(&options).await?;
+    let used = database.municipalities().await.map(|all| all.contains(municipality));
+    database.close().await;
+    Ok(used?)
+}
+
 /// The municipality that a gateway with these settings serves.
 ///
 /// # Errors
@@ -328,6 +367,7 @@ fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     hall.log.spawn(|stop| ClockGuard::report(Arc::clone(hall), health.clone(), stop));
     hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
+    hall.log.spawn(|stop| Health::watch_keys(Arc::clone(hall), stop));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(atena_proto::FILE_DESCRIPTOR_SET)

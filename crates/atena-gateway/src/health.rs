@@ -28,44 +28,83 @@ const SERVICES: [&str; 5] = [
     <TransferLogServiceServer<TransferLog> as NamedService>::NAME,
 ];
 
-/// How often a gateway that could not write tries again by itself.
+/// How often a gateway that could not write tries again by itself, and how often a token with the keys is looked at.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether the log could be written the last time.
+/// What has to work so that anything can be released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    /// Whether the log could be written the last time.
+    writable: bool,
+    /// Whether the keys could be used the last time.
+    keys: bool,
+}
+
+/// Whether anything can be released.
 pub(crate) struct Health {
-    writable: watch::Sender<bool>,
+    state: watch::Sender<State>,
 }
 
 // === impl Health ===
 
 impl Health {
     pub(crate) fn new() -> Self {
-        Self { writable: watch::Sender::new(true) }
+        Self { state: watch::Sender::new(State { writable: true, keys: true }) }
     }
 
     /// Notes whether the log could be written.
     pub(crate) fn note(&self, writable: bool) {
-        self.writable.send_if_modified(|known| std::mem::replace(known, writable) != writable);
+        self.state.send_if_modified(|known| std::mem::replace(&mut known.writable, writable) != writable);
+    }
+
+    fn note_keys(&self, keys: bool) {
+        self.state.send_if_modified(|known| std::mem::replace(&mut known.keys, keys) != keys);
     }
 
     /// Tells everybody who asks, until stopped.
     pub(crate) async fn report(hall: Arc<Hall>, reporter: HealthReporter, stop: CancellationToken) {
-        let mut writable = hall.health.writable.subscribe();
+        let mut state = hall.health.state.subscribe();
         loop {
-            let well = *writable.borrow_and_update();
+            let now = *state.borrow_and_update();
+            let well = now.writable && now.keys;
             let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
             for service in SERVICES {
                 reporter.set_service_status(service, status).await;
             }
             tokio::select! {
-                changed = writable.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(RETRY_INTERVAL), if !well => {
+                changed = state.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(RETRY_INTERVAL), if !now.writable => {
                     if hall.store.probe_write().await.is_ok() {
                         hall.health.note(true);
                     }
                 }
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    /// Looks at a token with the keys, until stopped: it may go away while no call needs it.
+    pub(crate) async fn watch_keys(hall: Arc<Hall>, stop: CancellationToken) {
+        let mut told: Option<String> = None;
+        while hall.vault.may_go_away() {
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_INTERVAL) => (),
+                () = stop.cancelled() => return,
+            }
+            let vault = Arc::clone(&hall.vault);
+            // A token may be slow to answer, or not answer at all.
+            let probed = tokio::task::spawn_blocking(move || vault.probe().map_err(|error| error.to_string())).await;
+            let trouble = probed.unwrap_or_else(|error| Err(error.to_string())).err();
+            hall.metrics.keys_away(trouble.is_some());
+            hall.health.note_keys(trouble.is_none());
+            match &trouble {
+                Some(error) if told != trouble => {
+                    tracing::error!(%error, "the keys can't be used: nothing is released until they can");
+                }
+                None if told.is_some() => tracing::warn!("the keys can be used again"),
+                _ => {}
+            }
+            told = trouble;
         }
     }
 }

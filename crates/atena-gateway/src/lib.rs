@@ -43,6 +43,7 @@ mod seen;
 mod service;
 mod start;
 mod status;
+mod taken_away;
 pub mod telemetry;
 mod transfer;
 mod transfer_filter;
@@ -59,7 +60,7 @@ pub use config::{
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
-pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, municipality_of, registered_systems};
+pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, is_used, municipality_of, registered_systems};
 pub use keeper::{
     AcceptHeadError, AcceptedHead, AdminLogError, Backup, BackupError, ConfirmClockError, EraseError, Erased,
     ErasureCase, ErasurePlan, ExportError, Ground, KeepReason, Keeper, KeyStatus, KnownBy, Loss, MigrateError, Moved,

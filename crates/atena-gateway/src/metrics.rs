@@ -19,6 +19,9 @@ pub(crate) struct Metrics {
     log_commit_seconds: Histogram<f64>,
     expires_in_seconds: Gauge<i64>,
     clock_suspect: Gauge<u64>,
+    refused_files: Gauge<i64>,
+    taken_away: Counter<u64>,
+    keys_away: Gauge<i64>,
 }
 
 // === impl Metrics ===
@@ -41,6 +44,18 @@ impl Metrics {
                 .f64_histogram("atena.transfer_log.commit")
                 .with_unit("s")
                 .with_description("Time until transfer records were durable")
+                .build(),
+            refused_files: meter
+                .i64_gauge("atena.reload.refused")
+                .with_description("1 while a changed file is refused and the one before stays in force, otherwise 0")
+                .build(),
+            taken_away: meter
+                .u64_counter("atena.reload.taken_away")
+                .with_description("What was taken away on the word of a file that is refused as a whole")
+                .build(),
+            keys_away: meter
+                .i64_gauge("atena.keys.away")
+                .with_description("1 while the token with the keys does not answer, otherwise 0")
                 .build(),
             expires_in_seconds: meter
                 .i64_gauge("atena.certificate.expires_in")
@@ -96,6 +111,18 @@ impl Metrics {
             KeyValue::new("name", expiry.name.clone()),
         ];
         self.expires_in_seconds.record(expiry.left_s(now), &labels);
+    }
+
+    pub(crate) fn refused_file(&self, file: &'static str, refused: bool) {
+        self.refused_files.record(i64::from(refused), &[self.municipality.clone(), KeyValue::new("file", file)]);
+    }
+
+    pub(crate) fn taken_away(&self, file: &'static str, count: u64) {
+        self.taken_away.add(count, &[self.municipality.clone(), KeyValue::new("file", file)]);
+    }
+
+    pub(crate) fn keys_away(&self, away: bool) {
+        self.keys_away.record(i64::from(away), std::slice::from_ref(&self.municipality));
     }
 
     pub(crate) fn log_commit(&self, took: Duration) {

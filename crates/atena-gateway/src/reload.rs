@@ -8,21 +8,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use atena_domain::SystemId;
+use atena_policy::System;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Action;
 use crate::clock;
 use crate::config::Config;
-use crate::door::Door;
+use crate::door::{Door, Named};
 use crate::gateway::{GatewayError, read_accounts, read_policy};
 use crate::hall::Hall;
+use crate::taken_away;
 
 /// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often open connections are looked at though no file changed: certificates and lists also run out.
 const LOOK_AGAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// At how many looks a file has to be the same until what is absent from it counts as taken out.
+const LOOKS_SETTLED: u32 = 2;
 
 /// How often the time left is measured.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -36,6 +42,16 @@ pub(crate) struct Watched {
     seen: Vec<Option<Stamp>>,
     /// Why they could not be used the last time: they are tried until they can.
     trouble: Option<String>,
+    /// How often they were tried since they changed.
+    looks: u32,
+}
+
+/// What a look at files came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Same,
+    Anew,
+    Refused,
 }
 
 /// What changes when a file is written or replaced.
@@ -114,11 +130,26 @@ impl Reload {
                 Ok(())
             })
         });
-        if !read && again {
+        if self.certificates.waits() {
+            taken_away::certificates(hall, door);
+        }
+        if read != Look::Anew && again {
             door.look_again();
         }
+        hall.metrics.refused_file("certificates", self.certificates.trouble.is_some());
+        self.look_at_rules(hall, door);
+        let accounts = self.look_at_accounts(hall);
+        // An account also ends by itself.
+        if accounts || again {
+            let (code, today) = (hall.municipality_code().as_str(), hall.today());
+            door.cut(|peer| hall.people.gone(peer, code, today));
+        }
+        read == Look::Anew
+    }
+
+    fn look_at_rules(&mut self, hall: &Hall, door: &Door) {
         let policy_file = &self.policy_file;
-        self.rules.read("rules", || {
+        let read = self.rules.read("rules", || {
             let policy = read_policy(policy_file)?;
             let (from, to) = (hall.policy_hash(), policy.hash());
             if from == to {
@@ -126,16 +157,32 @@ impl Reload {
             }
             recorded(hall, Action::ChangeRules { from, to }, || hall.change_policy(policy))
         });
-        let accounts = self.accounts.as_mut().is_some_and(|(file, watched)| {
-            watched.read("accounts", || read_accounts(file).map(|accounts| hall.people.change(accounts)))
-        });
-        // An account also ends by itself.
-        if accounts || again {
-            let (code, today) = (hall.municipality_code().as_str(), hall.today());
-            door.cut(|peer| hall.people.gone(peer, code, today));
+        let taken = self.rules.waits() && taken_away::rules(hall, policy_file, self.rules.settled());
+        if read == Look::Anew || taken {
+            tell_warnings(hall);
+            let (policy, code) = (hall.policy(), hall.municipality_code().as_str());
+            door.cut_soon(|peer| match peer.named(code) {
+                Some(Named::System(id)) => {
+                    SystemId::parse(id).ok().and_then(|id| policy.system(&id)).is_none_or(System::revoked)
+                }
+                Some(Named::Person(_)) | None => false,
+            });
         }
-        read
+        hall.metrics.refused_file("rules", self.rules.trouble.is_some());
     }
+
+    fn look_at_accounts(&mut self, hall: &Hall) -> bool {
+        let Some((file, watched)) = self.accounts.as_mut() else { return false };
+        let read = watched.read("accounts", || read_accounts(file).map(|accounts| hall.people.change(accounts)));
+        let taken = watched.waits() && taken_away::accounts(hall, file, watched.settled());
+        hall.metrics.refused_file("accounts", watched.trouble.is_some());
+        read == Look::Anew || taken
+    }
+}
+
+/// Tells what of the rules releases less than it seems to.
+pub(crate) fn tell_warnings(hall: &Hall) {
+    hall.policy().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
 /// Changes something between the records of its beginning and its end. Called on a thread that may wait.
@@ -152,32 +199,47 @@ fn recorded(
 impl Watched {
     fn now(files: Vec<PathBuf>) -> Self {
         let seen = files.iter().map(stamp).collect();
-        Self { files, seen, trouble: None }
+        Self { files, seen, trouble: None, looks: 0 }
     }
 
     /// Reads the files if they changed, or if they could not be used the last time. What is in force stays in force until they can: two
-    /// files that belong together are not replaced at one instant, and a slip of the pen must not stop a town hall.
-    fn read<E: Display>(&mut self, what: &'static str, read: impl FnOnce() -> Result<(), E>) -> bool {
+    /// files that belong together are not replaced at one instant, and a slip of the pen must not stop a town hall. What they only take
+    /// away does not wait for that: see [`Self::waits`].
+    fn read<E: Display>(&mut self, what: &'static str, read: impl FnOnce() -> Result<(), E>) -> Look {
         let now: Vec<_> = self.files.iter().map(stamp).collect();
-        if now == self.seen && self.trouble.is_none() {
-            return false;
+        let changed = now != self.seen;
+        if !changed && self.trouble.is_none() {
+            return Look::Same;
         }
         self.seen = now;
+        self.looks = if changed { 1 } else { self.looks.saturating_add(1) };
         match read() {
             Ok(()) => {
                 tracing::info!("{what} read anew");
                 self.trouble = None;
-                true
+                Look::Anew
             }
             Err(error) => {
                 let trouble = error.to_string();
                 if self.trouble.as_ref() != Some(&trouble) {
-                    tracing::error!("the new {what} can't be used, those read before stay in force: {trouble}");
+                    let stays = "those read before stay in force, less what the new ones take away";
+                    tracing::error!("the new {what} can't be used, {stays}: {trouble}");
                 }
                 self.trouble = Some(trouble);
-                false
+                Look::Refused
             }
         }
+    }
+
+    /// Whether files that can't be used are to be looked at for what they take away: when they have changed, and once more when that is
+    /// over.
+    fn waits(&self) -> bool {
+        self.trouble.is_some() && self.looks <= LOOKS_SETTLED
+    }
+
+    /// Whether the files were the same at two looks: nothing is writing them.
+    fn settled(&self) -> bool {
+        self.looks >= LOOKS_SETTLED
     }
 }
 
@@ -196,12 +258,21 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "one").unwrap();
         let mut watched = Watched::now(vec![file.clone()]);
-        assert!(!watched.read("files", || -> Result<(), String> { unreachable!("nothing changed") }));
+        let unchanged = || -> Result<(), String> { unreachable!("nothing changed") };
+        assert_eq!(watched.read("files", unchanged), Look::Same);
         fs::write(&file, "broken").unwrap();
-        assert!(!watched.read("files", || Err("broken".to_owned())));
-        assert!(watched.read("files", || Ok::<_, String>(())));
-        assert!(!watched.read("files", || -> Result<(), String> { unreachable!("nothing changed") }));
+        assert_eq!(watched.read("files", || Err("broken".to_owned())), Look::Refused);
+        // What it takes away is looked for at once, and again when nothing is writing it any more; then no more.
+        assert!(watched.waits() && !watched.settled());
+        assert_eq!(watched.read("files", || Err("broken".to_owned())), Look::Refused);
+        assert!(watched.waits() && watched.settled());
+        assert_eq!(watched.read("files", || Err("broken".to_owned())), Look::Refused);
+        assert!(!watched.waits());
+        assert_eq!(watched.read("files", || Ok::<_, String>(())), Look::Anew);
+        assert!(!watched.waits());
+        assert_eq!(watched.read("files", unchanged), Look::Same);
         fs::remove_file(&file).unwrap();
-        assert!(!watched.read("files", || Err("gone".to_owned())));
+        assert_eq!(watched.read("files", || Err("gone".to_owned())), Look::Refused);
+        assert!(watched.waits() && !watched.settled());
     }
 }

@@ -35,7 +35,12 @@ impl From<CallError> for Status {
             }
             _ => {}
         }
-        Self::with_error_details(code, error.message, details)
+        // A client that shows no details shows this, so it begins with what is wrong with a field.
+        let message = match error.problems.is_empty() {
+            true => error.message.into_owned(),
+            false => format!("{}: {}", error.reason.as_str(), error.message),
+        };
+        Self::with_error_details(code, message, details)
     }
 }
 
@@ -110,12 +115,24 @@ mod tests {
     }
 
     #[test]
+    fn a_message_names_a_few_fields_and_says_that_there_are_more() {
+        let problem =
+            |field: &str| crate::error::FieldProblem { field: field.into(), description: "must be a date".into() };
+        let error = CallError::fields(["a", "b", "c", "d"].map(problem).to_vec());
+        let expected = "a: must be a date; b: must be a date; c: must be a date; and more, see the details";
+        assert_eq!(error.clone().into_item(0).message, expected);
+        assert_eq!(Status::from(error).message(), format!("INVALID_FIELD: {expected}"));
+    }
+
+    #[test]
     fn all_violations_are_told_at_once() {
         let error = CallError::fields(vec![
             crate::error::FieldProblem { field: "a".into(), description: "x".into() },
             crate::error::FieldProblem { field: "b".into(), description: "y".into() },
         ]);
-        let details = Status::from(error).get_error_details();
+        let status = Status::from(error);
+        assert_eq!(status.message(), "INVALID_FIELD: a: x; b: y", "also without the details");
+        let details = status.get_error_details();
         let violations = &details.bad_request().unwrap().field_violations;
         assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }

@@ -134,14 +134,25 @@ pub(crate) fn refused_unheard(
     requested_at: Timestamp,
     error: &CallError,
 ) -> TransferRecord {
+    let mut record = without_call(hall, method, known, requested_at, Arc::from([]));
+    refuse(&mut record, error.reason);
+    record
+}
+
+/// The record of something that a caller asked for without a call of the contract, an outcome still to be set.
+pub(crate) fn without_call(
+    hall: &Hall,
+    method: Method,
+    known: Known,
+    requested_at: Timestamp,
+    fields: Arc<[String]>,
+) -> TransferRecord {
     let mut heading = Heading::blank(hall.policy_hash(), method, requested_at);
-    (heading.system_id, heading.division) = (known.system, known.division);
+    (heading.system_id, heading.division, heading.fields) = (known.system, known.division, fields);
     if let Some((operator, proof)) = known.operator {
         (heading.operator_id, heading.operator_proof) = (Some(operator.as_str().into()), proof);
     }
-    let mut record = TransferRecord::under(&Arc::new(heading), Subject::default());
-    refuse(&mut record, error.reason);
-    record
+    TransferRecord::under(&Arc::new(heading), Subject::default())
 }
 
 /// The record of something that the gateway does by itself, an outcome still to be set.

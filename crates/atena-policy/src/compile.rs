@@ -24,6 +24,17 @@ struct Compiler<'a> {
     catalog: &'a FieldCatalog,
     today: Date,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// What may be missing from a declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Nothing: it is a file as a person wrote it.
+    Whole,
+    /// Anything: it is what was left of a sound declaration after parts were taken away. An empty rule or a dataset without a legal
+    /// basis releases and permits nothing, and the proof is made all the same.
+    Remainder,
 }
 
 /// Characters of a name, division or citation.
@@ -38,27 +49,40 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// All problems with their lines. A policy with a problem is not loaded at all.
+    /// All problems with their lines. A policy with a problem is not loaded at all. A consumer that is revoked is
+    /// no problem, because it gets nothing, but one of the [`Policy::warnings`].
     pub fn compile(text: &str, catalog: &FieldCatalog, today: Date) -> Result<Self, PolicyError> {
         let declared: Declaration = toml::from_str(text).map_err(|error| {
             let (line, message) = toml_problem(text, &error);
             PolicyError::new(vec![Problem { line, reason: Reason::Format(message) }])
         })?;
-        let mut compiler = Compiler { text, catalog, today, problems: Vec::new() };
+        Self::compile_declared(declared, text, catalog, today, Strictness::Whole)
+    }
+
+    /// The second half of [`Policy::compile`]. `text` is what the places of `declared` are in.
+    pub(crate) fn compile_declared(
+        declared: Declaration,
+        text: &str,
+        catalog: &FieldCatalog,
+        today: Date,
+        strictness: Strictness,
+    ) -> Result<Self, PolicyError> {
+        let mut compiler = Compiler { text, catalog, today, problems: Vec::new(), warnings: Vec::new() };
         let municipality_code = compiler.municipality_code(&declared.municipality_code);
         let systems = compiler.systems(&declared.systems);
         let datasets = compiler.datasets(&declared.datasets, &systems);
         compiler.owners_own(&declared.systems, &datasets);
         let registration = compiler.registration(&declared.registration);
         let rules = compiler.rules(&declared.rules, &systems);
-        let problems = compiler.problems;
-        let (Some(municipality_code), Some(registration), true) =
-            (municipality_code, registration, problems.is_empty())
-        else {
+        let Compiler { problems, mut warnings, .. } = compiler;
+        let sound = problems.is_empty() || strictness == Strictness::Remainder;
+        let (Some(municipality_code), Some(registration), true) = (municipality_code, registration, sound) else {
             return Err(PolicyError::new(problems));
         };
+        warnings.sort_by_key(|warning| warning.line);
         let hash = canonical::hash(&municipality_code, &systems, &datasets, &registration, &rules, catalog);
-        let policy = Self::assemble(declared, municipality_code, systems, datasets, registration, rules, hash);
+        let mut policy = Self::assemble(declared, municipality_code, systems, datasets, registration, rules, hash);
+        policy.warnings = warnings;
         for day in policy.days_of_change(today) {
             policy.prove(catalog, day).map_err(|counterexample| {
                 PolicyError::new(vec![Problem { line: 1, reason: Reason::NotProved(counterexample) }])
@@ -73,6 +97,10 @@ impl Policy {
 impl Compiler<'_> {
     fn report(&mut self, offset: usize, reason: Reason) {
         self.problems.push(Problem { line: line_of(self.text, offset), reason });
+    }
+
+    fn warn(&mut self, offset: usize, reason: Reason) {
+        self.warnings.push(Problem { line: line_of(self.text, offset), reason });
     }
 
     fn municipality_code(&mut self, code: &Spanned<String>) -> Option<MunicipalityCode> {

@@ -99,13 +99,14 @@ mod probe;
 mod problem;
 mod proof;
 mod refusal;
+mod restrict;
 mod rule;
 mod system;
 #[cfg(test)]
 mod test_policy;
 mod wire;
 
-pub use accounts::{Account, Accounts, AccountsError, AccountsProblem, PersonRole, Right};
+pub use accounts::{Account, Accounts, AccountsError, AccountsProblem, PersonRole, RestrictedAccounts, Right};
 pub use catalog::{CatalogField, DatasetFields, FieldCatalog, Sensitivity};
 pub use filter::FieldFilter;
 pub use legal_basis::LegalBasis;
@@ -118,6 +119,7 @@ pub use policy::{Entitlement, Policy};
 pub use problem::{PolicyError, Problem, Reason, toml_problem};
 pub use proof::{Counterexample, Invariant, Proof};
 pub use refusal::Refusal;
+pub use restrict::{Restricted, revoked_systems};
 pub use rule::{ReleasedDataset, Rule};
 pub use system::{PERSON_CALLER, Role, System};
 pub use wire::WireError;

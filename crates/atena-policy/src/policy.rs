@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use crate::declaration::Declaration;
 use crate::legal_basis::LegalBasis;
 use crate::permit::RulesPermit;
+use crate::problem::Problem;
 use crate::rule::{ReleasedDataset, Rule};
 use crate::system::System;
 
@@ -26,6 +27,7 @@ pub struct Policy {
     pub(crate) hash: [u8; 32],
     /// The rules as written: the proof reads these, the decisions never do.
     pub(crate) declared: Declaration,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// What a consumer may have now: one rule in force and one dataset (ListEntitlements).
@@ -101,7 +103,7 @@ impl Policy {
             .chain([&registration.affair])
             .cloned()
             .collect();
-        Self { municipality_code, systems, datasets, registration, rules, grants, affairs, hash, declared }
+        Self { municipality_code, systems, datasets, registration, rules, grants, affairs, hash, declared, warnings: Vec::new() }
     }
 
     /// The municipality (全国地方公共団体コード) whose policy this is.
@@ -127,6 +129,13 @@ impl Policy {
         self.datasets.get(&dataset).map(|owned| &owned.owner)
     }
 
+    /// What releases less than the file may seem to say, in the order of the file: a rule that names a revoked system. None of it keeps
+    /// the policy from being used.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
     /// Every rule, in the order of the file, in force or not.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().map(AsRef::as_ref)
@@ -150,6 +159,7 @@ impl Policy {
         let granted = self.grants.get(caller).map(Vec::as_slice).unwrap_or_default();
         granted
             .iter()
+            .filter(|grant| grant.rule.validity.contains(today))
             .filter(|grant| {
                 self.authorize_release(caller, &grant.rule.affair, grant.release.dataset, today)
                     .is_ok_and(|permit| permit.rule_id == grant.rule.id && permit.rule_version == grant.rule.version)

@@ -81,8 +81,8 @@ pub enum Reason {
         "{place} releases {field:?} to system {system:?} which has no legal basis in force to use personal numbers"
     )]
     PersonalNumberWithoutBasis { place: String, system: String, field: String },
-    /// A rule that would release to a revoked system.
-    #[error("{place} releases to system {system:?} which is revoked")]
+    /// A rule that names a revoked system. That system gets nothing.
+    #[error("{place} names system {system:?} which is revoked and gets nothing; take it out of `consumers`")]
     ReleaseToRevoked { place: String, system: String },
     /// Two rules for the same thing at the same time: which one would the log name?
     #[error(

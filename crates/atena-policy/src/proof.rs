@@ -7,9 +7,10 @@ use atena_domain::{Affair, Dataset, SystemId};
 use jiff::civil::Date;
 
 use crate::catalog::{CatalogField, FieldCatalog, Sensitivity};
-use crate::declaration::{Declaration, DeclaredBasis, DeclaredRule, day};
+use crate::declaration::{Declaration, DeclaredBasis, DeclaredRule, DeclaredSystem, day};
 use crate::policy::Policy;
 use crate::probe::Probe;
+use crate::system::Role;
 
 #[cfg(test)]
 mod tests;
@@ -140,8 +141,11 @@ impl Policy {
 impl Question<'_> {
     /// The paths that the written rules release.
     fn written<'a>(&self, declared: &'a Declaration, fields: &[CatalogField]) -> BTreeSet<&'a str> {
-        let revoked = declared.systems.iter().any(|system| self.names(system.id.get_ref()) && system.revoked);
-        if revoked {
+        let consumes = |system: &DeclaredSystem| {
+            let role = Role::Consumer.as_str();
+            !system.revoked && system.roles.iter().any(|named| named.get_ref() == role)
+        };
+        if !declared.systems.iter().any(|system| self.names(system.id.get_ref()) && consumes(system)) {
             return BTreeSet::new();
         }
         let number_fields: BTreeSet<_> = fields

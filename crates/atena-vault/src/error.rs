@@ -46,6 +46,40 @@ pub enum VaultError {
         /// Why.
         source: io::Error,
     },
+    /// A file with a secret (a private key, a PIN) can't be read.
+    #[error("cannot read the secret in {path}: {source}")]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others than its owner can get at a secret.
+    #[error("{path} holds a secret that others can read or write (mode {mode:04o}); run: chmod 600 {path}")]
+    SecretFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A secret belongs to another user.
+    #[error("{path} holds a secret and belongs to another user (uid {owner}); run: chown {user} {path}")]
+    SecretFileOwner {
+        /// The file.
+        path: PathBuf,
+        /// The uid of its owner.
+        owner: u32,
+        /// The uid of the one who runs this.
+        user: u32,
+    },
+    /// The token has no keys of this municipality. Whether they may be made depends on what is stored, so nothing is advised here.
+    #[error("the token {token} has no keys of municipality {municipality}")]
+    TokenWithoutKeys {
+        /// Its label.
+        token: String,
+        /// The municipality.
+        municipality: String,
+    },
     /// The token (HSM) can't be used.
     #[error("the token {token} can't be used: {what}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
     Token {

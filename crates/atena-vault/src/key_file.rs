@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
+use crate::private_file;
 use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, hmac_sha256, message};
 use crate::sealing::{SealContext, SealingKey, Suite};
 
@@ -225,6 +226,7 @@ impl KeyFile {
         if mode & OTHERS != 0 {
             return Err(VaultError::KeyFileMode { path: path.to_owned(), mode });
         }
+        private_file::check(path)?;
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(failed)?;
         // The parser's own message could quote a key.

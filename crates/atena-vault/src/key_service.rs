@@ -33,6 +33,11 @@ pub(crate) trait KeyService: Send + Sync {
 
     /// Signs a head of the log with a version of its key.
     fn sign_log_head(&self, version: u32, text: &[u8]) -> Result<[u8; 64], VaultError>;
+
+    /// Whether the keys can be used now. Keys in memory always can.
+    fn probe(&self) -> Result<(), VaultError> {
+        Ok(())
+    }
 }
 
 /// A key of the log (Ed25519, RFC 8032). Its public half is kept for ever: what it signed goes on being verified.

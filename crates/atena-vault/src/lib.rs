@@ -34,6 +34,7 @@ mod key_file;
 mod key_service;
 mod key_source;
 mod personal_number;
+pub mod private_file;
 mod pseudonym;
 mod sealing;
 #[cfg(test)]

@@ -1,28 +1,36 @@
 //! Keys in a token that speaks PKCS #11 (an HSM; SoftHSM2 in the tests). They are made in it and never leave it: data keys are wrapped
 //! and unwrapped, personal numbers indexed and heads of the log signed inside.
 
-use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+//!
+//! A token that goes away and comes back is used again: see [`again`]. Until then every call is refused, and after a failed try the next
+//! one waits.
 
+mod again;
+mod library;
+mod opened;
+mod signed_in;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
 use atena_domain::MunicipalityCode;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
+use cryptoki::object::{Attribute, KeyType, ObjectClass};
+use cryptoki::session::Session;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use again::Away;
 use crate::error::VaultError;
 use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, message};
 use crate::sealing::Suite;
+use opened::Opened;
+pub(crate) use signed_in::Token;
 
 /// First byte of a data key of XAES-256-GCM wrapped in a token. A token wraps with AES-256-GCM and a random 96-bit nonce, either kind of data
 /// key; one key wraps fewer than 2³² (NIST SP 800-38D §8.3).
@@ -48,32 +56,23 @@ pub struct TokenPlace {
     pub module: PathBuf,
     /// Label of the token.
     pub label: String,
+    /// Its serial number, where several tokens have this label.
+    #[serde(default)]
+    pub serial: Option<String>,
     /// A file of mode 0600 that holds the PIN of the user.
     pub pin_file: PathBuf,
 }
 
 /// The keys of one municipality in a token.
 pub struct TokenKeys {
-    token: Token,
+    place: TokenPlace,
     municipality: MunicipalityCode,
-    wrapping: Vec<(String, ObjectHandle)>,
-    indexes: Vec<(u32, ObjectHandle)>,
-    derivation: ObjectHandle,
-    log: Vec<(u32, ObjectHandle)>,
-    log_public: Vec<(u32, [u8; 32])>,
+    /// The keys as they were found last; they may be of a token that is away.
+    known: ArcSwap<Opened>,
+    away: Mutex<Option<Away>>,
+    /// Whether there is one in it.
+    known_away: AtomicBool,
 }
-
-/// A token that somebody has signed in to.
-pub(crate) struct Token {
-    label: String,
-    library: Pkcs11,
-    slot: Slot,
-    /// Sessions that nobody uses now; a session serves one thread at a time. The first stays, because signing out comes with the last.
-    sessions: Mutex<Vec<Session>>,
-}
-
-/// A library can be initialised once in a process, and several municipalities may use it.
-static LIBRARIES: Mutex<Option<HashMap<PathBuf, Pkcs11>>> = Mutex::new(None);
 
 // === impl TokenKeys ===
 
@@ -107,7 +106,7 @@ impl TokenKeys {
     pub(crate) fn add(place: &TokenPlace, municipality: &MunicipalityCode, kind: KeyKind) -> Result<(), VaultError> {
         let token = Token::open(place)?;
         let name = kind_name(kind);
-        let versions = token.versions(municipality, name, class_of(kind))?;
+        let versions = opened::versions(&token, municipality, name, class_of(kind))?;
         let version = versions.last().map_or(1, |(version, _)| version + 1);
         if version > VERSIONS_MAX {
             return Err(token.trouble("it has had as many versions of this key as are looked for", None));
@@ -132,33 +131,21 @@ impl TokenKeys {
         kind: KeyKind,
     ) -> Result<(), VaultError> {
         let token = Token::open(place)?;
-        let mut versions = token.versions(municipality, kind_name(kind), class_of(kind))?;
+        let mut versions = opened::versions(&token, municipality, kind_name(kind), class_of(kind))?;
         versions.pop();
         token.with_session(|session| versions.iter().try_for_each(|(_, key)| session.destroy_object(*key)))
     }
 
     pub(crate) fn open(place: &TokenPlace, municipality: &MunicipalityCode) -> Result<Self, VaultError> {
-        let token = Token::open(place)?;
-        let missing = || token.trouble("it lacks keys of this municipality; make them: atena keys generate", None);
-        let of_kind = |kind, class| token.versions(municipality, kind, class);
-        let wrapping: Vec<_> = of_kind("wrapping", ObjectClass::SECRET_KEY)?
-            .into_iter()
-            .map(|(version, key)| (format!("wrapping-{version}"), key))
-            .collect();
-        let indexes = of_kind("blind-index", ObjectClass::SECRET_KEY)?;
-        if wrapping.is_empty() || indexes.is_empty() {
-            return Err(missing());
-        }
-        let (_, derivation) = of_kind("derivation", ObjectClass::SECRET_KEY)?.pop().ok_or_else(missing)?;
-        let log = of_kind("log", ObjectClass::PRIVATE_KEY)?;
-        let mut log_public = Vec::new();
-        for (version, public) in of_kind("log", ObjectClass::PUBLIC_KEY)? {
-            log_public.push((version, token.point(public)?));
-        }
-        if log.is_empty() || log.last().map(|(version, _)| version) != log_public.last().map(|(version, _)| version) {
-            return Err(missing());
-        }
-        Ok(Self { municipality: municipality.clone(), wrapping, indexes, derivation, log, log_public, token })
+        let opened = Opened::find(place, municipality)?;
+        opened.pin_down(place, municipality)?;
+        Ok(Self {
+            place: place.clone(),
+            municipality: municipality.clone(),
+            known: ArcSwap::from_pointee(opened),
+            away: Mutex::default(),
+            known_away: AtomicBool::new(false),
+        })
     }
 
     /// What a wrapped key is bound to.
@@ -170,29 +157,28 @@ impl TokenKeys {
         message(&self.municipality, &[kind, id.as_bytes(), place])
     }
 
-    fn mac(&self, key: ObjectHandle, message: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-        let mac = self.token.with_session(|session| session.sign(&Mechanism::Sha256Hmac, key, message))?;
-        let mac = Zeroizing::new(mac);
-        let mac = <[u8; 32]>::try_from(mac.as_slice()).map_err(|_| self.token.trouble("HMAC-SHA-256", None))?;
-        Ok(Zeroizing::new(mac))
+    fn trouble(&self, what: &'static str) -> VaultError {
+        VaultError::Token { token: self.place.label.clone(), what, cause: None }
     }
 }
 
 impl KeyService for TokenKeys {
     fn wrapping_ids(&self) -> Vec<String> {
-        self.wrapping.iter().map(|(id, _)| id.clone()).collect()
+        self.known.load().wrapping.iter().map(|(id, _)| id.clone()).collect()
     }
 
     fn wrap(&self, id: &str, place: &[u8], key: &DataKey) -> Result<Vec<u8>, VaultError> {
-        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
         let bound = self.bound(key.suite, id, place);
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
-        let sealed = self.token.with_session(|session| {
-            let mut nonce = nonce;
-            let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
-            session.encrypt(&mechanism, *wrapping, key.bytes.as_slice())
-        })?;
+        let sealed = self.with(
+            |opened| opened.wrapping_key(id),
+            |session, wrapping| {
+                let mut nonce = nonce;
+                let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
+                session.encrypt(&mechanism, wrapping, key.bytes.as_slice())
+            },
+        )?;
         let form = match key.suite {
             Suite::Xaes256Gcm => WRAPPED_XAES,
             Suite::Aes256Gcm => WRAPPED_AES,
@@ -201,7 +187,7 @@ impl KeyService for TokenKeys {
     }
 
     fn unwrap(&self, id: &str, place: &[u8], wrapped: &[u8]) -> Result<DataKey, VaultError> {
-        let (_, wrapping) = self.wrapping.iter().find(|(known, _)| known == id).ok_or(VaultError::UnknownKey)?;
+        self.known.load().wrapping_key(id).ok_or(VaultError::UnknownKey)?;
         let (&form, rest) = wrapped.split_first().ok_or(VaultError::DoesNotOpen)?;
         let suite = match form {
             WRAPPED_XAES => Suite::Xaes256Gcm,
@@ -210,133 +196,70 @@ impl KeyService for TokenKeys {
         };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::DoesNotOpen)?;
         let bound = self.bound(suite, id, place);
-        let opened = self.token.with_session(|session| {
+        let decrypt = |session: &Session, wrapping| {
             let mut nonce = *nonce;
             let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?);
-            match session.decrypt(&mechanism, *wrapping, sealed) {
+            session.decrypt(&mechanism, wrapping, sealed)
+        };
+        let opened = self.with(
+            |opened| opened.wrapping_key(id),
+            |session, wrapping| match decrypt(session, wrapping) {
                 // Libraries differ in what they call a tag that does not fit.
-                Err(Error::Pkcs11(
-                    RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::GeneralError,
-                    _,
-                )) => Ok(None),
+                Err(Error::Pkcs11(RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange, _)) => Ok(None),
+                // Some of them call it so, and a token that is away as well: one that answers otherwise is there.
+                Err(Error::Pkcs11(RvError::GeneralError, function)) => match self.known.load().is_itself(session) {
+                    true => Ok(None),
+                    false => Err(Error::Pkcs11(RvError::GeneralError, function)),
+                },
                 opened => opened.map(Some),
-            }
-        })?;
+            },
+        )?;
         let opened = Zeroizing::new(opened.ok_or(VaultError::DoesNotOpen)?);
         DataKey::of(suite, &opened)
     }
 
     fn index_versions(&self) -> Vec<u32> {
-        self.indexes.iter().map(|(version, _)| *version).collect()
+        self.known.load().indexes.iter().map(|(version, _)| *version).collect()
     }
 
     fn index(&self, version: u32, message: &[u8]) -> Result<[u8; 32], VaultError> {
-        let (_, key) = self.indexes.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
-        Ok(*self.mac(*key, message)?)
+        let mac = self.with(
+            |opened| opened.indexes.iter().find(|(known, _)| *known == version).map(|(_, key)| *key),
+            |session, key| opened::mac(session, key, message),
+        )?;
+        mac.map(|mac| *mac).ok_or_else(|| self.trouble("HMAC-SHA-256"))
     }
 
     fn purpose_key(&self, purpose: Purpose) -> Result<Zeroizing<[u8; 32]>, VaultError> {
         let parts: [&[u8]; 2] = [b"atena/v1/purpose", purpose.as_str().as_bytes()];
-        self.mac(self.derivation, &message(&self.municipality, &parts))
+        let message = message(&self.municipality, &parts);
+        let mac = self
+            .with(|opened| Some(opened.derivation), |session, derivation| opened::mac(session, derivation, &message))?;
+        mac.ok_or_else(|| self.trouble("HMAC-SHA-256"))
     }
 
     fn log_keys(&self) -> Vec<LogKey> {
-        let signs = |version| self.log.iter().any(|(there, _)| *there == version);
+        let known = self.known.load();
+        let signs = |version| known.log.iter().any(|(there, _)| *there == version);
         let of_version = |(version, public_key): &(u32, [u8; 32])| LogKey {
             version: *version,
             public_key: *public_key,
             signs: signs(*version),
         };
-        self.log_public.iter().map(of_version).collect()
+        known.log_public.iter().map(of_version).collect()
     }
 
     fn sign_log_head(&self, version: u32, text: &[u8]) -> Result<[u8; 64], VaultError> {
-        let (_, key) = self.log.iter().find(|(known, _)| *known == version).ok_or(VaultError::UnknownKey)?;
         let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
-        let signature = self.token.with_session(|session| session.sign(&mechanism, *key, text))?;
-        <[u8; 64]>::try_from(signature.as_slice()).map_err(|_| self.token.trouble("Ed25519", None))
-    }
-}
-
-// === impl Token ===
-
-impl Token {
-    pub(crate) fn open(place: &TokenPlace) -> Result<Self, VaultError> {
-        let trouble =
-            |what, cause: Option<Error>| VaultError::Token { token: place.label.clone(), what, cause: cause.map(told) };
-        let library = library(place).map_err(|error| trouble("its library can't be loaded", Some(error)))?;
-        let slots = library.get_slots_with_initialized_token().map_err(|error| trouble("its slots", Some(error)))?;
-        let named = |slot: &Slot| library.get_token_info(*slot).is_ok_and(|token| token.label().trim() == place.label);
-        let slot = slots.into_iter().find(named);
-        let slot = slot.ok_or_else(|| trouble("no token has this label; look with: pkcs11-tool --list-slots", None))?;
-        let token = Self { label: place.label.clone(), library, slot, sessions: Mutex::new(Vec::new()) };
-        let session = token.library.open_rw_session(slot).map_err(|error| trouble("a session", Some(error)))?;
-        match session.login(UserType::User, Some(&pin(place)?)) {
-            // Somebody else in this process did: another municipality, on the same token.
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => (),
-            Err(error) => return Err(trouble("it does not take the PIN", Some(error))),
-        }
-        token.give_back(session);
-        Ok(token)
+        let signature = self.with(
+            |opened| opened.log.iter().find(|(known, _)| *known == version).map(|(_, key)| *key),
+            |session, key| session.sign(&mechanism, key, text),
+        )?;
+        <[u8; 64]>::try_from(signature.as_slice()).map_err(|_| self.trouble("Ed25519"))
     }
 
-    /// Runs `work` on a session of its own.
-    pub(crate) fn with_session<T>(&self, work: impl Fn(&Session) -> Result<T, Error>) -> Result<T, VaultError> {
-        let trouble = |error| self.trouble("it did not do what was asked of it", Some(error));
-        let free = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let session = match free {
-            Some(session) => session,
-            None => self.library.open_rw_session(self.slot).map_err(trouble)?,
-        };
-        let done = work(&session);
-        self.give_back(session);
-        done.map_err(trouble)
-    }
-
-    fn give_back(&self, session: Session) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
-    }
-
-    /// The versions of a key, in order.
-    fn versions(
-        &self,
-        municipality: &MunicipalityCode,
-        kind: &str,
-        class: ObjectClass,
-    ) -> Result<Vec<(u32, ObjectHandle)>, VaultError> {
-        self.with_session(|session| {
-            let mut found = Vec::new();
-            // Older ones may be gone.
-            for version in 1..=VERSIONS_MAX {
-                let template = [label(municipality, kind, version), Attribute::Class(class)];
-                found.extend(session.find_objects(&template)?.first().map(|key| (version, *key)));
-            }
-            Ok(found)
-        })
-    }
-
-    /// The 32 bytes of an Ed25519 public key: some libraries give them as they are, some as an OCTET STRING.
-    fn point(&self, key: ObjectHandle) -> Result<[u8; 32], VaultError> {
-        let found = self.with_session(|session| session.get_attributes(key, &[AttributeType::EcPoint]))?;
-        let point = found.into_iter().find_map(|attribute| match attribute {
-            Attribute::EcPoint(point) => Some(point),
-            _ => None,
-        });
-        let point = point.unwrap_or_default();
-        let bare = point.strip_prefix(&[0x04, 0x20]).unwrap_or(&point);
-        <[u8; 32]>::try_from(bare).map_err(|_| self.trouble("it does not tell the public key of the log", None))
-    }
-
-    /// The first object of a class with this label.
-    pub(crate) fn find(&self, label: &str, class: ObjectClass) -> Result<Option<ObjectHandle>, VaultError> {
-        self.with_session(|session| {
-            let template = [Attribute::Class(class), Attribute::Label(label.into())];
-            Ok(session.find_objects(&template)?.first().copied())
-        })
-    }
-
-    pub(crate) fn trouble(&self, what: &'static str, cause: Option<Error>) -> VaultError {
-        VaultError::Token { token: self.label.clone(), what, cause: cause.map(told) }
+    fn probe(&self) -> Result<(), VaultError> {
+        self.probe_token()
     }
 }
 
@@ -394,32 +317,4 @@ fn secret(label: Attribute, key_type: KeyType, uses: &[Attribute]) -> Vec<Attrib
 
 fn label(municipality: &MunicipalityCode, kind: &str, version: u32) -> Attribute {
     Attribute::Label(format!("atena/{}/{kind}/{version}", municipality.as_str()).into_bytes())
-}
-
-fn library(place: &TokenPlace) -> Result<Pkcs11, Error> {
-    let mut known = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    if let Some(library) = known.get(&place.module) {
-        return Ok(library.clone());
-    }
-    let library = Pkcs11::new(&place.module)?;
-    library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-    known.insert(place.module.clone(), library.clone());
-    Ok(library)
-}
-
-fn pin(place: &TokenPlace) -> Result<AuthPin, VaultError> {
-    let path = &place.pin_file;
-    let failed = |source| VaultError::PinFile { token: place.label.clone(), path: path.clone(), source };
-    let mode = fs::metadata(path).map_err(failed)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(VaultError::KeyFileMode { path: path.clone(), mode });
-    }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-    Ok(AuthPin::new(text.trim_end_matches(['\r', '\n']).into()))
-}
-
-/// What a token said, in one line.
-fn told(error: Error) -> String {
-    error.to_string()
 }

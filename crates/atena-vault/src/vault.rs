@@ -90,6 +90,22 @@ impl Vault {
         Ok(())
     }
 
+    /// Whether the keys can be used now: a token may be away. It is looked for again where that is due.
+    ///
+    /// # Errors
+    /// [`VaultError::Token`].
+    pub fn probe(&self) -> Result<(), VaultError> {
+        // Kept while it is asked: it may take long, and a reader of the keys must not wait for that.
+        let now = Arc::clone(&self.keys.load().now);
+        now.probe()
+    }
+
+    /// Whether the keys can go away while they are in use: those in a token can.
+    #[must_use]
+    pub fn may_go_away(&self) -> bool {
+        matches!(self.source, KeySource::Token(_))
+    }
+
     /// Names of the wrapping keys, oldest first.
     #[must_use]
     pub fn wrapping_ids(&self) -> Vec<String> {

@@ -51,7 +51,7 @@ fn place(folder: &Path, label: &str, pin: &str, mode: u32) -> TokenPlace {
     let pin_file = folder.join(format!("{label}-{pin}-{mode:o}.pin"));
     std::fs::write(&pin_file, format!("{pin}\n")).unwrap();
     std::fs::set_permissions(&pin_file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-    TokenPlace { module: PathBuf::from(MODULE), label: label.to_owned(), pin_file }
+    TokenPlace { module: PathBuf::from(MODULE), label: label.to_owned(), serial: None, pin_file }
 }
 
 fn inside(folder: &Path) {
@@ -65,7 +65,7 @@ fn inside(folder: &Path) {
     assert!(refused(&place(folder, "nobody", "12345678", 0o600)).contains("no token has this label"));
     assert!(refused(&place(folder, "atena", "00000000", 0o600)).contains("PIN"));
     assert!(refused(&place(folder, "atena", "12345678", 0o644)).contains("chmod 600"));
-    assert!(refused(&right).contains("atena keys generate"));
+    assert!(refused(&right).contains("has no keys of municipality 132098"));
 
     for municipality in [&machida, &chiyoda] {
         TokenKeys::generate(&right, municipality).unwrap();

@@ -1,6 +1,6 @@
 //! `atena keys`.
 
-use atena_gateway::{Action, Config, Keeper, RowKey, municipality_of};
+use atena_gateway::{Config, GatewayError, RowKey, is_used, municipality_of};
 use atena_vault::{KeyKind, KeySource, TokenKeys};
 use std::path::Path;
 
@@ -30,14 +30,12 @@ async fn generate(home: &Home, acting: &ActingArgs, output: &mut Output) -> Resu
         return Err(CliError::NoToken { settings: home.config() });
     };
     let municipality = municipality_of(&config)?;
-    let actor = acting::actor(home, &config, acting).await?;
-    TokenKeys::generate(&place, &municipality)?;
-    // Only now are there keys to record it with; before the first start there is no log either.
-    if let Some(keeper) = Keeper::open_if_used(config, actor).await? {
-        let done = keeper.admin().during(Action::GenerateKeys, async { Ok::<_, CliError>(()) }, |()| 0).await;
-        keeper.close().await;
-        done?;
+    acting::actor(home, &config, acting).await?;
+    if is_used(&config, &municipality).await? {
+        return Err(GatewayError::KeysElsewhere(municipality).into());
     }
+    // There is no log to record it in before the first start.
+    TokenKeys::generate(&place, &municipality)?;
     if output.is_json() {
         output.json_line(&json!({ "token": place.label, "municipality_code": municipality.as_str() }))?;
     } else {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use atena_gateway::field_catalog;
-use atena_policy::{Policy, Verdict};
+use atena_policy::{Policy, Verdict, revoked_systems};
 use serde_json::json;
 
 use crate::Finished;
@@ -27,6 +27,8 @@ fn matrix(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
     let (catalog, today) = (field_catalog(), japanese_day());
     let policy = compile(&home.policy())?;
     let matrix = policy.matrix(&catalog, today);
+    // Not in the matrix itself, which is compared line by line.
+    policy.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
     if !output.is_json() {
         output.line(matrix.to_text().trim_end())?;
         return Ok(Finished::Clean);
@@ -55,8 +57,12 @@ fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
     if output.is_json() {
         output.json_line(&json!({
             "file": file, "cases": proof.cases, "released": proof.released, "policy_hash": hash,
+            "warnings": policy.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))?;
     } else {
+        for warning in policy.warnings() {
+            output.line(&format!("warning: {warning}"))?;
+        }
         output.line(&format!(
             "{} is sound: {} systems, {} cases proved, {} of them released\npolicy {hash}",
             file.display(),
@@ -70,6 +76,12 @@ fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
 
 pub(crate) fn compile(file: &Path) -> Result<Policy, CliError> {
     let text = fs::read_to_string(file).map_err(CliError::file("read", file))?;
-    Policy::compile(&text, &field_catalog(), japanese_day())
-        .map_err(|source| CliError::Policy { path: file.to_owned(), source })
+    Policy::compile(&text, &field_catalog(), japanese_day()).map_err(|source| {
+        let revoked = revoked_systems(&text).into_iter().collect::<Vec<_>>().join(", ");
+        let revoked = match revoked.is_empty() {
+            true => String::new(),
+            false => format!("\nA running gateway cuts these revoked systems off all the same: {revoked}"),
+        };
+        CliError::Policy { path: file.to_owned(), source, revoked }
+    })
 }

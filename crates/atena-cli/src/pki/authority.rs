@@ -6,6 +6,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use atena_vault::private_file;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use rcgen::{
@@ -69,6 +70,7 @@ impl Authority {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(CliError::NoAuthority { path }),
             key => key.map_err(CliError::file("read", &path))?,
         };
+        private_file::check(&path)?;
         let certificate = home.authority();
         let text = fs::read_to_string(&certificate).map_err(CliError::file("read", &certificate))?;
         let issuer = Issuer::from_ca_cert_pem(&text, KeyPair::from_pem(&key)?)?;

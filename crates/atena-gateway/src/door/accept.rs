@@ -1,10 +1,12 @@
 //! The accept loop: TCP, TLS handshake, identity, and on to HTTP/2.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use atena_domain::MunicipalityCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::expiry::{Expiry, Warned};
 use super::identity::Peer;
 use super::open::OpenConnections;
+use super::refusals::{Certificate, Refusals, Why, remembering};
 use super::stream::DoorStream;
 use super::tls::{Tls, TlsError};
 use crate::clock;
@@ -27,6 +30,8 @@ pub(crate) struct Door {
     tls: ArcSwap<Tls>,
     open: OpenConnections,
     warned: Warned,
+    refusals: Refusals,
+    municipality: MunicipalityCode,
     limits: Limits,
 }
 
@@ -34,14 +39,21 @@ pub(crate) struct Door {
 
 impl Door {
     /// A door with what the files say now.
-    pub(crate) fn of(files: TlsConfig, limits: Limits) -> Result<Self, TlsError> {
+    pub(crate) fn of(files: TlsConfig, limits: Limits, municipality: &MunicipalityCode) -> Result<Self, TlsError> {
         let tls = ArcSwap::from_pointee(Tls::load(&files)?);
-        Ok(Self { files, tls, open: OpenConnections::default(), warned: Warned::default(), limits })
+        let (open, warned, refusals) = (OpenConnections::default(), Warned::default(), Refusals::of(municipality));
+        Ok(Self { files, tls, open, warned, refusals, municipality: municipality.clone(), limits })
     }
 
     /// What the files say now; nothing changes yet.
     pub(crate) fn read(&self) -> Result<Tls, TlsError> {
         Tls::load(&self.files)
+    }
+
+    /// What the files take away, where they can't be used as a whole: certificates that were revoked, authorities that are gone. `None`
+    /// where that is nothing.
+    pub(crate) fn read_less(&self) -> Option<Tls> {
+        Tls::load_less(&self.files, &self.tls.load())
     }
 
     /// Takes what was read; connections that are open go on, except those of certificates that are believed no more.
@@ -58,6 +70,11 @@ impl Door {
     /// Ends connections of those whom `gone` names.
     pub(crate) fn cut(&self, gone: impl Fn(&Peer) -> bool) {
         self.open.cut(gone);
+    }
+
+    /// Ends connections of those whom `gone` names a moment later, so that calls that were just refused can be answered.
+    pub(crate) fn cut_soon(&self, gone: impl Fn(&Peer) -> bool) {
+        self.open.cut_soon(gone);
     }
 
     /// When its files run out.
@@ -86,10 +103,10 @@ impl Door {
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
-                    Ok((tcp, _)) => {
+                    Ok((tcp, from)) => {
                         let (door, handshakes, through) = (Arc::clone(&self), Arc::clone(&handshakes), through.clone());
                         tokio::spawn(async move {
-                            if let Some(stream) = door.let_in(tcp, &handshakes, place).await {
+                            if let Some(stream) = door.let_in(tcp, from, &handshakes, place).await {
                                 // The receiver is gone only when the gateway stops.
                                 let _ = through.send(stream).await;
                             }
@@ -108,6 +125,7 @@ impl Door {
     async fn let_in(
         &self,
         tcp: TcpStream,
+        from: SocketAddr,
         handshakes: &Semaphore,
         connection: OwnedSemaphorePermit,
     ) -> Option<DoorStream> {
@@ -118,22 +136,25 @@ impl Door {
             tcp.set_nodelay(true)?;
             TlsAcceptor::from(tls.server()).accept(tcp).await
         };
-        let stream = match tokio::time::timeout(timeout, handshake).await {
+        let (done, refused) = remembering(tokio::time::timeout(timeout, handshake)).await;
+        let stream = match done {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake refused");
+                self.refusals.note(Why::of(&error), refused.as_ref(), from);
                 return None;
             }
             Err(_) => {
-                tracing::debug!("TLS handshake timed out");
+                self.refusals.note(Why::TooSlow, None, from);
                 return None;
             }
         };
         let chain = stream.get_ref().1.peer_certificates()?;
         let certificate = chain.first()?;
         let peer = Peer::from_certificate(certificate, clock::now());
+        let refused = |why| self.refusals.note(why, Some(&Certificate::of(certificate)), from);
         let Some(open) = self.open.take(&peer, chain, &self.limits) else {
-            tracing::warn!("a system has too many connections open; the new one is closed");
+            refused(Why::TooManyConnections);
             return None;
         };
         // The files may have changed while the handshake was under way. From here on `look_again` sees this connection.
@@ -141,8 +162,12 @@ impl Door {
         if !Arc::ptr_eq(&tls, &now)
             && let Err(error) = now.believes(chain)
         {
-            tracing::debug!(%error, "TLS handshake overtaken by a reload");
+            refused(Why::of_tls(&error));
             return None;
+        }
+        if peer.named(self.municipality.as_str()).is_none() {
+            // It comes in all the same: the answer to a call says more than TLS can.
+            refused(Why::WrongName);
         }
         self.warned.look(&peer, certificate, clock::now());
         let preface_timeout = Duration::from_secs(self.limits.first_byte_timeout_s);

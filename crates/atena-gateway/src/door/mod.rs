@@ -10,6 +10,7 @@ mod expiry;
 mod identity;
 mod issuer;
 mod open;
+mod refusals;
 mod stream;
 mod tls;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
@@ -10,6 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::identity::Peer;
 use super::tls::Tls;
 use crate::config::Limits;
+
+/// How long a call of a system that was just revoked has until its connection ends: with the time to see that the file changed, less
+/// than a second.
+const CUT_DELAY: Duration = Duration::from_millis(300);
 
 /// Every open connection of the door.
 #[derive(Clone, Default)]
@@ -81,14 +86,32 @@ impl OpenConnections {
 
     /// Ends every connection of somebody whom `gone` names: a person whose account was taken away or has ended.
     pub(crate) fn cut(&self, gone: impl Fn(&Peer) -> bool) {
+        for end in self.of_those(gone) {
+            tracing::warn!("a connection is cut off: the account of its person was taken away or has ended");
+            end.cancel();
+        }
+    }
+
+    /// Ends the connections that are open now of systems that `gone` names, a moment later. A call that is refused meanwhile is answered;
+    /// connections that come later are not cut, because each of their calls is refused and recorded.
+    pub(crate) fn cut_soon(&self, gone: impl Fn(&Peer) -> bool) {
+        let ends = self.of_those(gone);
+        if ends.is_empty() {
+            return;
+        }
+        tracing::warn!(connections = ends.len(), "connections are cut off: their systems are revoked or not registered");
+        tokio::spawn(async move {
+            tokio::time::sleep(CUT_DELAY).await;
+            ends.iter().for_each(CancellationToken::cancel);
+        });
+    }
+
+    fn of_those(&self, gone: impl Fn(&Peer) -> bool) -> Vec<CancellationToken> {
         let all: Vec<_> = {
             let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             open.by_number.values().map(|it| (it.peer.clone(), it.cut.clone())).collect()
         };
-        for (_, end) in all.iter().filter(|(peer, end)| !end.is_cancelled() && gone(peer)) {
-            tracing::warn!("a connection is cut off: the account of its person was taken away or has ended");
-            end.cancel();
-        }
+        all.into_iter().filter(|(peer, end)| !end.is_cancelled() && gone(peer)).map(|(_, end)| end).collect()
     }
 }
 

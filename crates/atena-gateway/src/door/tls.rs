@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use atena_vault::{VaultError, private_file};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::parse_x509_crl;
 
 use super::expiry::{self, Expiry, Kind};
 use super::issuer::{issuer_of_certificate, issuer_of_list, same_authority};
+use super::refusals::Remembering;
 use crate::clock::Validity;
 use crate::config::TlsConfig;
 
@@ -51,6 +54,9 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// Others can get at the private key, or it can't be read.
+    #[error("the private key of the server is refused: {0}")]
+    Key(#[from] VaultError),
     /// The client authority can't be used.
     #[error("the client authority {path} can't be used: {source}")]
     ClientAuthority {
@@ -108,6 +114,8 @@ pub(crate) struct Tls {
 /// Whose client certificates are believed: by the door, and of operators at the machine.
 pub(crate) struct Clients {
     verifier: Arc<dyn ClientCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+    lists: Vec<(PathBuf, CertificateRevocationListDer<'static>)>,
     expiries: Vec<Expiry>,
 }
 
@@ -116,13 +124,51 @@ pub(crate) struct Clients {
 impl Clients {
     /// Reads the authority and its revocation lists.
     pub(crate) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
+        let (authorities, lists) = (certificates(&config.client_ca)?, revocation_lists(&config.client_crls)?);
+        for (path, list) in &lists {
+            let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
+            same_authority(config, path, &authorities, &issuer_of_list(list).ok_or_else(malformed)?)?;
+        }
+        Self::of(config, authorities, lists)
+    }
+
+    /// Those of `before` whom the files still name, by the newest lists that can be read; `None` where that changes nothing.
+    fn load_less(config: &TlsConfig, before: &Self) -> Option<Self> {
+        let named = certificates(&config.client_ca).unwrap_or_default();
+        let mut authorities = before.authorities.clone();
+        authorities.retain(|authority| named.contains(authority));
+        if authorities.is_empty() {
+            // An authority that is replaced rather than taken out of several: its list may follow in a moment.
+            authorities.clone_from(&before.authorities);
+        }
+        let mut lists = Vec::new();
+        for path in &config.client_crls {
+            let sound = |list: &CertificateRevocationListDer<'_>| expiry::of_revocation_list(list).is_some();
+            let new = revocation_lists(std::slice::from_ref(path)).unwrap_or_default();
+            if !new.is_empty() && new.iter().all(|(_, list)| sound(list)) {
+                lists.extend(new);
+            }
+            // A list of an authority that the file no longer has stays as it was.
+            let known = before.lists.iter().filter(|(of, list)| of == path && !has_issuer_of(&lists, list)).cloned();
+            let known: Vec<_> = known.collect();
+            lists.extend(known);
+        }
+        if authorities == before.authorities && lists == before.lists {
+            return None;
+        }
+        Self::of(config, authorities, lists).ok()
+    }
+
+    fn of(
+        config: &TlsConfig,
+        authorities: Vec<CertificateDer<'static>>,
+        lists: Vec<(PathBuf, CertificateRevocationListDer<'static>)>,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let refused = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::ClientAuthority {
             path: config.client_ca.clone(),
             source,
         };
-        let authorities = certificates(&config.client_ca)?;
-        let lists = revocation_lists(&config.client_crls)?;
         let mut expiries = Vec::new();
         let mut roots = RootCertStore::empty();
         for authority in &authorities {
@@ -134,14 +180,13 @@ impl Clients {
         for (path, list) in &lists {
             let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
             expiries.push(expiry::of_revocation_list(list).ok_or_else(malformed)?);
-            same_authority(config, path, &authorities, &issuer_of_list(list).ok_or_else(malformed)?)?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .with_crls(lists.into_iter().map(|(_, list)| list))
+            .with_crls(lists.iter().map(|(_, list)| list.clone()))
             .enforce_revocation_expiration()
             .build()
             .map_err(|source| refused(source.into()))?;
-        Ok(Self { verifier, expiries })
+        Ok(Self { verifier: Arc::new(Remembering(verifier)), authorities, lists, expiries })
     }
 
     /// Whether a client certificate would be let in now: issued by an authority of ours, in its time, on no revocation list.
@@ -159,9 +204,10 @@ impl Tls {
     /// Reads the files. TLS 1.3 only, client certificate required and looked up in revocation lists that have not run out. No
     /// resumption: a resumed session is not checked again, and its client would get past a revocation.
     pub(crate) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
         let clients = Clients::load(config)?;
         let mut expiries = clients.expiries.clone();
+        private_file::check(&config.key)?;
         let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
             what: "private key",
             path: config.key.clone(),
@@ -173,20 +219,23 @@ impl Tls {
         expiries.push(shown.ok_or_else(malformed)?);
         let issuer = own.first().and_then(issuer_of_certificate).ok_or_else(malformed)?;
         same_authority(config, &config.certificate, &certificates(&config.client_ca)?, &issuer)?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::clone(&clients.verifier))
-            .with_single_cert(own, key)
-            .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    TlsError::KeyMismatch { certificate: config.certificate.clone(), key: config.key.clone() }
-                }
-                error => error.into(),
-            })?;
-        server.alpn_protocols = vec![b"h2".to_vec()];
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        Ok(Self { server: Arc::new(server), clients, expiries })
+        let own = CertifiedKey::from_der(own, key, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsError::KeyMismatch { certificate: config.certificate.clone(), key: config.key.clone() }
+            }
+            error => error.into(),
+        })?;
+        let own = Arc::new(SingleCertAndKey::from(own));
+        Ok(Self { server: Arc::new(server(&clients, own)?), clients, expiries })
+    }
+
+    /// What the files take away from `before`; the rest stays as it was. `None` where that is nothing.
+    pub(crate) fn load_less(config: &TlsConfig, before: &Self) -> Option<Self> {
+        let clients = Clients::load_less(config, &before.clients)?;
+        let own = before.expiries.iter().filter(|expiry| expiry.kind == Kind::ServerCertificate).cloned();
+        let expiries = clients.expiries.iter().cloned().chain(own).collect();
+        let server = server(&clients, Arc::clone(&before.server.cert_resolver)).ok()?;
+        Some(Self { server: Arc::new(server), clients, expiries })
     }
 
     /// For handshakes.
@@ -203,6 +252,30 @@ impl Tls {
     pub(crate) fn expiries(&self) -> &[Expiry] {
         &self.expiries
     }
+}
+
+fn server(clients: &Clients, own: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::clone(&clients.verifier))
+        .with_cert_resolver(own);
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    Ok(server)
+}
+
+/// Whether one of `lists` is of the authority that issued `list`.
+fn has_issuer_of(
+    lists: &[(PathBuf, CertificateRevocationListDer<'_>)],
+    list: &CertificateRevocationListDer<'_>,
+) -> bool {
+    let issuer = |list: &CertificateRevocationListDer<'_>| {
+        parse_x509_crl(list).ok().map(|(_, list)| list.issuer().as_raw().to_vec())
+    };
+    let of = issuer(list);
+    lists.iter().any(|(_, known)| issuer(known) == of)
 }
 
 /// Every authority needs a list, even an empty one: without it rustls refuses every certificate, which is right but says nothing.

@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use atena_domain::MunicipalityCode;
 use atena_ledger::{TilePath, open_checkpoint, tiles_of};
-use atena_store::{Database, Log, Store, StoreError};
+use atena_store::{Log, Store, StoreError};
 use atena_vault::Vault;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog};
 use crate::clock::{Clock, ClockGuard};
 use crate::config::Config;
 use crate::door::own_certificate;
-use crate::gateway::{GatewayError, municipality_of, policy_of};
+use crate::gateway::{GatewayError, is_used, municipality_of, open_vault, policy_of};
 use crate::log::export;
 use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::{Depth, Fsck, fsck};
@@ -87,7 +87,7 @@ impl Keeper {
     /// [`GatewayError`].
     pub async fn open(config: Config, actor: Actor) -> Result<Self, GatewayError> {
         let policy = policy_of(&config)?;
-        let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
+        let vault = open_vault(&config, policy.municipality_code()).await?;
         let store = Store::open(&config.store_options(), policy.municipality_code().clone()).await?;
         let municipality = policy.municipality_code().clone();
         let file = config.log.admin_checkpoint_file.clone();
@@ -123,14 +123,7 @@ impl Keeper {
     /// # Errors
     /// As [`Keeper::open`].
     pub async fn open_if_used(config: Config, actor: Actor) -> Result<Option<Self>, GatewayError> {
-        let options = config.store_options();
-        if options.sqlite_file().is_some_and(|file| !file.exists()) {
-            return Ok(None);
-        }
-        let database = Database::open(&options).await?;
-        let used = database.municipalities().await?.contains(&municipality_of(&config)?);
-        database.close().await;
-        if !used {
+        if !is_used(&config, &municipality_of(&config)?).await? {
             return Ok(None);
         }
         let keeper = Self::open(config, actor).await?;

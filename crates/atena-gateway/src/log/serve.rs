@@ -1,9 +1,15 @@
 //! The logs over HTTPS, read-only, in the layout that standard tools read (c2sp.org/tlog-tiles): `/log/checkpoint`, `/log/tile/…`, and the same
 //! below `/admin-log`. For auditors, on the same port and with the same certificates as every call.
+//!
+//! Fetching is recorded in the transfer log, before anything is sent, like every query. One record stands for everything that a caller
+//! fetches of one log in [`WINDOW`]: a copy takes thousands of requests, and a monitor that finds its own record as news and fetches again
+//! would otherwise make the log grow for ever.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use atena_ledger::TilePath;
+use atena_ledger::{Direction, Outcome, TilePath};
 use atena_store::Log;
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -11,41 +17,140 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 
 use super::export;
-use crate::caller::{self, Shown};
+use crate::call::Method;
+use crate::caller::{self, Caller, Known, Shown, Unidentified};
+use crate::clock;
+use crate::error::CallError;
 use crate::hall::Hall;
+use crate::transfer;
+
+/// What the records say was done.
+const FETCH: Method = Method { name: "Log/Fetch", direction: Direction::Outbound };
+
+/// How long one record stands for what a caller fetches of one log.
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// Until when a record stands for what a caller fetches, by caller and log.
+#[derive(Default)]
+pub(crate) struct Fetches(Mutex<HashMap<(String, &'static str), Timestamp>>);
+
+#[derive(Clone)]
+struct Fetching {
+    hall: Arc<Hall>,
+    fetches: Arc<Fetches>,
+}
 
 /// The routes.
 pub(crate) fn router(hall: Arc<Hall>) -> Router {
+    let fetching = Fetching { hall, fetches: Arc::default() };
     Router::new()
         .route("/log/checkpoint", get(checkpoint))
         .route("/log/tile/{*path}", get(tile))
         .route("/admin-log/checkpoint", get(admin_checkpoint))
         .route("/admin-log/tile/{*path}", get(admin_tile))
-        .with_state(hall)
+        .with_state(fetching)
 }
 
-/// Auditors only: the same registries, the same decision as for every call.
-async fn may_they(hall: &Hall, shown: &Shown) -> Result<(), StatusCode> {
-    let caller = caller::identify(hall, shown).await.map_err(|_| StatusCode::UNAUTHORIZED)?;
-    caller.authorize_audit(hall).map(|_| ()).map_err(|_| StatusCode::FORBIDDEN)
+// === impl Fetching ===
+
+impl Fetching {
+    /// Who, may they, and the record: auditors only, by the same registries and the same decision as for every call.
+    async fn admit(&self, log: Log, shown: Shown) -> Result<(), StatusCode> {
+        let (hall, requested_at) = (&self.hall, clock::now());
+        let caller = match caller::identify(hall, &shown).await {
+            Ok(caller) => caller,
+            Err(Unidentified { known, error }) => {
+                return Err(self.refuse(log, *known, requested_at, &error, StatusCode::UNAUTHORIZED).await);
+            }
+        };
+        if let Err(refusal) = caller.authorize_audit(hall) {
+            return Err(self.refuse(log, caller.known(), requested_at, &refusal.into(), StatusCode::FORBIDDEN).await);
+        }
+        self.record(log, &caller, requested_at).await
+    }
+
+    async fn record(&self, log: Log, caller: &Caller, requested_at: Timestamp) -> Result<(), StatusCode> {
+        let who = caller.person.as_ref().map_or(caller.system_id.as_str(), |person| person.account.as_str());
+        let key = (who.to_owned(), name(log));
+        if self.fetches.covers(&key, requested_at) {
+            return Ok(());
+        }
+        let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
+        let size = self.hall.store.about_log(log).log_size().await.map_err(unavailable)?;
+        let fields = Arc::from([format!("log:{}", name(log)), format!("leaves:{size}")]);
+        let mut record = transfer::without_call(&self.hall, FETCH, caller.known(), requested_at, fields);
+        record.outcome = Outcome::Released;
+        super::append(&self.hall, vec![record]).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        self.hall.metrics.call(FETCH.name, "OK");
+        self.fetches.begin(key, requested_at);
+        Ok(())
+    }
+
+    /// Records the refusal; without the record nothing is said but that.
+    async fn refuse(
+        &self,
+        log: Log,
+        known: Known,
+        requested_at: Timestamp,
+        error: &CallError,
+        status: StatusCode,
+    ) -> StatusCode {
+        let (hall, reason) = (&self.hall, error.reason);
+        hall.metrics.call(FETCH.name, reason.as_str());
+        tracing::info!(method = FETCH.name, reason = reason.as_str(), caller = known.system.as_str(), "call refused");
+        let fields = Arc::from([format!("log:{}", name(log))]);
+        let mut record = transfer::without_call(hall, FETCH, known, requested_at, fields);
+        transfer::refuse(&mut record, reason);
+        match super::append(hall, vec![record]).await {
+            Ok(()) => status,
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
-async fn checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response {
-    let shown = Shown::by(request.extensions(), request.headers());
-    if let Err(status) = may_they(&hall, &shown).await {
+// === impl Fetches ===
+
+impl Fetches {
+    fn covers(&self, key: &(String, &'static str), now: Timestamp) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back covers nothing.
+        known.get(key).is_some_and(|until| now < *until && until.duration_since(now).unsigned_abs() <= WINDOW)
+    }
+
+    fn begin(&self, key: (String, &'static str), now: Timestamp) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, until| now < *until);
+        known.insert(key, now + WINDOW);
+    }
+}
+
+fn shown(request: &Request) -> Shown {
+    Shown::by(request.extensions(), request.headers())
+}
+
+/// As the record names it.
+fn name(log: Log) -> &'static str {
+    match log {
+        Log::Transfers => "transfers",
+        Log::Administration => "admin",
+    }
+}
+
+async fn checkpoint(State(fetching): State<Fetching>, request: Request) -> Response {
+    if let Err(status) = fetching.admit(Log::Transfers, shown(&request)).await {
         return status.into_response();
     }
-    signed(hall.log.newest_head().map(|head| head.note))
+    signed(fetching.hall.log.newest_head().map(|head| head.note))
 }
 
-async fn admin_checkpoint(State(hall): State<Arc<Hall>>, request: Request) -> Response {
-    let shown = Shown::by(request.extensions(), request.headers());
-    if let Err(status) = may_they(&hall, &shown).await {
+async fn admin_checkpoint(State(fetching): State<Fetching>, request: Request) -> Response {
+    if let Err(status) = fetching.admit(Log::Administration, shown(&request)).await {
         return status.into_response();
     }
-    match hall.store.about_log(Log::Administration).newest_checkpoint().await {
+    match fetching.hall.store.about_log(Log::Administration).newest_checkpoint().await {
         Ok(head) => signed(head.map(|head| head.note)),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
@@ -61,28 +166,44 @@ fn signed(note: Option<String>) -> Response {
     }
 }
 
-async fn tile(hall: State<Arc<Hall>>, path: Path<String>, request: Request) -> Response {
-    tile_of(Log::Transfers, hall, path, request).await
+async fn tile(fetching: State<Fetching>, path: Path<String>, request: Request) -> Response {
+    tile_of(Log::Transfers, fetching, path, request).await
 }
 
-async fn admin_tile(hall: State<Arc<Hall>>, path: Path<String>, request: Request) -> Response {
-    tile_of(Log::Administration, hall, path, request).await
+async fn admin_tile(fetching: State<Fetching>, path: Path<String>, request: Request) -> Response {
+    tile_of(Log::Administration, fetching, path, request).await
 }
 
-async fn tile_of(log: Log, State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
-    let shown = Shown::by(request.extensions(), request.headers());
-    if let Err(status) = may_they(&hall, &shown).await {
+async fn tile_of(log: Log, State(fetching): State<Fetching>, Path(path): Path<String>, request: Request) -> Response {
+    if let Err(status) = fetching.admit(log, shown(&request)).await {
         return status.into_response();
     }
     let Some(tile) = TilePath::parse(&format!("tile/{path}")) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    match export::tile(&hall.store.about_log(log), &tile).await {
+    match export::tile(&fetching.hall.store.about_log(log), &tile).await {
         Ok(Some(content)) => {
             let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "private, immutable")];
             (headers, content).into_response()
         }
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_record_stands_for_a_caller_a_log_and_ten_minutes() {
+        let (fetches, at) = (Fetches::default(), |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap());
+        let key = |who: &str, log| (who.to_owned(), log);
+        assert!(!fetches.covers(&key("auditor", "transfers"), at(0)));
+        fetches.begin(key("auditor", "transfers"), at(0));
+        assert!(fetches.covers(&key("auditor", "transfers"), at(599)));
+        for (who, log, second) in [("auditor", "transfers", 600), ("auditor", "admin", 1), ("a1001", "transfers", 1), ("auditor", "transfers", -1)] {
+            assert!(!fetches.covers(&key(who, log), at(second)), "{who} {log} {second}");
+        }
     }
 }

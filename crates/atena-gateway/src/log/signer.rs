@@ -34,7 +34,8 @@ pub(super) struct Signer {
 impl Signer {
     /// Signs whenever the log has grown, at most once in an interval, and once more at the end.
     pub(super) async fn run(self, grown: Arc<Notify>, stop: CancellationToken) {
-        self.sign_or_tell().await;
+        let mut told = None;
+        self.sign_or_tell(&mut told).await;
         while !stop.is_cancelled() {
             tokio::select! {
                 () = grown.notified() => {}
@@ -42,19 +43,24 @@ impl Signer {
                 () = tokio::time::sleep(self.interval) => {}
                 () = stop.cancelled() => {}
             }
-            self.sign_or_tell().await;
+            self.sign_or_tell(&mut told).await;
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
                 () = stop.cancelled() => {}
             }
         }
-        self.sign_or_tell().await;
+        self.sign_or_tell(&mut told).await;
     }
 
-    async fn sign_or_tell(&self) {
-        if let Err(error) = self.sign().await {
-            tracing::error!(%error, "the head of the transfer log was not signed");
+    /// Tells of each trouble once: a token that is away for an hour would fill the log.
+    async fn sign_or_tell(&self, told: &mut Option<String>) {
+        let trouble = self.sign().await.err().map(|error| error.to_string());
+        match &trouble {
+            Some(error) if *told != trouble => tracing::error!(%error, "the head of the transfer log was not signed"),
+            None if told.is_some() => tracing::warn!("the head of the transfer log is signed again"),
+            _ => {}
         }
+        *told = trouble;
     }
 
     async fn sign(&self) -> Result<(), SignError> {

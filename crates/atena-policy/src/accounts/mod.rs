@@ -3,6 +3,7 @@
 
 mod account;
 mod read;
+mod restrict;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use jiff::civil::Date;
 
 pub use account::{Account, PersonRole, Right};
 pub use read::{AccountsError, AccountsProblem};
+pub use restrict::RestrictedAccounts;
 
 use crate::permit::{AuditPermit, Auditor, OperatorPermit, ReconstructPermit, RulesPermit};
 use crate::refusal::Refusal;

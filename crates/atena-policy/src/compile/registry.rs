@@ -125,16 +125,17 @@ impl Compiler<'_> {
                 let reason = Reason::MissingRole { place, system, role: Role::DatasetOwner };
                 self.report(dataset.owner.span().start, reason);
             }
-            Some(owner) => return Some(owner.id.clone()),
+            Some(_) => {}
         }
-        None
+        // Whether it has the role is decided again at every push.
+        registered.map(|owner| owner.id.clone())
     }
 
     pub(super) fn owners_own(&mut self, declared: &[DeclaredSystem], datasets: &Datasets) {
         for system in declared {
             let id = system.id.get_ref();
             let is_owner = system.roles.iter().any(|role| role.get_ref() == Role::DatasetOwner.as_str());
-            if is_owner && !datasets.values().any(|dataset| dataset.owner.as_str() == id) {
+            if is_owner && !system.revoked && !datasets.values().any(|dataset| dataset.owner.as_str() == id) {
                 self.report(system.id.span().start, Reason::OwnsNothing { system: id.clone() });
             }
         }

@@ -113,12 +113,11 @@ impl Compiler<'_> {
                 continue;
             }
             consumers.push(system.id.clone());
-            if !system.has_role(Role::Consumer) {
-                let role = Role::Consumer;
-                self.report(offset, Reason::MissingRole { place: place.clone(), system: name.clone(), role });
-            }
+            // Revocation counts at once, so it never waits until every rule is edited as well.
             if system.revoked {
-                self.report(offset, Reason::ReleaseToRevoked { place, system: name });
+                self.warn(offset, Reason::ReleaseToRevoked { place, system: name });
+            } else if !system.has_role(Role::Consumer) {
+                self.report(offset, Reason::MissingRole { place, system: name, role: Role::Consumer });
             }
         }
         consumers
@@ -186,7 +185,7 @@ impl Compiler<'_> {
         systems: &Systems,
     ) {
         for system in consumers.iter().filter_map(|id| systems.get(id)) {
-            if !system.may_use_personal_number(self.today) {
+            if !system.revoked && !system.may_use_personal_number(self.today) {
                 let reason = Reason::PersonalNumberWithoutBasis {
                     place: place.to_owned(),
                     system: system.id.as_str().to_owned(),

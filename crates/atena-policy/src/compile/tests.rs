@@ -1,5 +1,7 @@
+use atena_domain::Dataset;
+
 use super::*;
-use crate::test_policy::{TEXT, TODAY, catalog, edited, policy};
+use crate::test_policy::{TEXT, TODAY, affair, catalog, edited, policy, system};
 
 /// The problems after replacing `from` by `to`, as they are displayed.
 fn problems(from: &str, to: &str) -> Vec<String> {
@@ -136,12 +138,6 @@ fn each_problem_is_reported_with_its_line_and_reason() {
             "consumers = [\"pension\"]",
             (RULE, "consumers"),
             "rule \"transfer-1\" names system \"pension\" which lacks role consumer",
-        ),
-        Case(
-            "consumers = [\"resident-tax\"]",
-            "consumers = [\"retired\"]",
-            (RULE, "consumers"),
-            "rule \"transfer-1\" releases to system \"retired\" which is revoked",
         ),
         Case(
             "consumers = [\"resident-tax\"]",
@@ -339,4 +335,16 @@ fn the_registry_is_read_as_written() {
     assert!(!tax.sees_protected_address() && !tax.revoked());
     assert!(policy.system(&system("retired")).unwrap().revoked());
     assert!(policy.system(&system("nobody")).is_none());
+}
+
+/// deny-by-default: a rule that still names a revoked system is no reason to refuse the file, so the revocation counts at once.
+#[test]
+fn a_rule_that_names_a_revoked_system_is_warned_of_and_releases_nothing_to_it() {
+    let policy = edited(&[("consumers = [\"resident-tax\"]", "consumers = [\"retired\"]")]).unwrap();
+    let warnings: Vec<_> = policy.warnings().iter().map(ToString::to_string).collect();
+    let line = line("id = \"transfer-1\"", "consumers");
+    let message = "names system \"retired\" which is revoked and gets nothing; take it out of `consumers`";
+    assert_eq!(warnings, [format!("policy.toml:{line}: rule \"transfer-1\" {message}")]);
+    let refused = policy.authorize_release(&system("retired"), &affair("市都民税賦課業務"), Dataset::Payment, TODAY);
+    assert!(refused.is_err());
 }

@@ -1,0 +1,160 @@
+//! A token that goes away and comes back: pulled out, switched off, its network down, its sessions ended.
+//!
+//! A use that fails for such a reason looks for the token once, at once: a session may merely have ended. If that fails, all uses are
+//! refused without a look, because a look may take long and a call may hold others up. From then on only [`TokenKeys::probe_token`]
+//! looks for it, with ever longer pauses: a bounded number of tries, however many calls there are. The keys must be those of before, in
+//! the same token.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use cryptoki::error::Error;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+
+use super::library::Failed;
+use super::opened::{self, Opened};
+use super::{Token, TokenKeys};
+use crate::error::VaultError;
+
+/// Pause after the first try in vain; each one after it is twice as long.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause: so long a token that is back may have to wait.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+
+/// A token that is away.
+pub(super) struct Away {
+    /// Why it was not found the last time.
+    why: String,
+    pause: Duration,
+    next_try: Instant,
+}
+
+// === impl TokenKeys ===
+
+impl TokenKeys {
+    /// Runs `work` on a session, with the key that `find` names.
+    pub(super) fn with<T>(
+        &self,
+        find: impl Fn(&Opened) -> Option<ObjectHandle>,
+        work: impl Fn(&Session, ObjectHandle) -> Result<T, Error>,
+    ) -> Result<T, VaultError> {
+        if self.is_away() {
+            return Err(self.away_error());
+        }
+        let known = self.known.load_full();
+        let run = |opened: &Opened| {
+            let key = find(opened).ok_or(VaultError::UnknownKey)?;
+            Ok::<_, VaultError>(opened.token.run(|session| work(session, key)))
+        };
+        match run(&known)? {
+            Err(failed) if failed.is_loss() => (),
+            done => return done.map_err(|failed| trouble(&known.token, failed)),
+        }
+        let found = self.find_again(&known)?;
+        run(&found)?.map_err(|failed| {
+            self.note_away(trouble(&found.token, failed));
+            self.away_error()
+        })
+    }
+
+    /// Whether the token answers, and is the same one. Where it is away and a try is due, it is looked for.
+    pub(super) fn probe_token(&self) -> Result<(), VaultError> {
+        if self.is_away() {
+            self.find_again(&self.known.load_full())?;
+        }
+        let same = self.with(
+            |opened| Some(opened.derivation),
+            |session, derivation| opened::mac(session, derivation, self.known.load().proved()),
+        )?;
+        same.map(|_| ()).ok_or_else(|| self.trouble("HMAC-SHA-256"))
+    }
+
+    fn is_away(&self) -> bool {
+        // Not by the lock, which the one who looks for the token holds.
+        self.known_away.load(Ordering::Acquire)
+    }
+
+    /// Finds the token again, unless that was done since `stale` or it is too early for another try.
+    fn find_again(&self, stale: &Arc<Opened>) -> Result<Arc<Opened>, VaultError> {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.load_full();
+        let now = Instant::now();
+        match away.as_ref() {
+            None if !Arc::ptr_eq(&known, stale) => return Ok(known),
+            Some(away) if now < away.next_try => return Err(self.error(&away.why)),
+            _ => {}
+        }
+        match self.look_for_it(&known) {
+            Ok(found) => {
+                let found = Arc::new(found);
+                self.known.store(Arc::clone(&found));
+                *away = None;
+                self.known_away.store(false, Ordering::Release);
+                Ok(found)
+            }
+            Err(error) => {
+                *away = Some(Away::after(away.take(), &error));
+                self.known_away.store(true, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    fn look_for_it(&self, before: &Opened) -> Result<Opened, VaultError> {
+        if Token::pin_is_refused(&self.place, before.token.serial()) {
+            return Err(self.trouble("it did not take the PIN, which is not tried again until pin_file changes"));
+        }
+        before.token.forget_sessions();
+        let found = match self.find_same(before) {
+            Ok(found) => found,
+            Err(error) if Token::pin_is_refused(&self.place, before.token.serial()) => return Err(error),
+            // Some libraries see that a token is back only after a new beginning.
+            Err(_) => {
+                before.token.initialize_again()?;
+                self.find_same(before)?
+            }
+        };
+        Ok(found)
+    }
+
+    fn find_same(&self, before: &Opened) -> Result<Opened, VaultError> {
+        let found = Opened::find(&self.place, &self.municipality)?;
+        found.pin_down(&self.place, &self.municipality)?;
+        found.continues(before)?;
+        Ok(found)
+    }
+
+    fn note_away(&self, error: VaultError) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        *away = Some(Away::after(away.take(), &error));
+        self.known_away.store(true, Ordering::Release);
+    }
+
+    fn away_error(&self) -> VaultError {
+        match self.away.try_lock() {
+            Ok(away) => self.error(away.as_ref().map_or("it did not answer", |away| &away.why)),
+            Err(_) => self.error("under way"),
+        }
+    }
+
+    fn error(&self, why: &str) -> VaultError {
+        let what = "it is away and looked for again every few seconds; the last try";
+        VaultError::Token { token: self.place.label.clone(), what, cause: Some(why.to_owned()) }
+    }
+}
+
+fn trouble(token: &Token, failed: Failed) -> VaultError {
+    token.trouble("it did not do what was asked of it", failed.said())
+}
+
+// === impl Away ===
+
+impl Away {
+    fn after(before: Option<Self>, error: &VaultError) -> Self {
+        let pause = before.map_or(PAUSE_MIN, |before| (before.pause * 2).min(PAUSE_MAX));
+        Self { why: error.to_string(), pause, next_try: Instant::now() + pause }
+    }
+}

@@ -1,9 +1,9 @@
 //! `atena keys`.
 
-use atena_gateway::{Config, GatewayError, RowKey, is_used, municipality_of};
-use atena_vault::{KeyKind, KeySource, TokenKeys};
 use std::path::Path;
 
+use atena_gateway::{Config, GatewayError, Keeper, RowKey, is_used, municipality_of};
+use atena_vault::{KeyKind, KeySource, TokenKeys};
 use serde_json::json;
 
 use super::{acting, acting_keeper, keeper};

@@ -312,7 +312,7 @@ mod tests {
             VALUES ($1, $2, hex(zeroblob(1000000)))");
         const COUNT: Sql = sql!(all "SELECT count(*) FROM number_sequence");
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = SqliteEngine::open(&format!("sqlite:{}", folder.path().join("atena.db").display())).await.unwrap();
+        let sqlite = SqliteEngine::open(&folder.path().join("atena.db")).await.unwrap();
         let engine = Engine::Sqlite(sqlite.clone());
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&sqlite.writer).await.unwrap();
         let limit = format!("PRAGMA max_page_count = {pages}");

@@ -167,9 +167,9 @@ impl Failed {
 
 fn pin(place: &TokenPlace) -> Result<(AuthPin, Stamp), VaultError> {
     let path = &place.pin_file;
-    let failed = |source| VaultError::KeyFile { path: path.clone(), source };
-    private_file::check(path)?;
+    let failed = |source| VaultError::PinFile { token: place.label.clone(), path: path.clone(), source };
     let stamp = stamp(place).map_err(failed)?;
+    private_file::check(path)?;
     let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
     Ok((AuthPin::new(text.trim_end_matches(['\r', '\n']).into()), stamp))
 }

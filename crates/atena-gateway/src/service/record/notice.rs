@@ -85,12 +85,7 @@ struct Buffers {
 }
 
 /// The feeds whose readers can see that this record changes, and what they see.
-fn seen(
-    vault: &Vault,
-    coming: &Coming,
-    watches: &[Watch<'_>],
-    buffers: &mut Buffers,
-) -> Vec<(FeedNumber, Seen)> {
+fn seen(vault: &Vault, coming: &Coming, watches: &[Watch<'_>], buffers: &mut Buffers) -> Vec<(FeedNumber, Seen)> {
     let Some(person) = person(coming) else { return Vec::new() };
     let is_linked = |watch: &&Watch<'_>| watch.linked.is_some_and(|linked| linked.contains(person));
     let here = watches.iter().filter(is_linked);

@@ -1,4 +1,4 @@
-//! What an incremental pull tells and what it does not: the same as a full pull in the end, in the
+//! What an incremental pull shows and what it does not: the same as a full pull in the end, in the
 //! consumer's own order, and nothing of what is hidden from it.
 
 use std::collections::{BTreeMap, BTreeSet};

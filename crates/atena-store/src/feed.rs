@@ -206,7 +206,7 @@ mod tests {
         }
         let found = &changes.people[&person];
         assert_eq!(found.linked, Some(5));
-        // What the reader had is told by the first change of each record.
+        // The first change of each record says what the reader had.
         let records = [(7, None), (9, Some(Before(u64::MAX)))];
         let records = records.map(|(record_number, before)| RecordChange { record_number, commit: 5, before });
         assert_eq!(found.records[..], records);

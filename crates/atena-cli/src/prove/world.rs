@@ -166,7 +166,7 @@ impl World {
             };
             self.push(policy, dataset, of_all(3)).await?;
             for revision in 4..4 + HIDDEN_PUSHES {
-                // As many calls in both towns: that somebody calls is no secret.
+                // As many calls in both towns: a call as such is no secret.
                 let mut records = of_all(if secret == Some(Secret::Changes) { revision } else { 3 });
                 records.iter_mut().filter(|record| record.revision > 3).for_each(change_remarks);
                 self.push(policy, dataset, records).await?;

@@ -57,7 +57,7 @@ pub(super) struct Window {
     pub(super) after: Option<LocalAddressNumber>,
 }
 
-/// Someone about whom something changed.
+/// A person about which something changed.
 struct Changed {
     local: LocalAddressNumber,
     person: UnifiedAddressNumber,
@@ -138,7 +138,7 @@ impl Pull<'_> {
         }
     }
 
-    /// The people whom the consumer knows, in the order of its own numbers.
+    /// Those of the people that the consumer knows, in the order of its own numbers.
     async fn own(
         &self,
         store: &Store,
@@ -173,8 +173,8 @@ impl Pull<'_> {
         work.instrument(tracing::info_span!("read")).await
     }
 
-    /// What of a person's records is delivered: what is not as the consumer had it. Where a change may
-    /// have been seen before its time, nobody knows what the consumer has, and it gets what is there.
+    /// What of a person's records is delivered: what is not as the consumer had it. A change may have
+    /// been seen before its time. Then what the consumer has is not known, and it gets what is there.
     fn news(
         &mut self,
         one: &Changed,

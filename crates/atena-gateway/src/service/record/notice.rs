@@ -98,7 +98,7 @@ fn seen(vault: &Vault, coming: &Coming, watches: &[Watch<'_>], buffers: &mut Buf
         let opened = *opened.get_or_insert_with(|| open(coming, before, &mut buffers.before));
         let seen = match watch.view.as_ref().filter(|_| opened) {
             Some(view) => difference(vault, view, coming, buffers),
-            // Everyone is told: what each is sent is what it may have in any case.
+            // It is noted for all: each is sent what it may have in any case.
             None => Some(Before(0)),
         };
         let before = seen?;

@@ -293,7 +293,7 @@ fn accounts_with_a_problem_stop_a_start_and_are_told_with_their_lines() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot read the accounts"));
 }
 
-/// number-confinement: what a caller sent as a number and under which nobody was found may be anything.
+/// number-confinement: what a caller sent as a number, and under which no person was found, may be anything.
 /// It is shown with the right to content alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_of_nobody_is_shown_only_to_an_auditor_who_may_see_content() {

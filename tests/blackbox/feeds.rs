@@ -1,4 +1,4 @@
-//! What an incremental pull tells and what it does not: the same as a full pull in the end, in the
+//! What an incremental pull shows and what it does not: the same as a full pull in the end, in the
 //! consumer's own order, and nothing of what is hidden from it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +29,8 @@ struct Consumer {
 
 impl Consumer {
     fn all() -> Vec<Self> {
-        let new = |(system, affair, datasets)| Self {
-            system,
-            affair,
-            datasets,
-            cursor: Vec::new(),
-            held: BTreeMap::new(),
-        };
+        let new =
+            |(system, affair, datasets)| Self { system, affair, datasets, cursor: Vec::new(), held: BTreeMap::new() };
         CONSUMERS.into_iter().map(new).collect()
     }
 
@@ -236,7 +231,8 @@ async fn a_cursor_that_is_older_than_its_feed_gets_everything_and_what_ended() {
             link(&town, system, person).await;
         }
     }
-    let qualification_of = |person: u64, revision, body| record(&format!("P{person}"), &format!("Q-{person}"), revision, body);
+    let qualification_of =
+        |person: u64, revision, body| record(&format!("P{person}"), &format!("Q-{person}"), revision, body);
     town.push((0..3).map(|one| qualification_of(one, 1, Body::Qualification(qualification()))).collect()).await;
     let mut consumer = Consumer::all().remove(0);
     consumer.follow(&town, 0).await;

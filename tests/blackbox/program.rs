@@ -186,6 +186,7 @@ fn the_default_rules_let_nobody_notice_what_they_do_not_give() {
     };
     // Six systems may use personal numbers and one may be told amounts of benefits; remarks are for nobody but their owner.
     for (differs, same, seen) in [
+        ("how often remarks change", 13, 0),
         ("personal numbers", 7, 7),
         ("benefit.annual_amount_yen", 12, 1),
         ("payment.months.amount_yen", 11, 2),

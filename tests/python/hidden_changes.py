@@ -2,7 +2,7 @@
 
 Three towns that differ only in changes that their consumer may not see (none, one, 4,000) are pulled
 in turn, thousands of times, each time from the same cursor and about the same visible change. A rank
-test (Mann and Whitney, normal approximation) says whether the times can be told apart.
+test (Mann and Whitney, normal approximation) says whether the times differ.
 """
 
 import itertools

@@ -8,10 +8,13 @@ use crate::call::Call;
 use crate::error::{CallError, Reason};
 
 /// Version byte of the sealed content.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// Bytes of the sealed content: version, rules, kind, two sequences, a local number with its length.
-const LENGTH: usize = 1 + 32 + 1 + 8 + 8 + 1 + 15;
+/// That of the versions before, with one sequence less.
+const VERSION_BEFORE: u8 = 1;
+
+/// Bytes of the sealed content: version, rules, kind, three sequences, a local number with its length.
+const LENGTH: usize = 1 + 32 + 1 + 8 + 8 + 8 + 1 + 15;
 
 /// Namespace of the two functions.
 pub(crate) struct Cursor;
@@ -21,10 +24,10 @@ pub(crate) struct Cursor;
 pub(crate) enum Position {
     /// In a full pull that began at change `as_of`: after this person.
     Full { as_of: u64, after: Option<LocalAddressNumber> },
-    /// Before the changes after `since`.
-    Changes { since: u64 },
+    /// Before the changes after `since`. What was sent until then may have been as new as change `seen`.
+    Changes { since: u64, seen: u64 },
     /// In the changes after `since` up to `until`: after this person.
-    Window { since: u64, until: u64, after: Option<LocalAddressNumber> },
+    Window { since: u64, seen: u64, until: u64, after: Option<LocalAddressNumber> },
     /// In everything once more, with all that ended, as of change `as_of`: after this person.
     Again { as_of: u64, after: Option<LocalAddressNumber> },
 }
@@ -70,19 +73,18 @@ fn rules_digest(permits: &[ReleasePermit]) -> [u8; 32] {
 }
 
 fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
-    let (kind, first, second, local) = match position {
-        Position::Full { as_of, after } => (0, *as_of, 0, after.as_ref()),
-        Position::Changes { since } => (1, *since, *since, None),
-        Position::Window { since, until, after } => (2, *since, *until, after.as_ref()),
-        Position::Again { as_of, after } => (3, *as_of, 0, after.as_ref()),
+    let (kind, sequences, local) = match position {
+        Position::Full { as_of, after } => (0, [*as_of, 0, 0], after.as_ref()),
+        Position::Changes { since, seen } => (1, [*since, *seen, 0], None),
+        Position::Window { since, seen, until, after } => (2, [*since, *seen, *until], after.as_ref()),
+        Position::Again { as_of, after } => (3, [*as_of, 0, 0], after.as_ref()),
     };
     let local = local.map_or("", LocalAddressNumber::as_str);
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.push(VERSION);
     bytes.extend_from_slice(rules);
     bytes.push(kind);
-    bytes.extend_from_slice(&first.to_be_bytes());
-    bytes.extend_from_slice(&second.to_be_bytes());
+    bytes.extend(sequences.iter().flat_map(|sequence| sequence.to_be_bytes()));
     // A local number has at most 15 characters.
     bytes.push(u8::try_from(local.len()).unwrap_or(u8::MAX));
     bytes.extend_from_slice(local.as_bytes());
@@ -92,25 +94,34 @@ fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
     let (&version, rest) = bytes.split_first()?;
-    if version != VERSION || bytes.len() != LENGTH {
+    let length = match version {
+        VERSION => LENGTH,
+        VERSION_BEFORE => LENGTH - 8,
+        _ => return None,
+    };
+    if bytes.len() != length {
         return None;
     }
     let (rules, rest) = rest.split_first_chunk::<32>()?;
     let (&kind, rest) = rest.split_first()?;
     let (first, rest) = rest.split_first_chunk::<8>()?;
     let (second, rest) = rest.split_first_chunk::<8>()?;
+    let (third, rest) = match version {
+        VERSION_BEFORE => ([0; 8], rest),
+        _ => rest.split_first_chunk::<8>().map(|(third, rest)| (*third, rest))?,
+    };
     let (&length, rest) = rest.split_first()?;
     let local = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
-    let (first, second) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+    let [first, second, third] = [*first, *second, third].map(u64::from_be_bytes);
     let after = match local {
         "" => None,
         local => Some(LocalAddressNumber::parse(local).ok()?),
     };
     let position = match kind {
         0 => Position::Full { as_of: first, after },
-        // Cursors of older versions name a change between: it is begun from the start again.
-        1 => Position::Changes { since: first },
-        2 => Position::Window { since: first, until: second, after },
+        // Of the version before, the second sequence is that of the last change that was delivered.
+        1 => Position::Changes { since: first, seen: second },
+        2 => Position::Window { since: first, seen: second, until: third, after },
         3 => Position::Again { as_of: first, after },
         _ => return None,
     };
@@ -137,8 +148,8 @@ mod tests {
         for position in [
             Position::Full { as_of: 7, after: None },
             Position::Full { as_of: u64::MAX, after: Some(local.clone()) },
-            Position::Changes { since: 3 },
-            Position::Window { since: 3, until: 9, after: Some(local.clone()) },
+            Position::Changes { since: 3, seen: 5 },
+            Position::Window { since: 3, seen: 5, until: 9, after: Some(local.clone()) },
             Position::Again { as_of: 9, after: Some(local) },
         ] {
             let bytes = encode(&position, &[9; 32]);
@@ -148,8 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_of_the_version_before_is_read() {
+        let mut bytes = encode(&Position::Changes { since: 3, seen: 5 }, &[9; 32]);
+        bytes[0] = VERSION_BEFORE;
+        bytes.drain(1 + 32 + 1 + 16..1 + 32 + 1 + 24);
+        assert_eq!(decode(&bytes), Some(([9; 32], Position::Changes { since: 3, seen: 5 })));
+    }
+
+    #[test]
     fn other_bytes_are_no_position() {
-        for bytes in [&[][..], &[1; LENGTH - 1], &[2; LENGTH], &[1; LENGTH + 1]] {
+        for bytes in [&[][..], &[2; LENGTH - 1], &[3; LENGTH], &[2; LENGTH + 1], &[1; LENGTH]] {
             assert_eq!(decode(bytes), None);
         }
     }

@@ -49,8 +49,7 @@ pub struct FieldEntry {
 /// Every leaf field of every dataset, in the order of the contract, generated from the `(atena.v1.sensitivity)` options.
 pub const DATASET_FIELDS: &[(Dataset, &[FieldEntry])] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
 
-/// The datasets of records, in the order of the contract: whoever goes through all of them takes them
-/// from here.
+/// Generated from the contract's enum, so that a loop over datasets takes them from here.
 mod datasets {
     use super::v1::Dataset;
 

@@ -58,8 +58,9 @@ pub struct Before(pub u64);
 /// What changed about one person, as one reader sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PersonChanges {
-    /// Whether the person was linked in the reader's system: all about them is new to it.
-    pub linked: bool,
+    /// The commit in which the person was linked in the reader's system, if that is so: all about them
+    /// is new to it.
+    pub linked: Option<u64>,
     /// Records that changed.
     pub records: SmallVec<[RecordChange; 1]>,
 }
@@ -69,6 +70,8 @@ pub struct PersonChanges {
 pub struct RecordChange {
     /// The record's number.
     pub record_number: u64,
+    /// The commit of the first of the changes.
+    pub commit: u64,
     /// What the reader had before the first of the changes; `None` where the record was not there.
     pub before: Option<Before>,
 }
@@ -98,18 +101,18 @@ pub(crate) struct Notes(pub(crate) BTreeMap<FeedNumber, String>);
 
 impl FeedChanges {
     /// Takes in an entry, unless it is damaged. Entries of one feed come in their order.
-    pub(crate) fn add(&mut self, line: &str) -> Option<()> {
+    pub(crate) fn add(&mut self, commit: u64, line: &str) -> Option<()> {
         let mut letters = line.chars();
         let kind = letters.next()?;
         let mut words = letters.as_str().split(' ');
         let person = person_of(words.next()?, TABLE).ok()?;
         let change = match kind {
             'L' => None,
-            '+' => Some(RecordChange { record_number: words.next()?.parse().ok()?, before: None }),
+            '+' => Some(RecordChange { record_number: words.next()?.parse().ok()?, commit, before: None }),
             '=' | '-' => {
                 let record_number = words.next()?.parse().ok()?;
                 let before = Before(u64::from_str_radix(words.next()?, 16).ok()?);
-                Some(RecordChange { record_number, before: Some(before) })
+                Some(RecordChange { record_number, commit, before: Some(before) })
             }
             _ => return None,
         };
@@ -118,7 +121,7 @@ impl FeedChanges {
         }
         let of_person = self.people.entry(person).or_default();
         match change {
-            None => of_person.linked = true,
+            None => of_person.linked = Some(commit),
             Some(change) => {
                 let records = &mut of_person.records;
                 if !records.iter().any(|record| record.record_number == change.record_number) {
@@ -199,16 +202,18 @@ mod tests {
         notes.link(feed, &person);
         let mut changes = FeedChanges::default();
         for line in notes.0[&feed].lines() {
-            changes.add(line).unwrap();
+            changes.add(5, line).unwrap();
         }
         let found = &changes.people[&person];
-        assert!(found.linked);
-        // What the reader had is told by the first change of each record.
+        assert_eq!(found.linked, Some(5));
+        // The first change of each record says what the reader had.
         let records = [(7, None), (9, Some(Before(u64::MAX)))];
-        let records = records.map(|(record_number, before)| RecordChange { record_number, before });
+        let records = records.map(|(record_number, before)| RecordChange { record_number, commit: 5, before });
         assert_eq!(found.records[..], records);
-        for wrong in ["", "L", "L19", "+000000000000019", "*000000000000019 7", "+000000000000019 x", "=000000000000019 7"] {
-            assert!(FeedChanges::default().add(wrong).is_none(), "{wrong}");
+        for wrong in
+            ["", "L", "L19", "+000000000000019", "*000000000000019 7", "+000000000000019 x", "=000000000000019 7"]
+        {
+            assert!(FeedChanges::default().add(5, wrong).is_none(), "{wrong}");
         }
     }
 }

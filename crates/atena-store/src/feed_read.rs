@@ -74,9 +74,9 @@ impl Store {
         }
         let mut changes = FeedChanges { until: end, people: BTreeMap::new() };
         for commits in of_feeds {
-            for (_, entries) in commits.entries.iter().filter(|(last, _)| *last <= end) {
+            for (commit, entries) in commits.entries.iter().filter(|(last, _)| *last <= end) {
                 for line in entries.lines() {
-                    changes.add(line).ok_or(StoreError::Corrupt { table: TABLE })?;
+                    changes.add(*commit, line).ok_or(StoreError::Corrupt { table: TABLE })?;
                 }
             }
         }
@@ -84,13 +84,7 @@ impl Store {
     }
 
     /// The commits of one feed from the first after `since`.
-    async fn commits(
-        &self,
-        feed: FeedNumber,
-        since: u64,
-        until: u64,
-        limit: usize,
-    ) -> Result<Commits, StoreError> {
+    async fn commits(&self, feed: FeedNumber, since: u64, until: u64, limit: usize) -> Result<Commits, StoreError> {
         const NEXT: Sql = sql!(all "SELECT last_sequence, entries FROM feed_change \
             WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence > $3 AND last_sequence <= $4 \
             ORDER BY last_sequence LIMIT $5");
@@ -135,10 +129,8 @@ impl Store {
                 integer "deleted", integer "record_number";
             all " FROM record WHERE municipality_code = $1 AND dataset" texts "$2"
             all " AND unified_address_number" wanted "$3" done "");
-        let numbered = NUMBERED
-            .about(self.code())
-            .texts(datasets(permits))
-            .texts(people.iter().map(UnifiedAddressNumber::as_str));
+        let numbered =
+            NUMBERED.about(self.code()).texts(datasets(permits)).texts(people.iter().map(UnifiedAddressNumber::as_str));
         let found = self.engine.fetch_batch(&NUMBERED, &numbered).await?;
         let record = |row: BatchRow<'_>| {
             let person = person_of(row.text(0)?, "record")?;

@@ -111,8 +111,7 @@ impl WriteTransaction {
         last_sequence: i64,
         links: &[(&SystemId, &UnifiedAddressNumber)],
     ) -> Result<(), StoreError> {
-        const OF_SYSTEMS: Sql =
-            sql!(all "SELECT feed_number, system_id, dataset, field_names, since_sequence FROM feed \
+        const OF_SYSTEMS: Sql = sql!(all "SELECT feed_number, system_id, dataset, field_names, since_sequence FROM feed \
                 WHERE municipality_code = $1 AND system_id" texts "$2" all " ORDER BY feed_number");
         let systems: BTreeSet<_> = links.iter().map(|(system, _)| system.as_str()).collect();
         let of_systems = Statement::about(self.municipality.as_str(), OF_SYSTEMS).texts(systems);

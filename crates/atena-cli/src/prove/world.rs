@@ -58,7 +58,7 @@ const REMARKS: &str = "remarks";
 
 /// Pushes that follow when the consumers have pulled. In one town they may change what is hidden, in
 /// the other they change nothing.
-const HIDDEN_PUSHES: u64 = 5;
+const HIDDEN_PUSHES: u64 = 2;
 
 /// What is tried so that the comparison of traces and counters is seen to fail.
 pub(super) const CONTROL: Secret = Secret::Missing(Dataset::Payment);
@@ -166,7 +166,7 @@ impl World {
             };
             self.push(policy, dataset, of_all(3)).await?;
             for revision in 4..4 + HIDDEN_PUSHES {
-                // As many calls in both towns: that somebody calls is no secret.
+                // As many calls in both towns: a call as such is no secret.
                 let mut records = of_all(if secret == Some(Secret::Changes) { revision } else { 3 });
                 records.iter_mut().filter(|record| record.revision > 3).for_each(change_remarks);
                 self.push(policy, dataset, records).await?;
@@ -178,12 +178,7 @@ impl World {
         Ok(())
     }
 
-    async fn push(
-        &self,
-        policy: &Policy,
-        dataset: Dataset,
-        records: Vec<v1::PushedRecord>,
-    ) -> Result<(), CliError> {
+    async fn push(&self, policy: &Policy, dataset: Dataset, records: Vec<v1::PushedRecord>) -> Result<(), CliError> {
         let Some(owner) = policy.owner(dataset) else { return Ok(()) };
         let client = self.client(owner.as_str()).await?;
         let chunk = v1::PushRecordsRequest { request_id: String::new(), records };

@@ -158,7 +158,7 @@ fn operator(transfer: &Transfer) -> String {
     if transfer.operator_id.is_empty() { "(なし)".to_owned() } else { transfer.operator_id.clone() }
 }
 
-/// The number that was asked for; those of nobody are shown to auditors who may see content.
+/// The number that was asked for. Numbers without a person are shown with the right to content only.
 fn number(transfer: &Transfer) -> String {
     match transfer.local_address_number_withheld {
         true => "(登録のない番号)".to_owned(),

@@ -175,8 +175,7 @@ impl AdminLog {
     /// # Errors
     /// [`AdminError::EndNotRecorded`].
     pub async fn fail(&self, begun: Begun, why: &str) -> Result<(), AdminError> {
-        let record =
-            Record { outcome: Outcome::Failed, note: Some(why.to_owned()), ..self.record(&begun, new_id()) };
+        let record = Record { outcome: Outcome::Failed, note: Some(why.to_owned()), ..self.record(&begun, new_id()) };
         self.append(record).await.map_err(AdminError::EndNotRecorded)
     }
 

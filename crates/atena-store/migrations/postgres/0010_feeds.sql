@@ -1,6 +1,6 @@
 -- Which changes each consumer can see. It is decided when a change is stored, so that a pull reads its
 -- own changes only. A pull used to read the changes of the whole municipality and to leave out what it
--- may not show: its time told how many there were.
+-- may not show, so that its time depended on how many there were.
 --
 -- A feed is what one system may have of one dataset: paths of fields, separated by spaces. The first
 -- pull opens it.

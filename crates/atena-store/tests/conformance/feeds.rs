@@ -118,7 +118,7 @@ async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
     let of_one = store.feed_changes(std::slice::from_ref(&one), 1, until, 100).await.unwrap();
     assert_eq!(of_one.until, until);
     assert_eq!(of_one.people.keys().collect::<Vec<_>>(), [&people[1]]);
-    let appeared = |record_number| RecordChange { record_number, before: None };
+    let appeared = |record_number| RecordChange { record_number, commit: 6, before: None };
     assert_eq!(of_one.people[&people[1]].records[..], [appeared(4)]);
     let of_other = store.feed_changes(std::slice::from_ref(&other), 1, until, 100).await.unwrap();
     assert_eq!(of_other.people.keys().collect::<Vec<_>>(), [&people[0], &people[1]]);
@@ -146,7 +146,7 @@ async fn a_link_is_noted_in_the_feeds_of_its_system_alone(database: Database) {
         transaction.commit().await.unwrap();
         let until = store.last_change_sequence().await.unwrap();
         let changes = store.feed_changes(std::slice::from_ref(&feed), 0, until, 100).await.unwrap();
-        let linked = changes.people.get(&person).is_some_and(|changes| changes.linked);
+        let linked = changes.people.get(&person).is_some_and(|changes| changes.linked.is_some());
         assert_eq!(linked, system == "resident-tax");
     }
     let mut transaction = store.begin_write("look").await.unwrap();

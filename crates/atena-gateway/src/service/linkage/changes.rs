@@ -51,11 +51,13 @@ pub(super) fn whole_since(feeds: &[Feed]) -> u64 {
 /// The changes after `since` up to `until`, for people after `after`.
 pub(super) struct Window {
     pub(super) since: u64,
+    /// What was sent before may have been as new as this change.
+    pub(super) seen: u64,
     pub(super) until: u64,
     pub(super) after: Option<LocalAddressNumber>,
 }
 
-/// Someone about whom something changed.
+/// A person about which something changed.
 struct Changed {
     local: LocalAddressNumber,
     person: UnifiedAddressNumber,
@@ -66,14 +68,15 @@ struct Changed {
 
 impl Pull<'_> {
     /// Everything that the consumer can see of what changed after `since`.
-    pub(super) async fn changes(&mut self, feeds: &[Feed], mut since: u64) -> Result<u64, CallError> {
+    pub(super) async fn changes(&mut self, feeds: &[Feed], mut since: u64, mut seen: u64) -> Result<u64, CallError> {
         let until = self.call.hall.store.as_new_as(since).await.last_change_sequence().await?;
         // Asked once at least: whether anything at all changed must not be seen by the work either.
         loop {
-            since = self.window(feeds, Window { since, until, after: None }, WINDOW_CHANGES).await?;
+            since = self.window(feeds, Window { since, seen, until, after: None }, WINDOW_CHANGES).await?;
             if since >= until {
                 return Ok(since);
             }
+            seen = self.last_change().await?;
         }
     }
 
@@ -81,7 +84,7 @@ impl Pull<'_> {
     pub(super) async fn window(
         &mut self,
         feeds: &[Feed],
-        Window { since, until, after }: Window,
+        Window { since, seen, until, after }: Window,
         limit: usize,
     ) -> Result<u64, CallError> {
         let store = self.call.hall.store.as_new_as(until).await;
@@ -98,11 +101,12 @@ impl Pull<'_> {
             for (place, one) in page.iter().enumerate() {
                 take_turns(place).await;
                 let key = keys.get(&one.person);
-                let records = self.seen(one, key, records.remove(&one.person).unwrap_or_default())?;
+                let records = records.remove(&one.person).unwrap_or_default();
+                let records = self.news(one, key, records, seen)?;
                 self.pack_person(&one.local, &one.person, key, &records)?;
                 if self.is_full() {
                     let after = Some(one.local.clone());
-                    self.send(Position::Window { since, until: end, after }, false).await?;
+                    self.send(Position::Window { since, seen, until: end, after }, false).await?;
                 }
             }
         }
@@ -111,11 +115,7 @@ impl Pull<'_> {
 
     /// Everything about the consumer's people once more, with tombstones of all that ended: for a
     /// cursor that is older than the consumer's feeds.
-    pub(super) async fn again(
-        &mut self,
-        as_of: u64,
-        mut after: Option<LocalAddressNumber>,
-    ) -> Result<u64, CallError> {
+    pub(super) async fn again(&mut self, as_of: u64, mut after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
         loop {
             let store = self.call.hall.store.as_new_as(as_of).await;
             let limit = u32::try_from(PEOPLE_PER_QUERY).unwrap_or(u32::MAX);
@@ -138,7 +138,7 @@ impl Pull<'_> {
         }
     }
 
-    /// The people whom the consumer knows, in the order of its own numbers.
+    /// Those of the people that the consumer knows, in the order of its own numbers.
     async fn own(
         &self,
         store: &Store,
@@ -173,28 +173,32 @@ impl Pull<'_> {
         work.instrument(tracing::info_span!("read")).await
     }
 
-    /// What of a person's records is delivered: what is not as the consumer had it.
-    fn seen(
+    /// What of a person's records is delivered: what is not as the consumer had it. A change may have
+    /// been seen before its time. Then what the consumer has is not known, and it gets what is there.
+    fn news(
         &mut self,
         one: &Changed,
         key: Option<&Arc<PersonKey>>,
         records: Vec<NumberedRecord>,
+        seen: u64,
     ) -> Result<Vec<StoredRecord>, CallError> {
-        let mut seen = Vec::new();
+        let mut news = Vec::new();
         for NumberedRecord { record_number, stored } in records {
             let mut changes = one.changes.records.iter();
-            let is_told = match changes.find(|change| change.record_number == record_number) {
-                _ if one.changes.linked => !stored.deleted,
-                None => false,
+            let change = changes.find(|change| change.record_number == record_number);
+            let is_told = match (one.changes.linked, change) {
+                (Some(commit), _) => commit <= seen || !stored.deleted,
+                (None, None) => false,
+                (None, Some(RecordChange { commit, .. })) if *commit <= seen => true,
                 // It can be gone again: then the consumer never had it.
-                Some(RecordChange { before: None, .. }) => !stored.deleted,
-                Some(RecordChange { before, .. }) => stored.deleted || self.packer.digest(key, &stored)? != *before,
+                (None, Some(RecordChange { before: None, .. })) => !stored.deleted,
+                (None, Some(change)) => stored.deleted || self.packer.digest(key, &stored)? != change.before,
             };
             if is_told {
-                seen.push(stored);
+                news.push(stored);
             }
         }
-        Ok(seen)
+        Ok(news)
     }
 
     /// Packs records of one person, a delivery for each dataset.

@@ -104,18 +104,20 @@ impl<'a> Pull<'a> {
         let done = match position {
             Position::Full { as_of, after } => self.everything(as_of, after).await?,
             Position::Again { as_of, after } => self.again(as_of, after).await?,
-            Position::Changes { since } | Position::Window { since, .. } if since < whole => {
+            Position::Changes { since, .. } | Position::Window { since, .. } if since < whole => {
                 let as_of = now_or_after(self.call, whole).await?;
                 self.again(as_of, None).await?
             }
-            Position::Changes { since } => self.changes(feeds, since).await?,
-            Position::Window { since, until, after } => {
+            Position::Changes { since, seen } => self.changes(feeds, since, seen).await?,
+            Position::Window { since, seen, until, after } => {
                 // The whole window again: what was delivered of it is left out by its people.
-                let end = self.window(feeds, Window { since, until, after }, usize::MAX).await?;
-                self.changes(feeds, end).await?
+                let end = self.window(feeds, Window { since, seen, until, after }, usize::MAX).await?;
+                let seen = self.last_change().await?;
+                self.changes(feeds, end, seen).await?
             }
         };
-        self.send(Position::Changes { since: done }, true).await?;
+        let seen = self.last_change().await?;
+        self.send(Position::Changes { since: done, seen }, true).await?;
         self.sent().await
     }
 
@@ -142,6 +144,11 @@ impl<'a> Pull<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The last change of now: nothing that was read is newer.
+    pub(super) async fn last_change(&self) -> Result<u64, CallError> {
+        Ok(self.call.hall.store.last_change_sequence().await?)
     }
 
     /// Whether what waits fills a chunk.

@@ -32,7 +32,7 @@ struct Waiting {
     permits: Arc<[ReleasePermit]>,
     locals: Vec<LocalAddressNumber>,
     answer: oneshot::Sender<Result<Vec<Arc<Holding>>, CallError>>,
-    /// Where its trace goes on. The first call's tells what was read for all of them.
+    /// Where its trace goes on. That of the first call has what was read for all of them.
     span: Span,
 }
 

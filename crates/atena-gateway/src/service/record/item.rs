@@ -109,7 +109,8 @@ impl Item {
 
     /// The revision to store of a record that is new or changed.
     pub(super) fn new_revision(&self, stored_at: Timestamp) -> Result<Option<NewRevision>, CallError> {
-        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, before, seen }) = &self.coming else {
+        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, before, seen }) = &self.coming
+        else {
             return Ok(None);
         };
         if *outcome == v1::PushOutcome::Unchanged {

@@ -85,12 +85,7 @@ struct Buffers {
 }
 
 /// The feeds whose readers can see that this record changes, and what they see.
-fn seen(
-    vault: &Vault,
-    coming: &Coming,
-    watches: &[Watch<'_>],
-    buffers: &mut Buffers,
-) -> Vec<(FeedNumber, Seen)> {
+fn seen(vault: &Vault, coming: &Coming, watches: &[Watch<'_>], buffers: &mut Buffers) -> Vec<(FeedNumber, Seen)> {
     let Some(person) = person(coming) else { return Vec::new() };
     let is_linked = |watch: &&Watch<'_>| watch.linked.is_some_and(|linked| linked.contains(person));
     let here = watches.iter().filter(is_linked);
@@ -103,7 +98,7 @@ fn seen(
         let opened = *opened.get_or_insert_with(|| open(coming, before, &mut buffers.before));
         let seen = match watch.view.as_ref().filter(|_| opened) {
             Some(view) => difference(vault, view, coming, buffers),
-            // Everyone is told: what each is sent is what it may have in any case.
+            // It is noted for all: each is sent what it may have in any case.
             None => Some(Before(0)),
         };
         let before = seen?;

@@ -20,7 +20,8 @@ BEGIN
             AND NOT attisdropped AND pg_class.oid <> ALL (distributed) ORDER BY pg_class.oid
     LOOP
         FOR a_column IN
-            SELECT attname AS name, format_type(atttypid, atttypmod) AS type, coalesce(' COLLATE ' || quote_ident(collname), '') AS collation,
+            SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
+                coalesce(' COLLATE ' || quote_ident(collname), '') AS collation,
                 EXISTS (SELECT FROM pg_stats WHERE pg_stats.attname = pg_attribute.attname
                     AND format('%I.%I', schemaname, tablename)::regclass = a_table.name) AS analysed
             FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation

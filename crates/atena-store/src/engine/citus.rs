@@ -21,7 +21,15 @@ pub(super) async fn check_workers(pool: &PgPool, durable: &[(&str, &str)]) -> Re
     if !sqlx::query_scalar::<_, bool>(IS_CITUS).fetch_one(pool).await? {
         return Ok(());
     }
-    for row in sqlx::query(WORKERS).fetch_all(pool).await? {
+    let rows = match sqlx::query(WORKERS).fetch_all(pool).await {
+        Err(error @ sqlx::Error::Database(_)) => {
+            let error = StoreError::from(error);
+            tracing::warn!(%error, "the workers of Citus could not be asked for their settings: check them by hand");
+            return Ok(());
+        }
+        rows => rows?,
+    };
+    for row in &rows {
         let (worker, success, settings): (&str, bool, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if !success {
             // Municipalities of the others are served while one is away.

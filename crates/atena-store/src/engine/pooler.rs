@@ -27,7 +27,9 @@ const PREPARED_ELSEWHERE: [&str; 2] = ["26000", "42P05"];
 /// What an error says about a pooler, if it does.
 pub(crate) fn refusal(error: &sqlx::Error) -> Option<StoreError> {
     let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
-    let what = if error.message().contains("unsupported startup parameter") {
+    let what = if error.message().contains("statement pooling mode") {
+        "a connection pooler (PgBouncer with pool_mode = statement) takes no transactions"
+    } else if error.message().contains("unsupported startup parameter") {
         "a connection pooler (PgBouncer) refuses the settings that every session needs"
     } else if error.message().contains("RDS Proxy") {
         "a connection pooler (RDS Proxy) refuses the settings that every session needs"

@@ -153,7 +153,7 @@ impl PostgresEngine {
     /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
     /// for again.
     pub(super) async fn begin(&self, municipality: &str) -> Result<PostgresTransaction, StoreError> {
-        // An update and not FOR UPDATE: Citus moves no shard while a transaction has written to it, but it does while one has locked a row.
+        // An update and not FOR UPDATE: Citus waits for those who wrote before it moves a shard, but not for row locks.
         const TURN: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
         let deadline = Instant::now() + WAIT_MAX;
         let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
@@ -283,7 +283,7 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
     Ok(())
 }
 
-/// One row by its values: Citus hands that to the shard as it is, where an `UNNEST` would be copied and committed in two phases.
+/// One row by its values. Citus hands that to the shard as it is; an `UNNEST` it copies, and commits in two phases.
 async fn insert_one(connection: &mut PgConnection, insert: &Insert<'_>) -> Result<(), sqlx::Error> {
     let mut query = sqlx::query(AssertSqlSafe(insert.postgres_one())).bind(insert.municipality);
     for column in &insert.columns {

@@ -72,8 +72,8 @@ impl Primary {
         Ok(())
     }
 
-    /// Looks for the server that takes writes, unless one was looked for after `lost`. Tells whether connections made from here on
-    /// are better than those before: where the server is the one in use and lost something behind it, they are not.
+    /// Looks for the server that takes writes, unless one was looked for after `lost`. Returns whether new connections are
+    /// better than those before. They are not where the server is the one in use and lost something behind it.
     pub(super) async fn look(&self, lost: Instant, outage: Outage) -> Result<bool, StoreError> {
         let mut last = self.looking.lock().await;
         let mut cause = StoreError::Unavailable("no server was asked");

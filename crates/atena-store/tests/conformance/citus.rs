@@ -2,6 +2,7 @@
 
 use atena_domain::MunicipalityCode;
 use atena_store::{Store, StoreOptions};
+use atena_test_cluster::Server;
 
 use crate::Database;
 use crate::upgrade::made_before;
@@ -85,4 +86,30 @@ async fn a_worker_that_does_not_keep_what_it_commits_is_refused() {
     database.change(OFF).await.unwrap();
     let refused = refusal(&database).await;
     assert!(refused.contains("synchronous_commit is off on the Citus worker two:5433"), "{refused}");
+}
+
+/// The coordinator answers, so there is no better connection to be had: one would be made and thrown away for each try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_worker_is_no_reason_to_leave_the_coordinator() {
+    let database = Database::postgres();
+    let store = database.open("132098").await;
+    assert_eq!(store.log_size().await.unwrap(), 0);
+    const SESSIONS: &str =
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'atena' AND datname = current_database()";
+    let before = Server::sql(database.url(), SESSIONS);
+    assert!(!before.is_empty());
+    for statement in [
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION lost_worker() RETURNS bigint LANGUAGE plpgsql AS $$BEGIN \
+            IF nextval('tries') < 5 THEN RAISE EXCEPTION 'connection to the remote node failed' USING ERRCODE = '08006'; END IF; \
+            RETURN 0; END$$",
+        "ALTER TABLE log_head RENAME TO shard",
+        "CREATE VIEW log_head AS SELECT municipality_code, size + lost_worker() AS size, frontier FROM shard",
+    ] {
+        database.change(statement).await.unwrap();
+    }
+    assert_eq!(store.log_size().await.unwrap(), 0, "the worker came back");
+    assert_eq!(database.count("SELECT last_value FROM tries").await, 5);
+    let after = Server::sql(database.url(), SESSIONS);
+    assert!(before.lines().all(|session| after.lines().any(|left| left == session)), "{before} was left for {after}");
 }

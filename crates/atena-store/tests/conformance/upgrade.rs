@@ -86,3 +86,19 @@ async fn what_superseded_a_revision_leads_to_it_and_every_change_is_told(databas
 }
 
 crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_every_change_is_told);
+
+/// No plan depends on what was there at the last ANALYZE, which the owner of the tables does not undo by `DELETE FROM pg_statistic`.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_of_a_database_before_are_gone_and_do_not_come_back() {
+    let database = Database::postgres();
+    made_before(&database).await;
+    const STATISTICS: &str =
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'";
+    database.change("ANALYZE").await.unwrap();
+    assert!(database.count(STATISTICS).await > 10);
+    let store = database.open("132098").await;
+    assert_eq!(database.count(STATISTICS).await, 0);
+    database.change("ANALYZE").await.unwrap();
+    assert_eq!(database.count(STATISTICS).await, 0);
+    assert_eq!(store.last_change_sequence().await.unwrap(), 5, "the rows are as they were");
+}

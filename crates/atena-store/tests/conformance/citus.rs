@@ -94,7 +94,8 @@ async fn a_lost_worker_is_no_reason_to_leave_the_coordinator() {
     let database = Database::postgres();
     let store = database.open("132098").await;
     assert_eq!(store.log_size().await.unwrap(), 0);
-    const SESSIONS: &str = "SELECT pid FROM pg_stat_activity WHERE application_name = 'atena' AND datname = current_database()";
+    const SESSIONS: &str =
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'atena' AND datname = current_database()";
     let before = Server::sql(database.url(), SESSIONS);
     assert!(!before.is_empty());
     for statement in [

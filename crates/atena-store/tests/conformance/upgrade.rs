@@ -97,7 +97,8 @@ crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_records_get_t
 async fn statistics_of_a_database_before_are_gone_and_do_not_come_back() {
     let database = Database::postgres();
     made_before(&database).await;
-    const STATISTICS: &str = "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'";
+    const STATISTICS: &str =
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'";
     database.change("ANALYZE").await.unwrap();
     assert!(database.count(STATISTICS).await > 10);
     let store = database.open("132098").await;

@@ -56,8 +56,7 @@ fn of_postgres(code: &str) -> &'static str {
 const UNKNOWN: &str = "the database could not run a statement";
 
 /// No encrypted connection came about.
-pub(crate) const TLS: &str =
-    "TLS to the server failed: look at sslmode, sslrootcert and the server's certificate";
+pub(crate) const TLS: &str = "TLS to the server failed: look at sslmode, sslrootcert and the server's certificate";
 
 /// What an error of the connection means.
 pub(crate) fn of_io(error: &std::io::Error) -> &'static str {

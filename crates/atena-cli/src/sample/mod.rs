@@ -133,8 +133,8 @@ impl Place {
 mod tests {
     use std::collections::HashSet;
 
-    use sha2::{Digest as _, Sha256};
     use atena_proto::v1::Dataset;
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
     use crate::hexadecimal::hexadecimal;

@@ -45,7 +45,7 @@ const SAMPLE: u64 = 20_000;
 const SAMPLES: u64 = 5;
 
 /// The lines, in the order of the table.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "pull_sqlite",
     "pull_to_csv",
     "pull_postgres",

@@ -83,7 +83,7 @@ pub(crate) fn registration_with(
     status: v1::ResidentStatus,
 ) -> v1::PersonRegistration {
     let mut registration = registration(local, personal_number);
-    registration.person.as_mut().unwrap().resident_status = status.into();
+    registration.person.as_mut().unwrap().resident_status = Some(status.into());
     registration
 }
 

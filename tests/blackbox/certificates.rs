@@ -184,7 +184,13 @@ impl OwnAuthority {
         std::fs::rename(new, self.folder.join("issuing.crl")).unwrap();
     }
 
-    pub(crate) fn issue(&self, name: SanType, usage: ExtendedKeyUsagePurpose, serial: u8, file: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn issue(
+        &self,
+        name: SanType,
+        usage: ExtendedKeyUsagePurpose,
+        serial: u8,
+        file: &str,
+    ) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, file);
         params.subject_alt_names = vec![name];

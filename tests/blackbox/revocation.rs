@@ -104,11 +104,9 @@ fn private_keys_that_others_can_read_are_refused_with_the_remedy() {
     let server = ["serve", "--home", town.home_text(), "--listen", "127.0.0.1:0"];
     let renew = ["pki", "renew", "--home", town.home_text(), "--server"];
     let client = ["entitlements", "--home", town.home_text(), "--as", "pension"];
-    for (key, arguments) in [
-        ("pki/server.key", &server[..]),
-        ("pki/ca.key", &renew[..]),
-        ("pki/systems/pension.key", &client[..]),
-    ] {
+    for (key, arguments) in
+        [("pki/server.key", &server[..]), ("pki/ca.key", &renew[..]), ("pki/systems/pension.key", &client[..])]
+    {
         let path = town.home().join(key);
         let readable = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         readable(0o640);

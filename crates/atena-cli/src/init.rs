@@ -51,8 +51,11 @@ pub(crate) fn create_with(
         .map_err(|error| CliError::Malformed { what: "--municipality", reason: error.to_string() })?;
     let today = japanese_day();
     let rules = rules_of(&municipality);
-    let policy = Policy::compile(&rules, &field_catalog(), today)
-        .map_err(|source| CliError::Policy { path: "the default policy.toml".into(), source, revoked: String::new() })?;
+    let policy = Policy::compile(&rules, &field_catalog(), today).map_err(|source| CliError::Policy {
+        path: "the default policy.toml".into(),
+        source,
+        revoked: String::new(),
+    })?;
     let systems: Vec<String> = policy.systems().map(|system| system.id().as_str().to_owned()).collect();
 
     empty_directory(root)?;

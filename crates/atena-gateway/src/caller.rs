@@ -172,16 +172,17 @@ impl Shown {
         let error = match (refusal, uri) {
             (Refusal::CallerUnknown, Some(uri)) => CallError::new(
                 Reason::CallerUnknown,
-                format!("the certificate names {uri}, which is no registered system of this municipality (policy.toml)"),
+                format!(
+                    "the certificate names {uri}, which is no registered system of this municipality (policy.toml)"
+                ),
             ),
             (Refusal::CallerUnknown, None) => CallError::new(
                 Reason::CallerUnknown,
                 "the certificate has no single URI name (SAN), such as spiffe://CODE.atena/system/ID",
             ),
-            (Refusal::CallerRevoked, Some(uri)) => CallError::new(
-                Reason::CallerRevoked,
-                format!("the registration of {uri} is revoked (policy.toml)"),
-            ),
+            (Refusal::CallerRevoked, Some(uri)) => {
+                CallError::new(Reason::CallerRevoked, format!("the registration of {uri} is revoked (policy.toml)"))
+            }
             (refusal, _) => refusal.into(),
         };
         Unidentified { known: Box::new(known), error }

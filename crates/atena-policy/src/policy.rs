@@ -103,7 +103,18 @@ impl Policy {
             .chain([&registration.affair])
             .cloned()
             .collect();
-        Self { municipality_code, systems, datasets, registration, rules, grants, affairs, hash, declared, warnings: Vec::new() }
+        Self {
+            municipality_code,
+            systems,
+            datasets,
+            registration,
+            rules,
+            grants,
+            affairs,
+            hash,
+            declared,
+            warnings: Vec::new(),
+        }
     }
 
     /// The municipality (全国地方公共団体コード) whose policy this is.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
-use crate::private_file;
 use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, hmac_sha256, message};
+use crate::private_file;
 use crate::sealing::{SealContext, SealingKey, Suite};
 
 /// Version of the file's form.

@@ -25,10 +25,10 @@ use cryptoki::session::Session;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use again::Away;
 use crate::error::VaultError;
 use crate::key_service::{DataKey, KeyKind, KeyService, LogKey, Purpose, WRAPPED_AES, message};
 use crate::sealing::Suite;
+use again::Away;
 use opened::Opened;
 pub(crate) use signed_in::Token;
 

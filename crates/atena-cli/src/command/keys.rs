@@ -1,6 +1,6 @@
 //! `atena keys`.
 
-use atena_gateway::{Config, GatewayError, RowKey, is_used, municipality_of};
+use atena_gateway::{Config, GatewayError, Keeper, RowKey, is_used, municipality_of};
 use atena_vault::{KeyKind, KeySource, TokenKeys};
 use std::path::Path;
 

@@ -99,7 +99,10 @@ impl OpenConnections {
         if ends.is_empty() {
             return;
         }
-        tracing::warn!(connections = ends.len(), "connections are cut off: their systems are revoked or not registered");
+        tracing::warn!(
+            connections = ends.len(),
+            "connections are cut off: their systems are revoked or not registered"
+        );
         tokio::spawn(async move {
             tokio::time::sleep(CUT_DELAY).await;
             ends.iter().for_each(CancellationToken::cancel);

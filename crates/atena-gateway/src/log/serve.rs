@@ -202,7 +202,12 @@ mod tests {
         assert!(!fetches.covers(&key("auditor", "transfers"), at(0)));
         fetches.begin(key("auditor", "transfers"), at(0));
         assert!(fetches.covers(&key("auditor", "transfers"), at(599)));
-        for (who, log, second) in [("auditor", "transfers", 600), ("auditor", "admin", 1), ("a1001", "transfers", 1), ("auditor", "transfers", -1)] {
+        for (who, log, second) in [
+            ("auditor", "transfers", 600),
+            ("auditor", "admin", 1),
+            ("a1001", "transfers", 1),
+            ("auditor", "transfers", -1),
+        ] {
             assert!(!fetches.covers(&key(who, log), at(second)), "{who} {log} {second}");
         }
     }

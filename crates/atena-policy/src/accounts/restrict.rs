@@ -35,8 +35,7 @@ impl Accounts {
         };
         let (mut by_id, mut taken) = (self.by_id.clone(), Vec::new());
         by_id.retain(|id, account| {
-            let mut entries =
-                entries.iter().filter(|entry| text_of(entry, "id") == Some(id.as_str())).peekable();
+            let mut entries = entries.iter().filter(|entry| text_of(entry, "id") == Some(id.as_str())).peekable();
             if entries.peek().is_none() && complete {
                 taken.push(format!("account {:?} is no longer there", id.as_str()));
                 return false;
@@ -157,7 +156,9 @@ expires = 2027-03-31
 
     #[test]
     fn nothing_is_added() {
-        for (from, to) in [("roles = [\"auditor\"]", "roles = [\"auditor-with-content\", \"auditor\"]"), ("2027-03-31", "2027-04-30")] {
+        for (from, to) in
+            [("roles = [\"auditor\"]", "roles = [\"auditor-with-content\", \"auditor\"]"), ("2027-03-31", "2027-04-30")]
+        {
             assert!(restricted(from, to, TROUBLES[0], true).is_none(), "{to}");
         }
     }

@@ -54,7 +54,8 @@ impl Reading {
             municipality,
             revoked: revoked(systems.as_deref().unwrap_or_default()),
             systems: systems.map(|entries| Systems { entries, complete }),
-            datasets: tables(&table, "dataset").map(|entries| Datasets { complete: whole && !entries.is_empty(), entries }),
+            datasets: tables(&table, "dataset")
+                .map(|entries| Datasets { complete: whole && !entries.is_empty(), entries }),
             rules: if whole { tables(&table, "rule").and_then(remaining) } else { None },
         }
     }

@@ -37,11 +37,7 @@ pub(super) struct Basis {
 }
 
 /// Each rule, cut down to what one of the remaining ones permits as well: consumer, affair, dataset, field and day.
-pub(super) fn restricted(
-    rules: &[DeclaredRule],
-    remaining: &Remaining,
-    taken: &mut Vec<String>,
-) -> Vec<DeclaredRule> {
+pub(super) fn restricted(rules: &[DeclaredRule], remaining: &Remaining, taken: &mut Vec<String>) -> Vec<DeclaredRule> {
     rules.iter().flat_map(|rule| restricted_rule(rule, remaining, taken)).collect()
 }
 
@@ -74,7 +70,9 @@ fn parts_left(rule: &DeclaredRule, whole: &Part, consumer: &str, remaining: &Rem
         .filter(|other| other.consumers.get_ref().iter().any(|named| named.get_ref() == consumer))
         .collect();
     // The rule of the same name first.
-    candidates.sort_by_key(|other| (other.id.get_ref() != rule.id.get_ref(), other.version.get_ref() != rule.version.get_ref()));
+    candidates.sort_by_key(|other| {
+        (other.id.get_ref() != rule.id.get_ref(), other.version.get_ref() != rule.version.get_ref())
+    });
     let mut parts: Vec<Part> = Vec::new();
     for other in candidates {
         let Some(mut part) = part_of(other).and_then(|other| whole.within(&other)) else { continue };

@@ -67,14 +67,20 @@ fn a_rule_that_is_narrowed_or_gone_releases_no_more_than_both_files_say() {
         payment(&restricted(&text, true).unwrap().policy, "resident-tax")
     };
     assert_eq!(payment(&policy(), "resident-tax").unwrap(), ["fiscal_year", "months.month", "months.status"]);
-    let narrower = ("payment = [\"months.status\", \"months.month\", \"fiscal_year\"]", "payment = [\"months.status\", \"remarks\"]");
+    let narrower = (
+        "payment = [\"months.status\", \"months.month\", \"fiscal_year\"]",
+        "payment = [\"months.status\", \"remarks\"]",
+    );
     assert_eq!(fields(narrower).unwrap(), ["months.status"], "nothing is added");
     for gone in [
         ("valid_to = 2027-03-31", "valid_to = 2026-11-22"),
         ("consumers = [\"resident-tax\"]", "consumers = [\"school\"]"),
         ("affair = \"市都民税賦課業務\"", "affair = \"別の事務\""),
         ("roles = [\"consumer\"]\npersonal_number_basis", "roles = []\npersonal_number_basis"),
-        ("{ citation = \"別表第2(48)\", valid_from = 2021-09-01 }", "{ citation = \"別表第2(48)\", valid_from = 2021-09-01, valid_to = 2022-01-01 }"),
+        (
+            "{ citation = \"別表第2(48)\", valid_from = 2021-09-01 }",
+            "{ citation = \"別表第2(48)\", valid_from = 2021-09-01, valid_to = 2022-01-01 }",
+        ),
     ] {
         let refusal = fields(gone);
         // The ordinance is in force until the end of the year.
@@ -95,7 +101,8 @@ fn what_is_absent_is_taken_away_only_from_a_whole_file_that_nobody_is_writing() 
     // A second look at the same file takes nothing more.
     assert!(left.policy.restricted_by(&without, true, &catalog(), TODAY).unwrap().is_none());
 
-    let school = "[[system]]\nid = \"school\"\nname = \"学務システム\"\ndivision = \"学務課\"\nroles = [\"consumer\"]\n";
+    let school =
+        "[[system]]\nid = \"school\"\nname = \"学務システム\"\ndivision = \"学務課\"\nroles = [\"consumer\"]\n";
     let text = refused(&[(school, "")], "");
     assert!(restricted(&text, false).is_none());
     assert!(restricted(&text, true).unwrap().policy.system(&system("school")).unwrap().revoked());

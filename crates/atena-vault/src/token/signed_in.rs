@@ -58,7 +58,8 @@ impl Token {
         let mut found = found.map_err(failed("its slots"))?;
         if found.len() > 1 {
             let serials: Vec<_> = found.into_iter().map(|(_, serial, _)| serial).collect();
-            let what = "several tokens have this label; name one of them: serial = \"…\" below [token]. Their serial numbers";
+            let what =
+                "several tokens have this label; name one of them: serial = \"…\" below [token]. Their serial numbers";
             return Err(trouble(what, Some(serials.join(", "))));
         }
         let Some((slot, serial, final_try)) = found.pop() else {

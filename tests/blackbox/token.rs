@@ -177,7 +177,7 @@ async fn another_token_in_its_place_is_refused_and_new_keys_are_never_advised() 
     assert!(it.register("P1", 4711).await.unwrap().error.is_none());
     it.take_away();
     it.make_token();
-    it.town.wait_for_log("has no keys of municipality");
+    it.town.wait_for_log("no token has this label and serial number");
     assert_eq!(it.register("P2", 4712).await.err().unwrap().code(), Code::Unavailable);
     // Where data is sealed with the keys of the one that is gone, others are never advised, and never made.
     it.town.stop();

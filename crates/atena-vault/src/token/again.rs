@@ -15,7 +15,7 @@ use cryptoki::session::Session;
 
 use super::library::Failed;
 use super::opened::{self, Opened};
-use super::{Token, TokenKeys};
+use super::{Token, TokenKeys, TokenPlace};
 use crate::error::VaultError;
 
 /// Pause after the first try in vain; each one after it is twice as long.
@@ -121,7 +121,9 @@ impl TokenKeys {
     }
 
     fn find_same(&self, before: &Opened) -> Result<Opened, VaultError> {
-        let found = Opened::find(&self.place, &self.municipality)?;
+        // Another token in its place is not even shown the PIN.
+        let place = TokenPlace { serial: Some(before.token.serial().to_owned()), ..self.place.clone() };
+        let found = Opened::find(&place, &self.municipality)?;
         found.pin_down(&self.place, &self.municipality)?;
         found.continues(before)?;
         Ok(found)

@@ -47,15 +47,15 @@ impl Token {
             for slot in library.get_slots_with_initialized_token()? {
                 // One that goes away just now is none.
                 let Ok(token) = library.get_token_info(slot) else { continue };
-                let serial = token.serial_number().trim().to_owned();
-                let wanted = place.serial.as_ref().is_none_or(|wanted| *wanted == serial);
-                if token.label().trim() == place.label && wanted {
-                    found.push((slot, serial, token.user_pin_final_try()));
+                if token.label().trim() == place.label {
+                    found.push((slot, token.serial_number().trim().to_owned(), token.user_pin_final_try()));
                 }
             }
             Ok(found)
         });
         let mut found = found.map_err(failed("its slots"))?;
+        let others: Vec<_> = found.iter().map(|(_, serial, _)| serial.clone()).collect();
+        found.retain(|(_, serial, _)| place.serial.as_ref().is_none_or(|wanted| wanted == serial));
         if found.len() > 1 {
             let serials: Vec<_> = found.into_iter().map(|(_, serial, _)| serial).collect();
             let what =
@@ -67,7 +67,8 @@ impl Token {
                 None => trouble("no token has this label; look with: pkcs11-tool --list-slots", None),
                 Some(serial) => {
                     let what = "no token has this label and serial number; look with: pkcs11-tool --list-slots";
-                    trouble(what, Some(format!("serial {serial}")))
+                    let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+                    trouble(what, Some(format!("serial {serial} is wanted, with this label there is: {others}")))
                 }
             });
         };

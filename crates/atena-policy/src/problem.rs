@@ -122,14 +122,27 @@ pub fn toml_problem(text: &str, error: &toml::de::Error) -> (u32, String) {
     (line, without_value(error.message()))
 }
 
+/// How serde begins the error of a value that is in no list.
+const UNKNOWN_VARIANT: &str = "unknown variant";
+
+/// Whether a word can be neither a name nor a number of a person.
+fn is_plain_word(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    word.len() <= 20 && digits <= 4 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
 /// `invalid type: string "x", expected a boolean` without `"x"`.
 fn without_value(message: &str) -> String {
-    for begins in ["invalid type: ", "invalid value: ", "unknown variant"] {
+    for begins in ["invalid type: ", "invalid value: ", UNKNOWN_VARIANT] {
         let Some(rest) = message.strip_prefix(begins) else { continue };
         let (value, expected) = match rest.rfind(", expected ") {
             Some(place) => rest.split_at(place),
             None => (rest, ""),
         };
+        // A word of a list may be shown: `none` where an algorithm is expected.
+        if begins == UNKNOWN_VARIANT && is_plain_word(value.trim_matches([' ', '`'])) {
+            return message.to_owned();
+        }
         let kind = value.split([' ', '`', '"']).next().unwrap_or_default();
         return format!("{begins}{kind}{expected}");
     }
@@ -181,13 +194,20 @@ mod tests {
         struct File {
             flag: Option<bool>,
             port: Option<u16>,
+            word: Option<Word>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        enum Word {
+            One,
         }
         for (text, told) in [
             ("port = 1\nflag = \"secret\"\n", "invalid type: string, expected a boolean"),
             ("port = 1\nflag = 12345678\n", "invalid type: integer, expected a boolean"),
             ("port = 1\nport = 12345678\n", ""),
             ("port = 1\nsecret", ""),
-            ("port = 1\nshoe = \"secret\"\n", "unknown field `shoe`, expected `flag` or `port`"),
+            ("port = 1\nshoe = \"secret\"\n", "unknown field `shoe`, expected one of `flag`, `port`, `word`"),
+            ("port = 1\nword = \"none\"\n", "unknown variant `none`, expected `One`"),
+            ("port = 1\nword = \"123456789018\"\n", "unknown variant, expected `One`"),
         ] {
             let error = toml::from_str::<File>(text).unwrap_err();
             let (line, message) = toml_problem(text, &error);

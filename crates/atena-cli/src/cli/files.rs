@@ -29,17 +29,20 @@ pub(crate) struct BulkArgs {
     /// The file; `-` is stdin. `.jsonl` is JSON Lines, everything else CSV.
     ///
     /// Rules of files (ファイルの規則):
-    /// - Every line with content is read or refused, and the summary counts all three. A header is apart.
-    /// - Lines without content are no rows: empty ones, and those of commas, spaces and quotation marks
-    ///   alone. So is a DOS end of file (0x1A) at the end.
-    /// - A file without any content is an error. A header without rows is none: nothing changed.
+    /// - Every line with content is read or refused, and the summary counts all three.
+    ///   A header is apart.
+    /// - Lines without content are no rows: empty ones, and those of commas, spaces and
+    ///   quotation marks alone. So is a DOS end of file (0x1A) at the end.
+    /// - A file without any content is an error. A header without rows is none: nothing
+    ///   changed.
     /// - A header with an unknown column, or with one column twice, refuses the whole file.
-    /// - No cell may hold a line break. What an open quotation mark took along is refused and counted.
-    /// - CSV is UTF-8 or CP932. Lines are refused where the encoding is in doubt: save the file with a
-    ///   byte order mark, or say --encoding. Bytes without a meaning, U+FFFD, and user-defined
-    ///   characters (外字) of CP932 refuse their row.
+    /// - No cell may hold a line break. What an open quotation mark took along is refused
+    ///   and counted.
+    /// - CSV is UTF-8 or CP932. Lines are refused where the encoding is in doubt: save the
+    ///   file with a byte order mark, or say --encoding. Bytes without a meaning, U+FFFD,
+    ///   and user-defined characters (外字) of CP932 refuse their row.
     /// - JSON Lines are UTF-8, one object a line, each field once.
-    /// - Rows that need a person to decide (REVIEW_REQUIRED) are listed, and the exit code is 2.
+    /// - Rows that need a person to decide (REVIEW_REQUIRED) are listed; the exit code is 2.
     /// - Errors name line and column, never a cell.
     #[arg(value_name = "FILE", verbatim_doc_comment)]
     pub(crate) file: PathBuf,

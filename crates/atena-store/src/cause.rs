@@ -20,7 +20,7 @@ fn of_sqlite(code: i32) -> &'static str {
         5 | 6 => "another process holds the lock of the database file: end it, or try again later",
         7 => "there is no memory left",
         8 => "the database file, its directory or its file system is read-only: make it writable",
-        10 => "reading or writing the database file failed: look at the disk and its file system",
+        10 => "reading or writing the database file failed: is the disk full? Look at it and its file system",
         11 => "the database file is damaged: bring a backup back (atena restore)",
         13 => "the disk is full: make room on it",
         14 => {
@@ -93,7 +93,7 @@ mod tests {
     fn an_extended_code_of_sqlite_says_what_its_primary_code_says() {
         // SQLITE_READONLY_DBMOVED and SQLITE_IOERR_WRITE.
         assert!(of_sqlite(1032).contains("read-only"));
-        assert!(of_sqlite(778).contains("look at the disk"));
+        assert!(of_sqlite(778).contains("Look at it"));
         assert!(of_sqlite(13).contains("full"));
     }
 

@@ -76,6 +76,17 @@ pub(crate) fn whole_person(personal_number: &str) -> v1::Person {
     }
 }
 
+/// A person to register whose status is this one (住民状態).
+pub(crate) fn registration_with(
+    local: &str,
+    personal_number: Option<&str>,
+    status: v1::ResidentStatus,
+) -> v1::PersonRegistration {
+    let mut registration = registration(local, personal_number);
+    registration.person.as_mut().unwrap().resident_status = status.into();
+    registration
+}
+
 /// A record of the pension system about `local`.
 pub(crate) fn record(local: &str, key: &str, revision: u64, body: v1::pushed_record::Body) -> v1::PushedRecord {
     v1::PushedRecord { local_address_number: local.to_owned(), record_key: key.to_owned(), revision, body: Some(body) }

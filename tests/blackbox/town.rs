@@ -194,6 +194,12 @@ impl Town {
         }
     }
 
+    /// What the gateway logged until now.
+    #[allow(dead_code, reason = "not every suite that shares this file asks")]
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap()).into_owned()
+    }
+
     /// A copy of what is kept now, the signed head beside it included; the gateway must not run.
     pub(crate) fn copy(&self) -> Kept {
         let mut files = vec!["log.checkpoint", "admin.checkpoint"];

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use atena_gateway::telemetry::TelemetryError;
 use atena_gateway::{
-    AdminError, AdminLogError, BackupError, ConfigError, EraseError, ExportError, GatewayError, MigrateError,
-    OperatorError, RotateError,
+    AcceptHeadError, AdminError, AdminLogError, BackupError, ClockError, ConfigError, ConfirmClockError, EraseError,
+    ExportError, GatewayError, MigrateError, OperatorError, RotateError,
 };
 use atena_oidc::{ProviderError, SignInError};
 use atena_policy::{AccountsError, PolicyError};
@@ -63,6 +63,25 @@ pub(crate) enum CliError {
     /// Nobody was erased.
     #[error(transparent)]
     Erase(#[from] EraseError),
+    /// The clock is not compared.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The clock was not confirmed.
+    #[error(transparent)]
+    ConfirmClock(#[from] ConfirmClockError),
+    /// No head was accepted.
+    #[error(transparent)]
+    AcceptHead(#[from] AcceptHeadError),
+    /// A start took too long.
+    #[error(
+        "the start took longer than {seconds} s (start_timeout_s in atena.toml) and was given up; it was waiting for {step}"
+    )]
+    StartTimeout {
+        /// The setting.
+        seconds: u64,
+        /// What it was waiting for.
+        step: String,
+    },
     /// Something was not moved.
     #[error(transparent)]
     Migrate(#[from] MigrateError),

@@ -26,7 +26,14 @@ impl Home {
     /// [`CliError::NoHome`] when there are no settings in it.
     pub(crate) fn existing(root: &Path) -> Result<Self, CliError> {
         let home = Self::at(root);
-        if home.config().is_file() { Ok(home) } else { Err(CliError::NoHome { home: home.root }) }
+        match fs::metadata(home.config()) {
+            Ok(settings) if settings.is_file() => Ok(home),
+            // There may be one that this user must not see.
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(CliError::File { action: "read", path: home.config(), source })
+            }
+            _ => Err(CliError::NoHome { home: home.root }),
+        }
     }
 
     /// The homes of further municipalities, in the order of their codes.

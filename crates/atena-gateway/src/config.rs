@@ -1,5 +1,7 @@
 //! The settings of a gateway, parsed once from `atena.toml`; nothing reads the environment later.
 
+mod check;
+mod limits;
 mod people;
 
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use atena_store::{Log, StoreOptions};
 use atena_vault::{KeySource, TokenPlace};
 use serde::Deserialize;
 
+pub use limits::Limits;
 pub use people::PeopleConfig;
 
 /// A head of the log is signed at most this long after a commit.
@@ -51,6 +54,9 @@ pub struct Config {
     /// When people may be erased.
     #[serde(default)]
     pub erasure: ErasureConfig,
+    /// When the clock is believed.
+    #[serde(default)]
+    pub clock: ClockConfig,
     /// The people who may sign in; without it nobody may.
     #[serde(default)]
     pub people: Option<PeopleConfig>,
@@ -117,6 +123,14 @@ pub struct ErasureConfig {
     pub after_moving_out_days: u32,
 }
 
+/// When the clock is believed: nothing is erased on the word of a clock that contradicts the log or the gateway's certificate.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockConfig {
+    /// How far the clock may be ahead of the newest leaf of the log, in days.
+    pub ahead_of_log_days_max: u32,
+}
+
 /// What the monthly review (月次点検) calls unusual.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,46 +155,6 @@ pub struct WitnessConfig {
     pub url: String,
     /// Its public key, as `atena witness` prints it.
     pub key: String,
-}
-
-/// Limits, each with a unit in its name and a default that suits one town hall.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Open connections in all.
-    pub connections_max: usize,
-    /// Open connections of one certificate identity.
-    pub connections_per_system_max: usize,
-    /// TLS handshakes under way.
-    pub handshakes_max: usize,
-    /// Time for a TLS handshake.
-    pub handshake_timeout_s: u64,
-    /// Time until what HTTP/2 begins with (24 bytes) after the handshake.
-    pub first_byte_timeout_s: u64,
-    /// HTTP/2 streams of one connection.
-    pub streams_per_connection_max: u32,
-    /// Calls of one connection under way.
-    pub calls_per_connection_max: usize,
-    /// Bytes of request headers and metadata.
-    pub header_bytes_max: u32,
-    /// Bytes of one request message.
-    pub message_bytes_max: usize,
-    /// Bytes of all messages of one certificate identity that are not whole yet; at least one message always fits.
-    pub arriving_bytes_per_system_max: usize,
-    /// Time for a request message to arrive, from its first byte on; for the first one from the request on.
-    pub message_timeout_s: u64,
-    /// Time for a unary call; a shorter `grpc-timeout` of the caller counts.
-    pub call_timeout_s: u64,
-    /// Time for a streaming call.
-    pub stream_timeout_s: u64,
-    /// HTTP/2 PING interval.
-    pub keepalive_interval_s: u64,
-    /// Time for the answer to a PING.
-    pub keepalive_timeout_s: u64,
-    /// Age at which a connection is asked to go, at most; calls under way finish. Each goes at 80 to 100 % of it.
-    pub connection_age_max_s: u64,
-    /// Time for calls under way after a stop was asked for.
-    pub drain_timeout_s: u64,
 }
 
 /// Logs to stderr and, if an endpoint is set, traces and metrics by OTLP.
@@ -223,6 +197,20 @@ pub enum ConfigError {
         /// Line, column and reason.
         message: String,
     },
+    /// Settings that can't work; each with its name and what it may be.
+    #[error("{path} is refused:\n{}", problems.join("\n"))]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Every setting that can't work.
+        problems: Vec<String>,
+    },
+    /// The path of the settings is not UTF-8.
+    #[error("the path {path} is not UTF-8: move the home to a directory whose path is")]
+    NotUtf8 {
+        /// The directory.
+        path: PathBuf,
+    },
 }
 
 // === impl Config ===
@@ -238,14 +226,15 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse(&text, folder).map_err(|error| match error {
             ConfigError::Malformed { message, .. } => ConfigError::Malformed { path: path.to_owned(), message },
-            unreadable @ ConfigError::Unreadable { .. } => unreadable,
+            ConfigError::Refused { problems, .. } => ConfigError::Refused { path: path.to_owned(), problems },
+            other => other,
         })
     }
 
     /// Parses settings whose relative paths are below `folder`.
     ///
     /// # Errors
-    /// [`ConfigError::Malformed`].
+    /// [`ConfigError::Malformed`], [`ConfigError::Refused`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = toml::from_str(text)
             .map_err(|error| ConfigError::Malformed { path: folder.join("atena.toml"), message: error.to_string() })?;
@@ -271,9 +260,13 @@ impl Config {
         if let Some(file) = config.database_url.strip_prefix("sqlite:")
             && !file.starts_with('/')
         {
-            config.database_url = format!("sqlite:{}", folder.join(file).display());
+            let file = folder.join(file);
+            let file = file.to_str().ok_or_else(|| ConfigError::NotUtf8 { path: folder.to_owned() })?;
+            config.database_url = StoreOptions::url_of_file(file);
         }
-        Ok(config)
+        let problems = check::problems(&config);
+        let path = folder.join("atena.toml");
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Refused { path, problems }) }
     }
 
     /// Where the keys are.
@@ -283,6 +276,19 @@ impl Config {
             None => KeySource::File(self.keys_file.clone()),
             Some(token) => KeySource::Token(token.clone()),
         }
+    }
+
+    /// Where the keys are, for messages.
+    pub(crate) fn keys_place(&self) -> String {
+        match &self.token {
+            None => self.keys_file.display().to_string(),
+            Some(token) => format!("token {}", token.label),
+        }
+    }
+
+    /// Whether the database is a file of this machine alone.
+    pub(crate) fn has_database_file(&self) -> bool {
+        self.store_options().sqlite_file().is_some()
     }
 
     /// Where the database is and how it is used.
@@ -333,7 +339,7 @@ impl LogConfig {
     }
 
     pub(crate) fn checkpoint_interval(&self) -> Duration {
-        Duration::from_millis(self.checkpoint_interval_ms.clamp(1, CHECKPOINT_INTERVAL_MS_MAX))
+        Duration::from_millis(self.checkpoint_interval_ms)
     }
 }
 
@@ -356,6 +362,14 @@ const FIVE_YEARS_DAYS: u32 = 1827;
 impl Default for ErasureConfig {
     fn default() -> Self {
         Self { after_death_days: FIVE_YEARS_DAYS, after_moving_out_days: FIVE_YEARS_DAYS }
+    }
+}
+
+// === impl ClockConfig ===
+
+impl Default for ClockConfig {
+    fn default() -> Self {
+        Self { ahead_of_log_days_max: 40 }
     }
 }
 
@@ -383,46 +397,6 @@ impl WitnessConfig {
         let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let path = path.trim_end_matches('/');
         Some((address, if path.is_empty() { String::new() } else { format!("/{path}") }))
-    }
-}
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections_max: 1024,
-            connections_per_system_max: 64,
-            handshakes_max: 128,
-            handshake_timeout_s: 5,
-            first_byte_timeout_s: 10,
-            streams_per_connection_max: 64,
-            calls_per_connection_max: 32,
-            header_bytes_max: 8192,
-            message_bytes_max: 4 * 1024 * 1024,
-            arriving_bytes_per_system_max: 16 * 1024 * 1024,
-            message_timeout_s: 15,
-            call_timeout_s: 30,
-            stream_timeout_s: 3600,
-            keepalive_interval_s: 30,
-            keepalive_timeout_s: 10,
-            connection_age_max_s: 3600,
-            drain_timeout_s: 20,
-        }
-    }
-}
-
-impl Limits {
-    pub(crate) fn arriving_bytes_max(&self) -> usize {
-        self.arriving_bytes_per_system_max.max(self.message_bytes_max)
-    }
-
-    pub(crate) fn call_timeout(&self) -> Duration {
-        Duration::from_secs(self.call_timeout_s)
-    }
-
-    pub(crate) fn stream_timeout(&self) -> Duration {
-        Duration::from_secs(self.stream_timeout_s)
     }
 }
 

@@ -24,12 +24,13 @@ use tower::Layer as _;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog};
 use crate::catalog::field_catalog;
-use crate::clock;
+use crate::clock::{self, Clock, ClockGuard};
 use crate::config::Config;
 use crate::databases::Databases;
-use crate::door::{self, Door, TlsError};
+use crate::door::{self, Door, TlsError, own_certificate};
 use crate::hall::{Hall, first_keys};
 use crate::health::Health;
+use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::Finding;
 use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_serving, retention};
 use crate::people::People;
@@ -38,6 +39,7 @@ use crate::service::address::Address;
 use crate::service::linkage::Linkage;
 use crate::service::record::Record;
 use crate::service::transfer_log::TransferLog;
+use crate::start::{StartStep, place_of};
 use crate::unreadable::UnreadableLayer;
 
 /// A gateway that has passed every check of its start: rules proved, keys open, database migrated.
@@ -107,6 +109,9 @@ pub enum GatewayError {
     /// A witness in the settings.
     #[error(transparent)]
     Witness(#[from] WitnessRefused),
+    /// The database may be an old copy, or the keys are not its own.
+    #[error("{0}")]
+    NotFresh(#[from] Box<FreshnessError>),
     /// The transfer log is not what was signed.
     #[error("the transfer log is damaged: {0}. Nothing is served. Run `atena log fsck` to see everything that differs")]
     LogDamaged(Finding),
@@ -123,7 +128,7 @@ pub enum GatewayError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", listen_remedy(.source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -142,15 +147,22 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`]: whatever is wrong, nothing is served (fail closed).
-    pub async fn open(config: Config, databases: &mut Databases) -> Result<Self, GatewayError> {
+    pub async fn open(config: Config, databases: &mut Databases, step: &StartStep) -> Result<Self, GatewayError> {
         let reload = Reload::of(&config);
+        step.enter(format!("the rules, {}", config.policy_file.display()));
         let policy = policy_of(&config)?;
         let people = people_of(&config)?;
+        step.enter(format!("the keys, {}", config.keys_place()));
         let vault = Arc::new(Vault::open(&config.key_source(), policy.municipality_code())?);
+        step.enter(format!("the certificates, {}", config.tls.certificate.display()));
         let door = Arc::new(Door::of(config.tls.clone(), config.limits.clone())?);
+        step.enter(format!("the database, {}", place_of(&config.database_url)));
         let database = databases.open(&config.store_options()).await?;
+        step.enter(format!("a transaction in the database, {}", place_of(&config.database_url)));
         let store = database.of(policy.municipality_code().clone()).await?;
         let municipality = policy.municipality_code();
+        freshness::check(&store, municipality, &vault, &config).await.map_err(Box::new)?;
+        step.enter("the check of the logs");
         let keys = LogKeys::of(WhichLog::Transfers, municipality, &vault)?;
         for log in WhichLog::ALL {
             let keys = LogKeys::of(log, municipality, &vault)?;
@@ -162,14 +174,22 @@ impl Gateway {
                 });
             }
         }
+        step.enter("the transaction of another gateway or command");
         store.ensure_key_state(&first_keys(&vault)).await?;
+        step.enter("the newest leaves of the logs");
+        let own = config.tls.certificate.clone();
+        let days_max = config.clock.ahead_of_log_days_max;
+        let clock = ClockGuard::new(Clock::System, &store, days_max, Box::new(move || own_certificate(&own)));
+        // Before this start is itself a leaf of the admin log.
+        clock.check_at_start().await?;
         let in_use = keys.in_use(&store.log_keys().await?);
         let (_, key) = in_use.and_then(|keys| keys.last().copied()).ok_or(SignError::KeyMissing)?;
         let log = Log::start(&store, &vault, municipality, key.clone(), &config.log)?;
         let file = config.log.admin_checkpoint_file.clone();
         let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process());
-        let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, config.limits));
+        let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, (config.limits, clock)));
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
+        hall.log.spawn(|stop| ClockGuard::run(Arc::clone(&hall), stop));
         Ok(Self { hall, door, reload })
     }
 
@@ -177,7 +197,8 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Listen`], [`GatewayError::Admin`].
-    pub async fn bind(self, listen: SocketAddr) -> Result<BoundGateway, GatewayError> {
+    pub async fn bind(self, listen: SocketAddr, step: &StartStep) -> Result<BoundGateway, GatewayError> {
+        step.enter(format!("the admin log, and the address {listen}"));
         let failed = |source| GatewayError::Listen { address: listen, source };
         let open = async { TcpListener::bind(listen).await.map_err(failed) };
         let listener = self.hall.admin.during(Action::StartGateway, open, |_| 0).await?;
@@ -238,6 +259,20 @@ impl BoundGateway {
     }
 }
 
+/// What to do about an address that can't be listened on.
+fn listen_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ". Another program listens there, perhaps a gateway of this home: stop it, or change listen in atena.toml"
+        }
+        io::ErrorKind::AddrNotAvailable => ". This machine has no such address: change listen in atena.toml",
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need a right of their own: use a higher one in listen in atena.toml"
+        }
+        _ => "",
+    }
+}
+
 /// The municipality that a gateway with these settings serves.
 ///
 /// # Errors
@@ -291,6 +326,7 @@ pub(crate) fn read_policy(path: &Path) -> Result<Policy, GatewayError> {
 
 fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    hall.log.spawn(|stop| ClockGuard::report(Arc::clone(hall), health.clone(), stop));
     hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -12,7 +12,7 @@ use tonic::metadata::AsciiMetadataValue;
 
 use crate::admin::AdminLog;
 use crate::catalog::field_catalog;
-use crate::clock;
+use crate::clock::{self, ClockGuard};
 use crate::config::Limits;
 use crate::convert::hexadecimal;
 use crate::error::CallError;
@@ -38,6 +38,7 @@ pub(crate) struct Hall {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
+    pub(crate) clock: ClockGuard,
 }
 
 /// Rules, and their hash as every answer carries it.
@@ -67,7 +68,7 @@ impl Hall {
         vault: Arc<Vault>,
         log: Log,
         admin: AdminLog,
-        limits: Limits,
+        (limits, clock): (Limits, ClockGuard),
     ) -> Self {
         Self {
             municipality: policy.municipality_code().clone(),
@@ -82,6 +83,7 @@ impl Hall {
             admin,
             limits,
             health: Health::new(),
+            clock,
         }
     }
 

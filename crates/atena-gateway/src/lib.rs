@@ -39,6 +39,7 @@ mod metrics;
 mod people;
 mod reload;
 mod service;
+mod start;
 mod status;
 pub mod telemetry;
 mod transfer;
@@ -49,17 +50,21 @@ pub use atena_store::Log;
 
 pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord, OperatorError, Showing, sign_in_operator};
 pub use catalog::field_catalog;
+pub use clock::{ClockError, ClockStatus, ClockSuspect};
 pub use config::{
-    Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
+    ClockConfig, Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
     TelemetryConfig, TlsConfig, WitnessConfig,
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
 pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, municipality_of, registered_systems};
 pub use keeper::{
-    AdminLogError, Backup, BackupError, EraseError, Erased, ExportError, Ground, Keeper, KeyStatus, Loss, MigrateError,
-    Moved, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,
+    AcceptHeadError, AcceptedHead, AdminLogError, Backup, BackupError, ConfirmClockError, EraseError, Erased,
+    ErasureCase, ErasurePlan, ExportError, Ground, KeepReason, Keeper, KeyStatus, KnownBy, Loss, MigrateError, Moved,
+    PersonStatus, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,
 };
+pub use log::freshness::{FileFault, FreshnessError};
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused};
 pub use people::people_matrix;
+pub use start::StartStep;

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     refusals: Counter<u64>,
     log_commit_seconds: Histogram<f64>,
     expires_in_seconds: Gauge<i64>,
+    clock_suspect: Gauge<u64>,
 }
 
 // === impl Metrics ===
@@ -48,7 +49,15 @@ impl Metrics {
                     "Time until a certificate, an authority or a revocation list runs out; negative afterwards",
                 )
                 .build(),
+            clock_suspect: meter
+                .u64_gauge("atena.clock.suspect")
+                .with_description("1 while the clock contradicts the log or the certificate and nothing is erased")
+                .build(),
         }
+    }
+
+    pub(crate) fn clock_suspect(&self, suspect: bool) {
+        self.clock_suspect.record(suspect.into(), std::slice::from_ref(&self.municipality));
     }
 
     pub(crate) fn call(&self, method: &'static str, result: &'static str) {

@@ -9,7 +9,7 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -28,6 +28,9 @@ pub enum TelemetryError {
     /// The OTLP exporter refuses its endpoint.
     #[error("the OTLP endpoint can't be used: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// RUST_LOG.
+    #[error("RUST_LOG can't be used: {0}. It is a level (off, error, warn, info, debug, trace), or TARGET=LEVEL,…")]
+    Filter(String),
     /// A subscriber is installed already.
     #[error("logging is set up already: {0}")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
@@ -39,7 +42,7 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`].
 pub fn init(config: &TelemetryConfig, filter: &str) -> Result<TelemetryGuard, TelemetryError> {
-    let filter = EnvFilter::builder().parse_lossy(if filter.is_empty() { "info" } else { filter });
+    let filter = parse_filter(filter)?;
     let logs = match config.format {
         LogFormat::Human => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
         LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().boxed(),
@@ -65,6 +68,17 @@ pub fn init(config: &TelemetryConfig, filter: &str) -> Result<TelemetryGuard, Te
     Ok(guard)
 }
 
+/// What is shown. A word that is neither a level nor a target of ours would show nothing at all.
+fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    let filter = if filter.trim().is_empty() { "info" } else { filter };
+    for word in filter.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':']) && !word.is_empty()) {
+        if word.parse::<LevelFilter>().is_err() && !word.starts_with("atena") {
+            return Err(TelemetryError::Filter(format!("`{word}` is no level")));
+        }
+    }
+    EnvFilter::builder().parse(filter).map_err(|error| TelemetryError::Filter(error.to_string()))
+}
+
 // === impl TelemetryGuard ===
 
 impl Drop for TelemetryGuard {
@@ -75,6 +89,21 @@ impl Drop for TelemetryGuard {
         }
         if let Some(metrics) = self.metrics.take() {
             let _ = metrics.shutdown();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_level_is_refused_with_its_name() {
+        for well in ["", "info", "WARN", "atena_gateway=debug,info", "atena_store", "sqlx::query=trace"] {
+            assert!(parse_filter(well).is_ok(), "{well}");
+        }
+        for wrong in ["verbose", "inf", "atena=loud", "info,loud"] {
+            assert!(parse_filter(wrong).is_err(), "{wrong}");
         }
     }
 }

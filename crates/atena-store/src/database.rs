@@ -37,12 +37,19 @@ impl StoreOptions {
         Self { url: url.into(), replica_url: None, connections_max: 16 }
     }
 
+    /// How a file is named in [`Self::url`], whatever its path.
+    #[must_use]
+    pub fn url_of_file(file: &str) -> String {
+        // Two slashes at the beginning belong to the URL.
+        if file.starts_with("//") { format!("sqlite://{file}") } else { format!("sqlite:{file}") }
+    }
+
     /// The file of the database, if it is one of SQLite.
     #[must_use]
     pub fn sqlite_file(&self) -> Option<&Path> {
         let rest = self.url.strip_prefix("sqlite:")?;
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        Some(Path::new(path.split_once('?').map_or(path, |(path, _)| path)))
+        // As it is: `%`, `?` and `#` are letters of a name like all others.
+        Some(Path::new(rest.strip_prefix("//").unwrap_or(rest)))
     }
 }
 
@@ -59,7 +66,8 @@ impl Database {
             let replica = options.replica_url.as_deref();
             Engine::Postgres(PostgresEngine::open(&options.url, replica, options.connections_max).await?)
         } else {
-            Engine::Sqlite(SqliteEngine::open(&options.url).await?)
+            let no_file = || StoreError::Open("database_url must be sqlite:FILE or postgres://…".to_owned());
+            Engine::Sqlite(SqliteEngine::open(options.sqlite_file().ok_or_else(no_file)?).await?)
         };
         Ok(Self { engine })
     }

@@ -1,17 +1,67 @@
 //! Erasing people: the key that everything about them is sealed with, and whatever could link what is left to them.
 
-use atena_domain::UnifiedAddressNumber;
+use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 
-use crate::engine::{Engine, Row, Sql, Statement, sql};
+use crate::engine::{Engine, Row, Sql, Statement, signed, sql};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
 const ERASURES: Sql = sql!(all "SELECT erasures FROM change_sequence WHERE municipality_code = $1");
 
+const OWN: Sql = sql!(all "SELECT system_id, local_address_number FROM link \
+    WHERE municipality_code = $1 AND unified_address_number = $2");
+const NEWEST_VIEW: Sql = sql!(all "SELECT revision, sealed, stored_at FROM person_view \
+    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3 ORDER BY revision DESC LIMIT 1");
+
+/// What one system registered about a person who may be erased.
+pub struct RegisteredView {
+    /// The system.
+    pub system_id: SystemId,
+    /// Its number of the person.
+    pub local_address_number: LocalAddressNumber,
+    /// The newest revision.
+    pub revision: u64,
+    /// Its content, sealed.
+    pub sealed: Vec<u8>,
+    /// When it was stored, microseconds since 1970.
+    pub stored_at: i64,
+}
+
+// === impl RegisteredView ===
+
+impl RegisteredView {
+    fn new(link: &Row, view: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            system_id: SystemId::parse(link.text(0)?).map_err(StoreError::corrupt("link"))?,
+            local_address_number: LocalAddressNumber::parse(link.text(1)?).map_err(StoreError::corrupt("link"))?,
+            revision: view.count(0, "person_view")?,
+            sealed: view.bytes(1)?.to_vec(),
+            stored_at: view.integer(2)?,
+        })
+    }
+}
+
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
+    /// As [`Store::registered_views`], as this transaction sees them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.of_person")]
+    pub async fn registered_views(&mut self, person: &UnifiedAddressNumber) -> Result<Vec<RegisteredView>, StoreError> {
+        let code = self.municipality.as_str();
+        let mut views = Vec::new();
+        for link in self.transaction.fetch_all(&Statement::about(code, OWN).text(person.as_str())).await? {
+            let newest = Statement::about(code, NEWEST_VIEW).text(link.text(0)?).text(link.text(1)?);
+            if let Some(view) = self.transaction.fetch_optional(&newest).await? {
+                views.push(RegisteredView::new(&link, &view)?);
+            }
+        }
+        Ok(views)
+    }
+
     /// As [`Store::erasures`]; nobody is erased until this transaction ends.
     ///
     /// # Errors
@@ -28,8 +78,6 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person.erase")]
     pub async fn erase_person(&mut self, person: &UnifiedAddressNumber) -> Result<(), StoreError> {
-        const OWN: Sql = sql!(all "SELECT system_id, local_address_number FROM link \
-            WHERE municipality_code = $1 AND unified_address_number = $2");
         const VIEWS: Sql = sql!(all "DELETE FROM person_view \
             WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3");
         const LINKS: Sql = sql!(all "DELETE FROM link WHERE municipality_code = $1 AND unified_address_number = $2");
@@ -67,6 +115,45 @@ impl Store {
     #[tracing::instrument(level = "debug", skip_all, name = "db.erasures")]
     pub async fn erasures(&self) -> Result<u64, StoreError> {
         erasures(self.engine.fetch_optional(&Statement::about(self.code(), ERASURES)).await?)
+    }
+
+    /// The newest view of every system that knows a person: for deciding whether the person may be erased.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.of_person")]
+    pub async fn registered_views(&self, person: &UnifiedAddressNumber) -> Result<Vec<RegisteredView>, StoreError> {
+        let mut views = Vec::new();
+        for link in self.engine.fetch_all(&Statement::about(self.code(), OWN).text(person.as_str())).await? {
+            let newest = Statement::about(self.code(), NEWEST_VIEW).text(link.text(0)?).text(link.text(1)?);
+            if let Some(view) = self.engine.fetch_optional(&newest).await? {
+                views.push(RegisteredView::new(&link, &view)?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// When a record of a person was last stored, or a transfer about them last logged; microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.person.last_use")]
+    pub async fn last_use(&self, person: &UnifiedAddressNumber) -> Result<Option<i64>, StoreError> {
+        const RECORDS: Sql = sql!(all "SELECT coalesce(max(stored_at), 0) FROM record \
+            WHERE municipality_code = $1 AND unified_address_number = $2");
+        const LEAF: Sql = sql!(all "SELECT leaf_index FROM log_person \
+            WHERE municipality_code = $1 AND unified_address_number = $2 ORDER BY leaf_index DESC LIMIT 1");
+        const TIME: Sql = sql!(all "SELECT requested_max FROM log_chunk \
+            WHERE municipality_code = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1");
+        let about = |sql| Statement::about(self.code(), sql).text(person.as_str());
+        let stored = self.engine.fetch_optional(&about(RECORDS)).await?;
+        let mut last = stored.map(|row| row.integer(0)).transpose()?.filter(|at| *at > 0);
+        if let Some(leaf) = self.engine.fetch_optional(&about(LEAF)).await? {
+            let leaf = signed(leaf.count(0, "log_person")?);
+            let logged = self.engine.fetch_optional(&Statement::about(self.code(), TIME).integer(leaf)).await?;
+            last = last.max(logged.map(|row| row.integer(0)).transpose()?);
+        }
+        Ok(last)
     }
 
     /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what it deletes, and its write-ahead log is

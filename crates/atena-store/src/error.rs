@@ -2,6 +2,8 @@
 
 use atena_domain::IdentifierError;
 
+use crate::cause;
+
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -32,10 +34,20 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) => match error.kind() {
-                sqlx::error::ErrorKind::Other => Self::Unavailable("the statement failed"),
+                sqlx::error::ErrorKind::Other => {
+                    cause::log(&*error);
+                    Self::Unavailable(cause::of_database(&*error))
+                }
                 _ => Self::Constraint,
             },
-            sqlx::Error::Io(_) => Self::Unavailable("input or output failed"),
+            sqlx::Error::Io(error) => {
+                tracing::error!(%error, "the connection to the database failed");
+                Self::Unavailable(cause::of_io(&error))
+            }
+            sqlx::Error::Tls(error) => {
+                tracing::error!(%error, "TLS to the database server failed");
+                Self::Unavailable("TLS to the server failed: look at sslmode, sslrootcert and the server's certificate")
+            }
             sqlx::Error::PoolTimedOut => Self::Unavailable("all connections are busy"),
             sqlx::Error::PoolClosed => Self::Unavailable("it is closed"),
             _ => Self::Unavailable("the driver failed"),

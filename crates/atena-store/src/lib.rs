@@ -25,6 +25,7 @@
 //! # }).unwrap();
 //! ```
 
+mod cause;
 mod change_log;
 mod changes;
 mod database;
@@ -53,6 +54,7 @@ mod write;
 
 pub use changes::Change;
 pub use database::{Database, StoreOptions};
+pub use erasure::RegisteredView;
 pub use error::StoreError;
 pub use holdings::Holding;
 pub use key_state::{KeyState, KeyUse, OldIndex};

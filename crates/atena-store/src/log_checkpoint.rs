@@ -96,6 +96,19 @@ impl Store {
         let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(checkpoint).collect()
     }
+
+    /// When heads of at least `from` leaves were signed, smallest first: their sizes, and microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.times")]
+    pub async fn checkpoint_times_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, i64)>, StoreError> {
+        const TIMES: LogSql = log_sql!(all "SELECT size, signed_at FROM " table "checkpoint" all " \
+            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
+        let from = Statement::about(self.code(), TIMES.of(self.log)).integer(index(from)?).integer(limit.into());
+        let rows = self.engine.fetch_all(&from).await?;
+        rows.iter().map(|row| Ok((row.count(0, "log_checkpoint")?, row.integer(1)?))).collect()
+    }
 }
 
 fn checkpoint(row: &Row) -> Result<StoredCheckpoint, StoreError> {

@@ -59,6 +59,18 @@ impl Store {
         row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
 
+    /// The first leaf of the newest chunk, and the newest time at which one of its transfers was requested (microseconds since 1970).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.log.newest_time")]
+    pub async fn newest_leaf_time(&self) -> Result<Option<(u64, i64)>, StoreError> {
+        const NEWEST: LogSql = log_sql!(all "SELECT first_index, requested_max FROM " table "chunk" all " \
+            WHERE municipality_code = $1 ORDER BY first_index DESC LIMIT 1");
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST.of(self.log))).await?;
+        row.map(|row| Ok((row.count(0, "log_chunk")?, row.integer(1)?))).transpose()
+    }
+
     /// Chunks of leaves, newest first.
     ///
     /// # Errors

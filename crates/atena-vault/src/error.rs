@@ -36,6 +36,16 @@ pub enum VaultError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The file with the PIN of a token can't be read.
+    #[error("cannot read the PIN of the token {token} from {path} (pin_file): {source}; put the PIN there, mode 0600")]
+    PinFile {
+        /// Label of the token.
+        token: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The token (HSM) can't be used.
     #[error("the token {token} can't be used: {what}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
     Token {

@@ -410,7 +410,7 @@ fn library(place: &TokenPlace) -> Result<Pkcs11, Error> {
 
 fn pin(place: &TokenPlace) -> Result<AuthPin, VaultError> {
     let path = &place.pin_file;
-    let failed = |source| VaultError::KeyFile { path: path.clone(), source };
+    let failed = |source| VaultError::PinFile { token: place.label.clone(), path: path.clone(), source };
     let mode = fs::metadata(path).map_err(failed)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(VaultError::KeyFileMode { path: path.clone(), mode });

@@ -163,6 +163,20 @@ pub(crate) enum LogCommand {
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
     },
+    /// Accept the signed head of the database, where log.checkpoint or admin.checkpoint is lost, damaged or old.
+    ///
+    /// Without these files an old copy of the database can't be told from the newest one, so it is not served. First look for the newest file: in
+    /// the place where it is kept apart, or in copies of this home. Accept only where you answer for it that this database is the newest one.
+    /// The admin log records who did. Logs that are not what was signed are not accepted.
+    #[command(after_help = "Example:\n  atena log accept-head --home /srv/atena")]
+    AcceptHead {
+        /// The directory that `init` made.
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        acting: ActingArgs,
+    },
     /// Copy the log out in the layout that standard tools read (c2sp.org/tlog-tiles).
     ///
     /// A second run adds what is new. The copy holds no personal data.

@@ -2,6 +2,7 @@
 
 mod acting;
 mod auditor;
+mod clock;
 mod keys;
 mod operator;
 mod people;
@@ -18,6 +19,7 @@ pub(crate) use auditor::{
     WitnessArgs,
 };
 
+pub(crate) use clock::ClockCommand;
 pub(crate) use keys::{KeyArg, KeysCommand, KeysRotateArgs};
 pub(crate) use operator::{BackupArgs, EraseArgs, MigrateArgs, MunicipalityAddArgs, MunicipalityCommand, RestoreArgs};
 pub(crate) use people::{CardCommand, ConsoleArgs, LoginArgs, PeopleCommand};
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     ///
     /// Prints `listening on ADDRESS` once it takes calls, for several municipalities a line each (`listening on ADDRESS for CODE`). When
     /// asked to stop it finishes the calls under way and exits with 0.
+    ///
+    /// A start says every few seconds what it waits for. After start_timeout_s (atena.toml) it gives up and exits with 1. Asked to stop
+    /// during the start, it exits with 0 at once.
     #[command(after_help = "Example:\n  atena serve --home /srv/atena")]
     Serve(ServeArgs),
     /// Several municipalities on one installation (団体の追加).
@@ -98,6 +103,11 @@ pub(crate) enum Command {
     /// Destroys the key with which everything about a person is sealed, and whatever could link the rest to them. The log keeps its leaves
     /// and proofs and gets one more, which does not tell of whom. Gateways may run. Old copies of person-keys.db are the one way back:
     /// keep none longer than your rules allow.
+    ///
+    /// First each person is shown: status (住民状態) and system, last use, and whether they would be erased. At a terminal it then asks; elsewhere
+    /// --yes erases. Kept are residents (住登者), people whose systems contradict each other, whose status is unknown, or of whom no system
+    /// registered the ground; only an order (--order) erases them. Exit code 2 where somebody is kept or not known. With --death and --moved-out
+    /// nobody is erased while the clock is suspect (`atena clock status`; exit code 1).
     #[command(
         after_help = "Examples:\n  atena erase --home /srv/atena pension/000000000000019 --death 2020-03-31 --yes\n  atena erase --home /srv/atena --list erase.txt --order 8町市保第123号 --yes"
     )]
@@ -167,6 +177,11 @@ pub(crate) enum Command {
     /// Look after the transfer log at the machine: check it, copy it out, tell its public key (記録の点検).
     #[command(subcommand)]
     Log(LogCommand),
+    /// Look at the clock, or confirm it after a long stop (時計の確認).
+    ///
+    /// Nothing is erased on the word of a clock that contradicts the newest leaf of the logs or the gateway's own certificate.
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Look after the keys (暗号鍵).
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -62,7 +62,7 @@ pub(crate) struct EraseArgs {
     /// Number of the order to erase (訂正・消去の決定); no period is waited for.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) order: Option<String>,
-    /// Erase. Without it nothing is changed: it is told who is known and whether the period has passed.
+    /// Erase without asking. Without it nothing is changed unless it is confirmed at a terminal: each person is shown, and what would happen.
     #[arg(long)]
     pub(crate) yes: bool,
 }

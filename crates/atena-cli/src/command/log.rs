@@ -6,7 +6,7 @@ use atena_gateway::{Keeper, Log};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{acting_keeper, keeper};
+use super::{acting_keeper, checking_keeper, keeper, unchecked_keeper};
 use crate::Finished;
 use crate::cli::{LogArg, LogCommand};
 use crate::error::CliError;
@@ -20,14 +20,18 @@ pub(super) async fn run(command: &LogCommand, output: &mut Output) -> Result<Fin
         LogCommand::Fsck { home }
         | LogCommand::Export { home, .. }
         | LogCommand::Key { home, .. }
+        | LogCommand::AcceptHead { home, .. }
         | LogCommand::Admin { home, .. } => home,
     };
     let keeper = match command {
         LogCommand::Export { acting, .. } => acting_keeper(home, acting).await?,
-        LogCommand::Fsck { .. } | LogCommand::Key { .. } | LogCommand::Admin { .. } => keeper(home).await?,
+        LogCommand::AcceptHead { acting, .. } => unchecked_keeper(home, acting).await?,
+        LogCommand::Fsck { .. } => checking_keeper(home).await?,
+        LogCommand::Key { .. } | LogCommand::Admin { .. } => keeper(home).await?,
     };
     let done = match command {
         LogCommand::Fsck { .. } => fsck(&keeper, output).await,
+        LogCommand::AcceptHead { .. } => accept_head(&keeper, output).await,
         LogCommand::Export { out, log, .. } => export(&keeper, log.which(), out, output).await,
         LogCommand::Key { log, .. } => keys(&keeper, log.which(), output).await,
         LogCommand::Admin { action, .. } => admin(&keeper, action.as_deref(), output).await,
@@ -72,10 +76,41 @@ async fn fsck(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError
             ))?;
         }
     }
+    // The log may be sound, and still be an old one, or of other keys.
+    if let Err(error) = keeper.check_fresh().await {
+        sound = false;
+        if output.is_json() {
+            output.json_line(&json!({ "log": "both", "findings": [error.to_string()] }))?;
+        }
+        table.row(["both".into(), error.to_string().into()]);
+    }
     if !sound && !output.is_json() {
         output.table(&table)?;
     }
     Ok(if sound { Finished::Clean } else { Finished::SomeItemsFailed })
+}
+
+async fn accept_head(keeper: &Keeper, output: &mut Output) -> Result<Finished, CliError> {
+    let accepted = keeper.accept_heads().await?;
+    if accepted.is_empty() {
+        output.note("The files beside the database vouch for it: there is nothing to accept.")?;
+    }
+    for head in accepted {
+        let log = match head.log {
+            Log::Transfers => "transfers",
+            Log::Administration => "admin",
+        };
+        if output.is_json() {
+            let (fault, aside) = (head.fault.to_string(), head.aside.map(|path| path.display().to_string()));
+            output.json_line(&json!({ "log": log, "size": head.size, "fault": fault, "aside": aside }))?;
+            continue;
+        }
+        output.line(&format!("Accepted: the signed head of {} leaves ({log}). {}.", counted(head.size), head.fault))?;
+        if let Some(aside) = head.aside {
+            output.line(&format!("The file that was there is kept: {}", aside.display()))?;
+        }
+    }
+    Ok(Finished::Clean)
 }
 
 async fn export(keeper: &Keeper, log: Log, out: &Path, output: &mut Output) -> Result<Finished, CliError> {

@@ -4,6 +4,7 @@ mod acting;
 mod audit;
 mod backup;
 mod card;
+mod clock;
 mod disclose;
 mod entitlements;
 mod erase;
@@ -64,6 +65,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
         Command::Disclose(args) => disclose::run(&args, output).await,
         Command::Audit(crate::cli::AuditCommand::Review(args)) => audit::run(&args, output).await,
         Command::Witness(args) => witness::run(&args, output).await,
+        Command::Clock(command) => clock::run(&command, output).await,
         Command::Log(command) => log::run(&command, output).await,
         Command::Keys(command) => keys::run(&command, output).await,
         Command::Pki(command) => pki::run(&command, output).await,
@@ -77,14 +79,28 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<Finishe
     }
 }
 
-/// The database and logs of a home, without its gateway, for what only reads.
+/// The database and logs of a home, without its gateway, for what only reads; the keys have to be its own.
 async fn keeper(home: &Path) -> Result<Keeper, CliError> {
+    let keeper = checking_keeper(home).await?;
+    keeper.check_keys().await?;
+    Ok(keeper)
+}
+
+/// The same, for what says itself what is wrong.
+async fn checking_keeper(home: &Path) -> Result<Keeper, CliError> {
     let home = Home::existing(home)?;
     Ok(Keeper::open(Config::load(&home.config())?, Actor::of_process()).await?)
 }
 
-/// The same, for who acts on it.
+/// The same, for who acts on it; the database has to be the newest one, and the keys its own.
 async fn acting_keeper(home: &Path, acting: &ActingArgs) -> Result<Keeper, CliError> {
+    let keeper = unchecked_keeper(home, acting).await?;
+    keeper.check_fresh().await?;
+    Ok(keeper)
+}
+
+/// The same, for what brings a database or the file beside it back.
+async fn unchecked_keeper(home: &Path, acting: &ActingArgs) -> Result<Keeper, CliError> {
     let home = Home::existing(home)?;
     let config = Config::load(&home.config())?;
     let actor = acting::actor(&home, &config, acting).await?;

@@ -3,7 +3,7 @@
 use atena_gateway::Loss;
 use serde_json::json;
 
-use super::acting_keeper;
+use super::unchecked_keeper;
 use crate::Finished;
 use crate::cli::RestoreArgs;
 use crate::error::CliError;
@@ -14,15 +14,16 @@ use crate::table::counted;
 /// Brings a backup back into the database of a home.
 pub(super) async fn run(args: &RestoreArgs, output: &mut Output) -> Result<Finished, CliError> {
     let loss = if args.accept_loss { Loss::Accepted } else { Loss::Refused };
-    let keeper = acting_keeper(&args.home, &args.acting).await?;
+    let keeper = unchecked_keeper(&args.home, &args.acting).await?;
     let bar = progress::bar("リストア", Some(0));
     let done = keeper.restore(&args.from, loss, progress::steps(&bar)).await;
     bar.finish_and_clear();
+    let vouched = keeper.check_fresh().await;
     keeper.close().await;
     let restored = done?;
     if output.is_json() {
         let (backup, lost, lost_admin) = (restored.backup, restored.lost, restored.lost_admin);
-        output.json_line(&json!({ "made_at": backup.made_at, "rows": backup.rows, "person_keys": backup.person_keys, "log_size": backup.log_size, "log_root": backup.log_root, "lost": lost, "lost_admin": lost_admin }))?;
+        output.json_line(&json!({ "made_at": backup.made_at, "rows": backup.rows, "person_keys": backup.person_keys, "log_size": backup.log_size, "log_root": backup.log_root, "lost": lost, "lost_admin": lost_admin, "head_accepted": vouched.is_ok() }))?;
         return Ok(Finished::Clean);
     }
     output.line(&format!(
@@ -32,6 +33,9 @@ pub(super) async fn run(args: &RestoreArgs, output: &mut Output) -> Result<Finis
         counted(restored.backup.log_size),
         restored.backup.made_at,
     ))?;
+    if let Err(error) = vouched {
+        output.line(&format!("Before it is served: {error}"))?;
+    }
     if restored.lost_admin > 0 {
         output.line(&format!(
             "{} records of the admin log that were signed after the backup are not in it, and the log says so; the head that tells of them was \

@@ -85,7 +85,28 @@ pub enum Action {
         /// The directory.
         to: PathBuf,
     },
+    /// An operator confirms that the clock is right.
+    ConfirmClock {
+        /// Leaves of the transfer log then: their times prove nothing any more.
+        leaves: u64,
+        /// What contradicted the clock; `nothing` where nothing did.
+        found: &'static str,
+    },
+    /// A gateway that had nothing to write ran all the time: the next leaf is not out of reach.
+    KeepTime,
+    /// The newest signed head in the database is accepted, though the file that should vouch for it does not.
+    AcceptHead {
+        /// `transfers` or `admin`.
+        log: &'static str,
+        /// Leaves under it.
+        size: u64,
+        /// What is wrong with the file.
+        file: &'static str,
+    },
 }
+
+/// How the log names the confirmation of the clock.
+pub(crate) const CONFIRM_CLOCK: &str = "Clock/Confirm";
 
 // === impl Action ===
 
@@ -111,6 +132,9 @@ impl Action {
             Self::RenewCertificates => "Pki/Renew",
             Self::AddMunicipality { .. } => "Municipality/Add",
             Self::ExportLog { .. } => "Log/Export",
+            Self::ConfirmClock { .. } => CONFIRM_CLOCK,
+            Self::KeepTime => "Clock/Keep",
+            Self::AcceptHead { .. } => "Log/AcceptHead",
         }
     }
 
@@ -126,7 +150,8 @@ impl Action {
             | Self::EndLogKey
             | Self::Backup { .. }
             | Self::Migrate
-            | Self::RenewCertificates => Vec::new(),
+            | Self::RenewCertificates
+            | Self::KeepTime => Vec::new(),
             Self::ChangeRules { from, to } => vec![
                 format!("from:{}", crate::convert::hexadecimal(from)),
                 format!("to:{}", crate::convert::hexadecimal(to)),
@@ -141,6 +166,10 @@ impl Action {
             Self::RevokeCertificates { serials } => serials.iter().map(|serial| format!("serial:{serial}")).collect(),
             Self::AddMunicipality { code } => one("municipality", code),
             Self::ExportLog { log, .. } => one("log", log),
+            Self::ConfirmClock { leaves, found } => vec![format!("leaves:{leaves}"), format!("found:{found}")],
+            Self::AcceptHead { log, size, file } => {
+                vec![format!("log:{log}"), format!("size:{size}"), format!("file:{file}")]
+            }
         }
     }
 

@@ -29,6 +29,7 @@ use crate::log::{Details, LogKeys, SignError, head};
 use crate::transfer::OperatorProof;
 
 pub use action::Action;
+pub(crate) use action::CONFIRM_CLOCK;
 pub use actor::Actor;
 use entry::Record;
 pub use operator::{OperatorError, Showing, sign_in_operator};

@@ -24,6 +24,8 @@ pub(crate) struct Expiry {
     pub(crate) kind: Kind,
     /// Whose, in the words of the certificate or list.
     pub(crate) name: String,
+    /// Its beginning.
+    pub(crate) from: Timestamp,
     pub(crate) at: Timestamp,
 }
 
@@ -44,7 +46,8 @@ pub(crate) struct Warned(Mutex<HashMap<String, i64>>);
 pub(crate) fn of_certificate(kind: Kind, certificate: &CertificateDer<'_>) -> Option<Expiry> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let at = Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?;
-    Some(Expiry { kind, name: parsed.subject().to_string(), at })
+    let from = Timestamp::from_second(parsed.validity().not_before.timestamp()).ok()?;
+    Some(Expiry { kind, name: parsed.subject().to_string(), from, at })
 }
 
 /// `None` where it can't be parsed or never runs out: a list that is good for ever hides that nobody renews it (RFC 5280 §5.1.2.5
@@ -52,7 +55,8 @@ pub(crate) fn of_certificate(kind: Kind, certificate: &CertificateDer<'_>) -> Op
 pub(crate) fn of_revocation_list(list: &[u8]) -> Option<Expiry> {
     let (_, parsed) = parse_x509_crl(list).ok()?;
     let at = Timestamp::from_second(parsed.next_update()?.timestamp()).ok()?;
-    Some(Expiry { kind: Kind::RevocationList, name: parsed.issuer().to_string(), at })
+    let from = Timestamp::from_second(parsed.last_update().timestamp()).ok()?;
+    Some(Expiry { kind: Kind::RevocationList, name: parsed.issuer().to_string(), from, at })
 }
 
 // === impl Expiry ===
@@ -70,7 +74,12 @@ impl Expiry {
 
     /// Tells the operator, if it is time.
     pub(crate) fn warn(&self, now: Timestamp) {
-        if self.left_s(now) <= 0 {
+        if self.from > now {
+            tracing::error!(
+                what = self.kind.as_str(), name = self.name, from = %self.from, %now,
+                "not valid yet, by this machine's clock: {}. Is the clock right?", self.kind.consequence_before()
+            );
+        } else if self.left_s(now) <= 0 {
             tracing::error!(what = self.kind.as_str(), name = self.name, at = %self.at, "ran out: {}", self.kind.consequence());
         } else if self.soon(now) {
             tracing::warn!(what = self.kind.as_str(), name = self.name, at = %self.at, "runs out soon: renew it");
@@ -95,6 +104,16 @@ impl Kind {
         if self == Self::RevocationList { LIST_NOTICE_DAYS } else { CERTIFICATE_NOTICE_DAYS }
     }
 
+    /// What follows from one that is not valid yet.
+    fn consequence_before(self) -> &'static str {
+        match self {
+            Self::ServerCertificate => "clients refuse to connect",
+            Self::ClientAuthority => "no client is let in until then",
+            Self::RevocationList => "it is from the future",
+            Self::ClientCertificate => "this client is not let in until then",
+        }
+    }
+
     fn consequence(self) -> &'static str {
         match self {
             Self::ServerCertificate => "clients refuse to connect",
@@ -110,7 +129,8 @@ impl Kind {
 impl Warned {
     /// Warns of a client certificate that ends soon, at most once a day for each identity.
     pub(crate) fn look(&self, peer: &Peer, certificate: &CertificateDer<'_>, now: Timestamp) {
-        let Some(expiry) = of_certificate(Kind::ClientCertificate, certificate).filter(|expiry| expiry.soon(now))
+        let Some(expiry) =
+            of_certificate(Kind::ClientCertificate, certificate).filter(|expiry| expiry.soon(now) || expiry.from > now)
         else {
             return;
         };
@@ -132,7 +152,7 @@ mod tests {
         let now = Timestamp::from_second(1_000_000_000).unwrap();
         let ends = |kind, days: i64| {
             let at = Timestamp::from_second(now.as_second() + days * DAY_S).unwrap();
-            Expiry { kind, name: String::new(), at }.soon(now)
+            Expiry { kind, name: String::new(), from: Timestamp::UNIX_EPOCH, at }.soon(now)
         };
         assert!(ends(Kind::RevocationList, 6) && !ends(Kind::RevocationList, 8));
         assert!(ends(Kind::ServerCertificate, 29) && !ends(Kind::ServerCertificate, 31));

@@ -11,6 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_parser::parse_x509_crl;
 
 use super::expiry::{self, Expiry, Kind};
+use super::issuer::{issuer_of_certificate, issuer_of_list, same_authority};
+use crate::clock::Validity;
 use crate::config::TlsConfig;
 
 /// First byte of a DER structure (SEQUENCE): a revocation list that is not PEM.
@@ -59,11 +61,37 @@ pub enum TlsError {
     },
     /// Nobody says which certificates of an authority are revoked.
     #[error(
-        "no revocation list (CRL) of the client authority `{authority}`: add it to client_crls, or every certificate would be refused"
+        "no revocation list (CRL) of the client authority `{authority}`: add it to client_crls, or every certificate would be refused. \
+         The lists there are of: {found}"
     )]
     NoRevocationList {
         /// The authority's name.
         authority: String,
+        /// The issuers of the lists that there are.
+        found: String,
+    },
+    /// Two authorities have one name, and different keys.
+    #[error(
+        "{path} is issued by an authority `{authority}` that is not the one in {client_ca}: both have the same name, and different keys. \
+         Take the authority, the server's certificate and the revocation list from the same one"
+    )]
+    OtherAuthority {
+        /// What was issued.
+        path: PathBuf,
+        /// The name.
+        authority: String,
+        /// The authority in the settings.
+        client_ca: PathBuf,
+    },
+    /// The certificate and the private key are not of each other.
+    #[error(
+        "the private key in {key} is not the one of the certificate in {certificate}: bring the two that belong together"
+    )]
+    KeyMismatch {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
     },
     /// Certificate and key don't fit, or the provider lacks something.
     #[error("the server certificate can't be used: {0}")]
@@ -106,6 +134,7 @@ impl Clients {
         for (path, list) in &lists {
             let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
             expiries.push(expiry::of_revocation_list(list).ok_or_else(malformed)?);
+            same_authority(config, path, &authorities, &issuer_of_list(list).ok_or_else(malformed)?)?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .with_crls(lists.into_iter().map(|(_, list)| list))
@@ -142,10 +171,18 @@ impl Tls {
         let malformed = || TlsError::Malformed { what: "certificate", path: config.certificate.clone() };
         let shown = own.first().and_then(|own| expiry::of_certificate(Kind::ServerCertificate, own));
         expiries.push(shown.ok_or_else(malformed)?);
+        let issuer = own.first().and_then(issuer_of_certificate).ok_or_else(malformed)?;
+        same_authority(config, &config.certificate, &certificates(&config.client_ca)?, &issuer)?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::clone(&clients.verifier))
-            .with_single_cert(own, key)?;
+            .with_single_cert(own, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::KeyMismatch { certificate: config.certificate.clone(), key: config.key.clone() }
+                }
+                error => error.into(),
+            })?;
         server.alpn_protocols = vec![b"h2".to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
@@ -178,7 +215,14 @@ fn listed(
     let found = lists.iter().any(|(_, list)| {
         parse_x509_crl(list).is_ok_and(|(_, list)| list.issuer().as_raw() == parsed.subject().as_raw())
     });
-    let missing = || TlsError::NoRevocationList { authority: parsed.subject().to_string() };
+    let issuer = |list: &CertificateRevocationListDer<'_>| Some(parse_x509_crl(list).ok()?.1.issuer().to_string());
+    let missing = || TlsError::NoRevocationList {
+        authority: parsed.subject().to_string(),
+        found: match lists.iter().filter_map(|(_, list)| issuer(list)).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "nobody (client_crls is empty)".to_owned(),
+            some => some,
+        },
+    };
     Some(if found { Ok(()) } else { Err(missing()) })
 }
 
@@ -210,6 +254,14 @@ pub fn revocation_lists(paths: &[PathBuf]) -> Result<Vec<(PathBuf, CertificateRe
         }
     }
     Ok(lists)
+}
+
+/// When the gateway's own certificate is valid, as its file says now.
+pub(crate) fn own_certificate(path: &Path) -> Result<Validity, TlsError> {
+    let own = certificates(path)?;
+    let malformed = || TlsError::Malformed { what: "certificate", path: path.to_owned() };
+    let shown = own.first().and_then(|own| expiry::of_certificate(Kind::ServerCertificate, own));
+    shown.map(|shown| Validity { from: shown.from, until: shown.at }).ok_or_else(malformed)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

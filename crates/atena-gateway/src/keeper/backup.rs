@@ -15,7 +15,7 @@ use super::Keeper;
 use crate::admin::{Action, AdminError};
 use crate::clock;
 use crate::log::fsck::{Depth, Finding, fsck};
-use crate::log::{LogKeyError, LogKeys, SignError};
+use crate::log::{LogKeyError, LogKeys, SignError, head};
 
 const CONTENT: &str = "content.db";
 const PERSON_KEYS: &str = "person-keys.db";
@@ -233,11 +233,29 @@ impl Keeper {
             if lost > 0 {
                 let file = self.config.log.checkpoint_file_of(log);
                 let aside = file.with_extension(format!("lost-{}", clock::now().as_second()));
-                fs::rename(file, aside).map_err(of_file(file))?;
+                match fs::rename(file, aside) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    moved => moved.map_err(of_file(file))?,
+                }
             }
         }
         self.admin.keep_beside(&head)?;
+        if loss == Loss::Accepted {
+            // What is lost is accepted, so the restored head is the newest one from here on.
+            self.keep_restored_head().await?;
+        }
         Ok(Restored { backup, lost, lost_admin })
+    }
+
+    /// Keeps the newest signed head of the transfer log that was restored beside the database.
+    async fn keep_restored_head(&self) -> Result<(), BackupError> {
+        let keys = LogKeys::of(Log::Transfers, &self.municipality, &self.vault)?;
+        match self.store.newest_checkpoint().await? {
+            Some(newest) => {
+                Ok(head::keep_beside(&self.config.log.checkpoint_file, &newest, &keys).map_err(SignError::from)?)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Leaves that were signed and are not in a backup, whose log is otherwise what was signed.
@@ -258,8 +276,12 @@ impl Keeper {
 
     async fn files(&self, folder: &Path) -> Result<Files, BackupError> {
         let open = async |name: &str| {
-            let options = StoreOptions::new(format!("sqlite:{}", folder.join(name).display()));
-            Store::open(&options, self.municipality.clone()).await
+            let file = folder.join(name);
+            let text = file.to_str().ok_or_else(|| not_whole(folder, "its path is not UTF-8"))?;
+            let options = StoreOptions::new(StoreOptions::url_of_file(text));
+            let opened: Result<_, BackupError> =
+                Store::open(&options, self.municipality.clone()).await.map_err(BackupError::from);
+            opened
         };
         Ok(Files { content: open(CONTENT).await?, person_keys: open(PERSON_KEYS).await? })
     }

@@ -13,9 +13,10 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::Keeper;
+use super::erasable::{ErasureCase, keep_reason, known_by, last_use};
 use crate::admin::{Action, AdminError};
 use crate::call::Method;
-use crate::clock;
+use crate::clock::{self, ClockError};
 use crate::config::ErasureConfig;
 use crate::log::retention::GATEWAY;
 use crate::log::{PERSON_ERASED, Shapes, entries};
@@ -55,6 +56,9 @@ pub enum EraseError {
     /// The number of an order is recorded, and has to be one that can be.
     #[error("--order must be 1 to 60 letters, digits, spaces and - . / _")]
     Order,
+    /// The clock is not believed (time-is-evidence).
+    #[error("nothing was erased. {0}")]
+    Clock(#[from] ClockError),
     /// The admin log.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -70,6 +74,23 @@ pub struct Erased {
     pub people: u64,
     /// Those that are not known (any more), as they were named.
     pub unknown: Vec<(SystemId, LocalAddressNumber)>,
+    /// Those that were kept: their status changed since they were shown.
+    pub kept: Vec<(SystemId, LocalAddressNumber)>,
+}
+
+/// What would be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasurePlan {
+    /// Everybody who is known, with what the systems registered about them.
+    pub cases: Vec<ErasureCase>,
+    /// Those that are not known (any more), as they were named.
+    pub unknown: Vec<(SystemId, LocalAddressNumber)>,
+}
+
+/// People who are known, each with the name under which they were found, and the names of those who are not.
+struct Found {
+    known: Vec<(UnifiedAddressNumber, (SystemId, LocalAddressNumber))>,
+    unknown: Vec<(SystemId, LocalAddressNumber)>,
 }
 
 // === impl Ground ===
@@ -120,22 +141,40 @@ impl Ground {
 // === impl Keeper ===
 
 impl Keeper {
-    /// How many of these people are known; nothing is changed.
+    /// Who would be erased, who would be kept and why; nothing is changed.
     ///
     /// # Errors
     /// As [`Keeper::erase`].
-    pub async fn known_people(
+    pub async fn plan_erasure(
         &self,
         people: &[(SystemId, LocalAddressNumber)],
         ground: &Ground,
-    ) -> Result<Erased, EraseError> {
-        ground.check(self.config.erasure, clock::japanese_day(clock::now()))?;
-        let (known, unknown) = self.find(people).await?;
-        Ok(Erased { people: u64::try_from(known.len()).unwrap_or(u64::MAX), unknown })
+    ) -> Result<ErasurePlan, EraseError> {
+        self.check_ground(ground).await?;
+        let Found { known, unknown } = self.find(people).await?;
+        let mut cases = Vec::with_capacity(known.len());
+        for (person, named) in known {
+            let views = self.store.registered_views(&person).await?;
+            let keys = self.store.person_keys(std::slice::from_ref(&person)).await?;
+            let last_use = last_use(&views, self.store.last_use(&person).await?)?;
+            let known_by = known_by(&self.vault, &person, &keys, views);
+            let statuses: Vec<_> = known_by.iter().map(|known| known.status).collect();
+            cases.push(ErasureCase { named, known_by, last_use, kept: keep_reason(ground, &statuses) });
+        }
+        Ok(ErasurePlan { cases, unknown })
+    }
+
+    /// Whether the ground allows erasure now. The end of a period is only as good as the clock; an order needs none.
+    async fn check_ground(&self, ground: &Ground) -> Result<(), EraseError> {
+        let now = match ground {
+            Ground::Order(_) => clock::now(),
+            Ground::Death(_) | Ground::MovedOut(_) => self.clock.believed_now().await?,
+        };
+        ground.check(self.config.erasure, clock::japanese_day(now))
     }
 
     /// Erases people; gateways may run. `progress` is told people done and people in all. What was erased before a failure stays erased,
-    /// and the same call goes on with the rest.
+    /// and the same call goes on with the rest. Whom the ground does not allow to erase is kept.
     ///
     /// # Errors
     /// [`EraseError`].
@@ -145,7 +184,7 @@ impl Keeper {
         ground: &Ground,
         progress: impl Fn(u64, u64),
     ) -> Result<Erased, EraseError> {
-        ground.check(self.config.erasure, clock::japanese_day(clock::now()))?;
+        self.check_ground(ground).await?;
         let action = Action::Erase { ground: ground.name() };
         self.admin.during(action, self.erase_known(people, ground, progress), |erased| erased.people).await
     }
@@ -156,31 +195,42 @@ impl Keeper {
         ground: &Ground,
         progress: impl Fn(u64, u64),
     ) -> Result<Erased, EraseError> {
-        let (known, unknown) = self.find(people).await?;
+        let Found { known, unknown } = self.find(people).await?;
         let all = u64::try_from(known.len()).unwrap_or(u64::MAX);
-        let mut done = 0;
+        let (mut done, mut erased, mut kept) = (0, 0, Vec::new());
         for some in known.chunks(PEOPLE_AT_ONCE) {
-            let records: Vec<_> = some.iter().map(|person| self.record(person, ground)).collect();
-            // Without the person's key, which is about to go: what tells of an erasure has to be read after it.
-            let entries = entries(&self.vault, &Shapes::default(), &records, &HashMap::new())?;
             let mut transaction = self.store.begin_write("erase_people").await?;
-            for person in some {
+            let people: Vec<_> = some.iter().map(|(person, _)| person.clone()).collect();
+            let keys = transaction.person_keys(&people).await?;
+            let mut records = Vec::with_capacity(some.len());
+            for (person, named) in some {
+                // Asked again, where it can't change any more.
+                let views = transaction.registered_views(person).await?;
+                let known_by = known_by(&self.vault, person, &keys, views);
+                let statuses: Vec<_> = known_by.iter().map(|known| known.status).collect();
+                if keep_reason(ground, &statuses).is_some() {
+                    kept.push(named.clone());
+                    continue;
+                }
                 transaction.erase_person(person).await?;
+                records.push(self.record(person, ground));
             }
-            transaction.append_log(&entries).await?;
-            transaction.commit().await?;
+            // Without the person's key, which is gone: what tells of an erasure has to be read after it.
+            let entries = entries(&self.vault, &Shapes::default(), &records, &HashMap::new())?;
+            if !entries.is_empty() {
+                transaction.append_log(&entries).await?;
+                transaction.commit().await?;
+            }
+            erased += u64::try_from(records.len()).unwrap_or(u64::MAX);
             done += u64::try_from(some.len()).unwrap_or(u64::MAX);
             progress(done, all);
         }
         // Also where nothing was left to erase: the last try may have ended before this.
         self.store.purge().await?;
-        Ok(Erased { people: all, unknown })
+        Ok(Erased { people: erased, unknown, kept })
     }
 
-    async fn find(
-        &self,
-        people: &[(SystemId, LocalAddressNumber)],
-    ) -> Result<(Vec<UnifiedAddressNumber>, Vec<(SystemId, LocalAddressNumber)>), StoreError> {
+    async fn find(&self, people: &[(SystemId, LocalAddressNumber)]) -> Result<Found, StoreError> {
         let (mut known, mut unknown, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let mut systems: Vec<_> = people.iter().map(|(system, _)| system).collect();
         systems.sort_unstable();
@@ -191,14 +241,14 @@ impl Keeper {
             let mut links = self.store.links_by_local(system, &locals).await?;
             for local in locals {
                 match links.remove(&local) {
-                    Some(person) if seen.insert(person.clone()) => known.push(person),
+                    Some(person) if seen.insert(person.clone()) => known.push((person, (system.clone(), local))),
                     // One person, named by two systems.
                     Some(_) => {}
                     None => unknown.push((system.clone(), local)),
                 }
             }
         }
-        Ok((known, unknown))
+        Ok(Found { known, unknown })
     }
 
     fn record(&self, person: &UnifiedAddressNumber, ground: &Ground) -> TransferRecord {

@@ -10,6 +10,7 @@ use crate::admin::{Action, Actor, AdminError, AdminLog, Begun};
 use crate::config::Config;
 use crate::gateway::{GatewayError, policy_of};
 use crate::log::SignError;
+use crate::log::freshness;
 
 /// What was moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,7 @@ pub async fn migrate(
             let municipality_code = municipality.as_str().to_owned();
             return Err(MigrateError::Copy { municipality_code, source: CopyError::NotEmpty("log_head") });
         }
-        let admin = admin_log(&store, &municipality, homes, actor)?;
+        let admin = admin_log(&store, &municipality, homes, actor).await?;
         movers.push((municipality, store, admin));
     }
     let mut moved = Vec::new();
@@ -161,7 +162,7 @@ async fn one(
 }
 
 /// The admin log of a municipality whose home is among these.
-fn admin_log(
+async fn admin_log(
     store: &Store,
     municipality: &MunicipalityCode,
     homes: &[Config],
@@ -171,6 +172,9 @@ fn admin_log(
         let policy = policy_of(config)?;
         if policy.municipality_code() == municipality {
             let vault = Arc::new(Vault::open(&config.key_source(), municipality).map_err(GatewayError::from)?);
+            // What is an old copy, or signed by other keys, is not moved on.
+            let fresh = freshness::check(store, municipality, &vault, config).await;
+            fresh.map_err(|error| GatewayError::from(Box::new(error)))?;
             let file = config.log.checkpoint_file_of(Log::Administration).to_owned();
             return Ok(AdminLog::of(store, &vault, municipality, file, policy.hash(), actor.clone()));
         }

@@ -1,8 +1,11 @@
 //! What is done with a municipality's database and logs without serving: check it, copy it out, back it up, move it. For the operator at
 //! the machine. Whatever changes or copies anything is recorded in the admin log.
 
+mod accept_head;
 mod admin_log;
 mod backup;
+mod confirm_clock;
+mod erasable;
 mod erase;
 mod migrate;
 mod rotate;
@@ -17,15 +20,21 @@ use atena_store::{Database, Log, Store, StoreError};
 use atena_vault::Vault;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog};
+use crate::clock::{Clock, ClockGuard};
 use crate::config::Config;
+use crate::door::own_certificate;
 use crate::gateway::{GatewayError, municipality_of, policy_of};
 use crate::log::export;
+use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::{Depth, Fsck, fsck};
 use crate::log::{LogKeyError, LogKeys};
 
+pub use accept_head::{AcceptHeadError, AcceptedHead};
 pub use admin_log::AdminLogError;
 pub use backup::{Backup, BackupError, Loss, Restored};
-pub use erase::{EraseError, Erased, Ground};
+pub use confirm_clock::ConfirmClockError;
+pub use erasable::{ErasureCase, KeepReason, KnownBy, PersonStatus};
+pub use erase::{EraseError, Erased, ErasurePlan, Ground};
 pub use migrate::{MigrateError, Moved, migrate};
 pub use rotate::{KeyStatus, RotateError, Rotated, RowKey};
 pub use rotate_log_key::PublishedKey;
@@ -37,6 +46,7 @@ pub struct Keeper {
     vault: Arc<Vault>,
     admin: AdminLog,
     config: Config,
+    clock: ClockGuard,
     policy_hash: [u8; 32],
 }
 
@@ -82,7 +92,30 @@ impl Keeper {
         let municipality = policy.municipality_code().clone();
         let file = config.log.admin_checkpoint_file.clone();
         let admin = AdminLog::of(&store, &vault, &municipality, file, policy.hash(), actor);
-        Ok(Self { municipality, store, vault, admin, config, policy_hash: policy.hash() })
+        let own = config.tls.certificate.clone();
+        let days_max = config.clock.ahead_of_log_days_max;
+        let clock = ClockGuard::new(Clock::System, &store, days_max, Box::new(move || own_certificate(&own)));
+        Ok(Self { municipality, store, vault, admin, config, clock, policy_hash: policy.hash() })
+    }
+
+    /// Whether the database is the newest one, as far as the signed heads beside it say, and whether the keys are its own.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFresh`]: nothing may be done with it.
+    pub async fn check_fresh(&self) -> Result<(), GatewayError> {
+        let fresh = freshness::check(&self.store, &self.municipality, &self.vault, &self.config).await;
+        Ok(fresh.map_err(Box::new)?)
+    }
+
+    /// Whether the keys are its own; the database may be an old one.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFresh`].
+    pub async fn check_keys(&self) -> Result<(), GatewayError> {
+        match freshness::check(&self.store, &self.municipality, &self.vault, &self.config).await {
+            Ok(()) | Err(FreshnessError::File { .. } | FreshnessError::Unreadable { .. }) => Ok(()),
+            Err(error) => Err(Box::new(error).into()),
+        }
     }
 
     /// As [`Keeper::open`], where there is a database that has been used: a home that never had one has nothing to record in.
@@ -97,7 +130,12 @@ impl Keeper {
         let database = Database::open(&options).await?;
         let used = database.municipalities().await?.contains(&municipality_of(&config)?);
         database.close().await;
-        if used { Self::open(config, actor).await.map(Some) } else { Ok(None) }
+        if !used {
+            return Ok(None);
+        }
+        let keeper = Self::open(config, actor).await?;
+        keeper.check_fresh().await?;
+        Ok(Some(keeper))
     }
 
     /// The admin log, for what is done with other things than the database.

@@ -7,6 +7,7 @@ pub(crate) mod before_serving;
 mod details;
 mod entry;
 pub(crate) mod export;
+pub(crate) mod freshness;
 pub(crate) mod fsck;
 pub(crate) mod head;
 mod indexer;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atena_ledger::{Direction, Leaf, LeafShape, Outcome, RenderedShape};
+use atena_store::StoreError;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Method;
-use crate::clock;
+use crate::clock::ClockError;
 use crate::config::RetentionConfig;
 use crate::error::CallError;
 use crate::hall::Hall;
@@ -74,13 +76,34 @@ pub(crate) fn erasure(shape: &LeafShape, leaf: &Leaf) -> Option<(Kind, u64)> {
     (leaf.outcome == Outcome::Erased && shape.system == GATEWAY).then_some((kind, before))
 }
 
-/// Erases what has come of age, now and every hour, until stopped.
+/// Why nothing was erased.
+#[derive(Debug, thiserror::Error)]
+enum NotErased {
+    /// The clock is not believed (time-is-evidence).
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The database or the keys.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl From<StoreError> for NotErased {
+    fn from(error: StoreError) -> Self {
+        Self::Call(error.into())
+    }
+}
+
+/// Erases what has come of age, now and every hour, until stopped; and as soon as the clock is believed again.
 pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: CancellationToken) {
     let mut residue = false;
+    let mut clock = hall.clock.watch();
     while !stop.is_cancelled() {
         for kind in Kind::ALL {
             match erase(&hall, kind, kind.days(&config)).await {
                 Ok(erased) => residue |= erased,
+                Err(NotErased::Clock(error)) => {
+                    tracing::error!(%error, kind = kind.as_str(), "details are kept, whatever their age");
+                }
                 Err(error) => {
                     // Some of it may be done.
                     residue = true;
@@ -97,17 +120,29 @@ pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: Cancella
         }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
+            () = believed_again(&mut clock) => {}
             () = stop.cancelled() => {}
         }
     }
 }
 
+/// Waits until a clock that was suspect is not any more.
+async fn believed_again(clock: &mut watch::Receiver<Option<String>>) {
+    while clock.changed().await.is_ok() {
+        if clock.borrow_and_update().is_none() {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Erases what has come of age, and tells whether there was anything.
-async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, CallError> {
+async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, NotErased> {
     let age = SignedDuration::from_hours(24 * i64::from(days));
-    let Ok(before) = clock::now().checked_sub(age) else { return Ok(false) };
     let mut erased_any = false;
     loop {
+        // Asked anew for each transaction: the clock may jump while this goes on.
+        let Ok(before) = hall.clock.believed_now().await?.checked_sub(age) else { return Ok(false) };
         let place = hall.store.retention_place(kind.as_str()).await?;
         let chunks = hall.store.log_chunks_from(place, CHUNKS_AT_ONCE).await?;
         let of_age: Vec<_> =

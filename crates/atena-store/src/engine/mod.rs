@@ -10,6 +10,7 @@ mod postgres;
 mod row;
 mod sql;
 mod sqlite;
+mod sqlite_file;
 
 use std::time::Duration;
 

@@ -3,7 +3,6 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use super::WAIT_MAX;
 use super::insert::{Column, Insert};
 use super::row::Row;
 use super::sql::{Statement, Value, json_blobs, json_integers, json_texts};
+use super::sqlite_file;
 use crate::error::StoreError;
 
 /// Connections that read at the same time: as many as there are processors, within these bounds. They take turns, and each keeps a thread, pages and
@@ -64,13 +64,12 @@ pub(crate) struct SqliteTransaction {
 // === impl SqliteEngine ===
 
 impl SqliteEngine {
-    /// Opens `sqlite:FILE`, creating it with mode 0600 and migrating it as needed.
-    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Open("database_url must be sqlite:FILE or postgres://…".to_owned()))?;
-        create_for_owner_alone(options.get_filename())
-            .map_err(|error| StoreError::Open(format!("{}: {error}", options.get_filename().display())))?;
-        let options = options
+    /// Opens a file, creating it with mode 0600 and migrating it as needed. Its path is taken as it is, never as a URL.
+    pub(crate) async fn open(file: &Path) -> Result<Self, StoreError> {
+        let file = sqlite_file::examine(file)?;
+        create_for_owner_alone(&file).map_err(|error| sqlite_file::unusable(&file, &error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -82,7 +81,7 @@ impl SqliteEngine {
             .pragma("temp_store", "MEMORY")
             .row_buffer_size(ROWS_WAITING_MAX)
             .disable_statement_logging();
-        let opened = |error: sqlx::Error| StoreError::Open(StoreError::from(error).to_string());
+        let opened = |error: sqlx::Error| sqlite_file::not_opened(&file, error);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(WAIT_MAX)
@@ -90,7 +89,8 @@ impl SqliteEngine {
             .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
             .await
             .map_err(opened)?;
-        sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(StoreError::not_of_this_version)?;
+        let migrated = sqlx::migrate!("./migrations/sqlite").run(&writer).await;
+        migrated.map_err(|error| sqlite_file::not_migrated(&file, error))?;
         let write_back = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(WAIT_MAX)

@@ -101,6 +101,9 @@ fn add(path: &Path, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
+/// Something that happens to a file between two pulls.
+type Spoil = Box<dyn Fn(&Path)>;
+
 fn lost() -> CliError {
     CliError::Answer("the pull ended before it was complete")
 }
@@ -185,7 +188,7 @@ fn files_that_are_not_what_was_left_are_refused_with_what_to_do() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(path, bytes).unwrap();
     };
-    let cases: [(&str, Box<dyn Fn(&Path)>); 5] = [
+    let cases: [(&str, Spoil); 5] = [
         ("is missing", Box::new(|path| fs::remove_file(path).unwrap())),
         ("where the last pull left", Box::new(|path| fs::write(path, "short").unwrap())),
         ("was added to", Box::new(|path| add(path, b"one more\n"))),

@@ -36,7 +36,7 @@ pub(super) enum Cell {
 struct Level {
     /// By field number; the contract numbers its fields densely.
     slots: Vec<Option<Slot>>,
-    /// Columns of own numbers: 0 as soon as the message is there.
+    /// Columns of own numbers that can't be absent by themselves: 0 as soon as the message is there.
     numbers: Vec<usize>,
     /// How many of its fields are repeated messages.
     repeated: usize,
@@ -124,7 +124,7 @@ impl Level {
         }
         *next += 1;
         let scalar = scalar(&field.kind())?;
-        if !is_top && scalar != Scalar::Text {
+        if !is_top && scalar != Scalar::Text && !field.supports_presence() {
             self.numbers.push(first);
         }
         // At the top a 0 is a field that is absent, unless the contract gives the field presence.

@@ -61,7 +61,7 @@ async fn every_method_is_closed_to_those_without_its_role() {
 async fn the_plain_message_of_an_error_names_the_field_and_never_its_value() {
     let town = Town::start();
     let request = v1::ListTransfersRequest { page_size: 4711, ..Default::default() };
-    let refused = town.transfer_log("auditor").list_transfers(request).await.unwrap_err();
+    let refused = town.transfer_log("auditor").list_transfers(request).await.err().unwrap();
     assert_eq!(refused.message(), "INVALID_FIELD: page_size: must be 0 to 1000");
     let mut wrong = registration("W1", None);
     wrong.person.as_mut().unwrap().birth_date.as_mut().unwrap().date = "1985-02-31".to_owned();

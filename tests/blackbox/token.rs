@@ -135,9 +135,9 @@ async fn a_token_that_goes_away_and_comes_back_is_used_again() {
 
     it.take_away();
     chunks.send(chunk(2000)).await.unwrap();
-    let refused = answers.message().await.unwrap_err();
+    let refused = answers.message().await.err().unwrap();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    let refused = it.register("P2", 4712).await.unwrap_err();
+    let refused = it.register("P2", 4712).await.err().unwrap();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     assert!(refused.get_error_details().retry_info().is_some());
     it.health_is(ServingStatus::NotServing).await;
@@ -178,7 +178,7 @@ async fn another_token_in_its_place_is_refused_and_new_keys_are_never_advised() 
     it.take_away();
     it.make_token();
     it.town.wait_for_log("no token has this label and serial number");
-    assert_eq!(it.register("P2", 4712).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(it.register("P2", 4712).await.err().unwrap().code(), Code::Unavailable);
     // Where data is sealed with the keys of the one that is gone, others are never advised, and never made.
     it.town.stop();
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["keys", "status"], &["keys", "generate"]] {
@@ -233,13 +233,13 @@ async fn a_token_keeps_the_keys_and_everything_works_as_with_a_file() {
     // After a restart the number is found under the same index, and the person's key unwraps.
     town.serve();
     let linked = town.register("resident-tax", registration("T1", Some(&number))).await.unwrap();
-    assert_eq!(linked.outcome, i32::from(atena_proto::v1::RegistrationOutcome::Linked));
+    assert_eq!(linked.outcome, i32::from(v1::RegistrationOutcome::Linked));
     assert_eq!(town.transfers("person = \"pension/P1\"").await.len(), 2, "details open with the person's key");
     for key in ["wrapping", "blind-index"] {
         printed(&atena_with(&environment, &["keys", "rotate", "--home", town.home_text(), "--key", key]));
     }
     let again = town.register("welfare", registration("W1", Some(&number))).await.unwrap();
-    assert_eq!(again.outcome, i32::from(atena_proto::v1::RegistrationOutcome::Linked), "found under the new key");
+    assert_eq!(again.outcome, i32::from(v1::RegistrationOutcome::Linked), "found under the new key");
     let status = printed(&atena_with(&environment, &["keys", "status", "--home", town.home_text()]));
     assert!(status.contains("wrapping-2") && !status.contains("wrapping-1"), "{status}");
     // The key of the log changes in the token as well; of the older one only the public half stays.

@@ -96,7 +96,10 @@ impl TokenKeys {
                 Ok(found)
             }
             Err(error) => {
-                *away = Some(Away::after(away.take(), &error));
+                let now = Away::after(away.take(), &error);
+                // The same words each time, so that the operator reads them once.
+                let error = self.error(&now.why);
+                *away = Some(now);
                 self.known_away.store(true, Ordering::Release);
                 Err(error)
             }
@@ -107,13 +110,13 @@ impl TokenKeys {
         if Token::pin_is_refused(&self.place, before.token.serial()) {
             return Err(self.trouble("it did not take the PIN, which is not tried again until pin_file changes"));
         }
-        before.token.forget_sessions();
+        let generation = before.token.forget_sessions();
         let found = match self.find_same(before) {
             Ok(found) => found,
             Err(error) if Token::pin_is_refused(&self.place, before.token.serial()) => return Err(error),
             // Some libraries see that a token is back only after a new beginning.
             Err(_) => {
-                before.token.initialize_again()?;
+                before.token.initialize_again(generation)?;
                 self.find_same(before)?
             }
         };

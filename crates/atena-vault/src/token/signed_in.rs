@@ -126,14 +126,15 @@ impl Token {
         self.run(work).map_err(|failed| self.trouble("it did not do what was asked of it", failed.said()))
     }
 
-    /// Gives up its sessions, which may have ended.
-    pub(super) fn forget_sessions(&self) {
+    /// Gives up its sessions, which may have ended. Tells the generation of the library now.
+    pub(super) fn forget_sessions(&self) -> u64 {
         self.library.forget_sessions(self.slot);
+        self.library.generation()
     }
 
-    /// Lets the library look for tokens anew.
-    pub(super) fn initialize_again(&self) -> Result<(), VaultError> {
-        let again = self.library.initialize_again(self.generation);
+    /// Lets the library look for tokens anew, unless that was done since this generation.
+    pub(super) fn initialize_again(&self, generation: u64) -> Result<(), VaultError> {
+        let again = self.library.initialize_again(generation);
         again.map_err(|error| self.trouble("its library can't be initialised again", Some(error.to_string())))
     }
 

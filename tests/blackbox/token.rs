@@ -206,7 +206,7 @@ async fn of_two_tokens_with_one_label_one_is_named_by_its_serial_number() {
     for serial in both {
         it.town.change("atena.toml", |text| {
             let text: Vec<_> = text.lines().filter(|line| !line.starts_with("serial = ")).collect();
-            text.join("\n").replace("label = \"atena\"", &format!("label = \"atena\"\nserial = \"{serial}\""))
+            text.join("\n").replace("\nlabel = \"atena\"", &format!("\nlabel = \"atena\"\nserial = \"{serial}\""))
         });
         if it.atena(&["keys", "status"]).status.success() {
             it.town.serve();

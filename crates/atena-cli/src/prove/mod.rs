@@ -20,11 +20,14 @@ mod telemetry;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use atena_domain::{Dataset, SystemId};
 use atena_gateway::field_catalog;
 use atena_policy::{Policy, Verdict};
-use serde_json::json;
+use jiff::civil::Date;
+use serde_json::{Value, json};
 
 use self::questions::Answers;
 use self::telemetry::{Counter, Told};
@@ -40,6 +43,9 @@ use crate::output::Output;
 use crate::progress;
 use crate::table::Table;
 
+/// Towns that are made and asked at the same time.
+const TOWNS_AT_ONCE: usize = 4;
+
 /// The metric that counts commits of the transfer log.
 const COMMITS: &str = "atena.transfer_log.commit";
 
@@ -47,7 +53,7 @@ const COMMITS: &str = "atena.transfer_log.commit";
 pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finished, CliError> {
     let path = match (&args.policy, &args.home) {
         (Some(policy), _) => policy.clone(),
-        (None, home) => Home::existing(home.as_deref().unwrap_or(std::path::Path::new(".")))?.policy(),
+        (None, home) => Home::existing(home.as_deref().unwrap_or(Path::new(".")))?.policy(),
     };
     let (catalog, today) = (field_catalog(), japanese_day());
     let policy = compile(&path)?;
@@ -67,12 +73,7 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     output.note("2. Towns whose secrets differ, asked everything by every system (非干渉の証明)")?;
     let folder = tempfile::tempdir().map_err(CliError::file("create a directory in", std::env::temp_dir()))?;
     let bar = progress::bar("非干渉の証明", u64::try_from(SECRETS.len()).ok());
-    let base = World::make(&folder.path().join("base"), &path, &policy, None, None, today).await?;
-    let systems: Vec<_> =
-        policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
-    let expected = ask(&base, &policy, &systems, None).await?;
-    let keys = base.keys();
-    let base = base.end().await?;
+    let baseline = Arc::new(Baseline::make(folder.path(), path, policy, released, today).await?);
     let mut table = Table::new(&[
         ("differs", "差異のある項目"),
         ("same", "区別できない系"),
@@ -83,17 +84,88 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
         ("seen", "受け取れる系(差異を検出)"),
     ]);
     let mut found = Vec::new();
-    for (number, secret) in SECRETS.into_iter().enumerate() {
-        let root = folder.path().join(format!("other-{number}"));
-        let other = World::make(&root, &path, &policy, Some(&keys), Some(secret), today).await?;
-        let (mut same, mut seen, mut answers, mut bytes) = (0_u64, 0_u64, 0, 0);
-        for (system, told) in &ask(&other, &policy, &systems, Some(secret)).await? {
-            let Some(before) = expected.get(system) else { continue };
-            let may = secret.is_for(&policy, system, released.get(system).map_or(&[], Vec::as_slice));
-            match (before.difference(told), may) {
+    // Towns wait for their disks most of the time, so several are made and asked at once.
+    for secrets in SECRETS.chunks(TOWNS_AT_ONCE) {
+        let towns: Vec<_> = secrets
+            .iter()
+            .map(|secret| tokio::spawn(Arc::clone(&baseline).compare(folder.path().to_owned(), *secret)))
+            .collect();
+        for town in towns {
+            let (row, differences) =
+                town.await.map_err(|_| CliError::Rows("a comparison ended early".to_owned()))??;
+            table.row(row);
+            found.extend(differences);
+            bar.inc(1);
+        }
+    }
+    found.extend(baseline.control(folder.path()).await?);
+    bar.finish_and_clear();
+    output.table(&table)?;
+    match found.is_empty() {
+        true => output.note("Nobody can tell anything that the rules do not give them.").map(|()| Finished::Clean),
+        false => Err(CliError::Interference { found: found.join("\n") }),
+    }
+}
+
+/// A row of the table, and what somebody could notice.
+type Comparison = ([Value; 7], Vec<String>);
+
+/// The town that every other one is compared with.
+struct Baseline {
+    path: PathBuf,
+    policy: Policy,
+    released: BTreeMap<SystemId, Vec<(Dataset, String)>>,
+    today: Date,
+    systems: Vec<SystemId>,
+    /// What its systems were answered.
+    answers: BTreeMap<SystemId, Answers>,
+    /// What its collector got.
+    collected: Told,
+    keys: PathBuf,
+}
+
+// === impl Baseline ===
+
+impl Baseline {
+    async fn make(
+        folder: &Path,
+        path: PathBuf,
+        policy: Policy,
+        released: BTreeMap<SystemId, Vec<(Dataset, String)>>,
+        today: Date,
+    ) -> Result<Self, CliError> {
+        let town = World::make(&folder.join("base"), &path, &policy, None, None, today).await?;
+        let systems: Vec<_> =
+            policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
+        let answers = ask(&town, &policy, &systems, None).await?;
+        let keys = town.keys();
+        let collected = town.end().await?;
+        Ok(Self { path, policy, released, today, systems, answers, collected, keys })
+    }
+
+    /// A town in which a secret differs, asked everything.
+    async fn other(&self, root: &Path, secret: Secret) -> Result<(BTreeMap<SystemId, Answers>, Told), CliError> {
+        let town = World::make(root, &self.path, &self.policy, Some(&self.keys), Some(secret), self.today).await?;
+        let answers = ask(&town, &self.policy, &self.systems, Some(secret)).await?;
+        Ok((answers, town.end().await?))
+    }
+
+    /// Whether a system may have the secret.
+    fn may(&self, secret: Secret, system: &SystemId) -> bool {
+        secret.is_for(&self.policy, system, self.released.get(system).map_or(&[], Vec::as_slice))
+    }
+
+    async fn compare(self: Arc<Self>, folder: PathBuf, secret: Secret) -> Result<Comparison, CliError> {
+        let root = folder.join(secret.name().replace(['/', ' '], "-"));
+        let (answers, collected) = self.other(&root, secret).await?;
+        let mut found = Vec::new();
+        let (mut same, mut seen, mut compared_answers, mut bytes) = (0_u64, 0_u64, 0, 0);
+        for (system, told) in &answers {
+            let Some(before) = self.answers.get(system) else { continue };
+            match (before.difference(told), self.may(secret, system)) {
                 (None, false) => {
                     same += 1;
-                    answers += told.answers.len();
+                    compared_answers += told.answers.len();
                     bytes += told.bytes();
                 }
                 (Some(_), true) => seen += 1,
@@ -105,41 +177,42 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
             }
         }
         let may = |system: &str| {
-            let known = systems.iter().find(|known| known.as_str() == system);
-            known.is_some_and(|known| secret.is_for(&policy, known, released.get(known).map_or(&[], Vec::as_slice)))
+            let known = self.systems.iter().find(|known| known.as_str() == system);
+            known.is_some_and(|known| self.may(secret, known))
         };
-        let compared = base.compare(&other.end().await?, may);
+        let compared = self.collected.compare(&collected, may);
         found.extend(compared.found.iter().map(|by| format!("a collector can tell {} by {by}", secret.name())));
-        let (traces, counters) = (json!(compared.traces), json!(compared.counters));
-        table.row([json!(secret.name()), json!(same), json!(answers), json!(bytes), traces, counters, json!(seen)]);
-        bar.inc(1);
-        let somebody_may = released.values().any(|fields| secret.is_among(fields));
+        let somebody_may = self.released.values().any(|fields| secret.is_among(fields));
         if seen == 0 && somebody_may {
             found.push(format!(
                 "nobody sees that {} differs, also who may have it: the comparison proves nothing",
                 secret.name()
             ));
         }
+        let row = [
+            json!(secret.name()),
+            json!(same),
+            json!(compared_answers),
+            json!(bytes),
+            json!(compared.traces),
+            json!(compared.counters),
+            json!(seen),
+        ];
+        Ok((row, found))
     }
-    let control =
-        World::make(&folder.path().join("control"), &path, &policy, Some(&keys), Some(CONTROL), today).await?;
-    ask(&control, &policy, &systems, Some(CONTROL)).await?;
-    let compared = base.compare(&control.end().await?, |_| false);
-    for what in ["the trace of", "the counter"] {
-        if !compared.found.iter().any(|by| by.starts_with(what)) {
-            found
-                .push(format!("{what} anything does not show that a record is missing: the comparison proves nothing"));
-        }
-    }
-    bar.finish_and_clear();
-    output.table(&table)?;
-    match found.is_empty() {
-        true => output.note("Nobody can tell anything that the rules do not give them.").map(|()| Finished::Clean),
-        false => Err(CliError::Interference { found: found.join("\n") }),
+
+    /// A town that lacks a record: traces and counters have to show it, or else their comparison proves nothing.
+    async fn control(&self, folder: &Path) -> Result<Vec<String>, CliError> {
+        let (_, collected) = self.other(&folder.join("control"), CONTROL).await?;
+        let compared = self.collected.compare(&collected, |_| false);
+        let blind = |what: &&str| !compared.found.iter().any(|by| by.starts_with(*what));
+        let silent = ["the trace of", "the counter"].into_iter().filter(blind);
+        let problem =
+            |what| format!("{what} anything does not show that a record is missing: the comparison proves nothing");
+        Ok(silent.map(problem).collect())
     }
 }
 
-/// Asks a town everything as every system; then more is pushed, and every pull goes on.
 async fn ask(
     world: &World,
     policy: &Policy,

@@ -213,7 +213,7 @@ fn birth_date(dice: &mut ChaCha8Rng, born: Date, plain: bool) -> UncertainDate {
             ..UncertainDate::default()
         };
     }
-    UncertainDate { date: Some(born.to_string()), ..UncertainDate::default() }
+    UncertainDate { date: Some(born.to_string()), unknown: Some(false), ..UncertainDate::default() }
 }
 
 fn some(text: &str) -> Option<String> {

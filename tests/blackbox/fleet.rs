@@ -162,6 +162,8 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     }
     let later = payments.split_off(10);
     town.push(payments).await;
+    // The consumer's first pull opens its feed. Until the replica has that, the primary is read.
+    assert_eq!(pull(&town, Vec::new()).await.0, 10);
     // Everything is replayed before the replica stands still.
     let seen = primary.sql("town", "SELECT last FROM change_sequence");
     while standby.sql("town", "SELECT last FROM change_sequence") != seen {}
@@ -230,7 +232,8 @@ async fn the_way_to_the_database_is_tls_with_a_verified_server() {
 
 fn payment(local: &str, number: u64) -> v1::PushedRecord {
     let payment = v1::Payment {
-        basic_pension_number: format!("{number:010}"),
+        // Zeros alone stand for no number.
+        basic_pension_number: format!("{:010}", number + 1),
         fiscal_year: 2025,
         months: vec![v1::PaymentMonth { month: "2025-04".into(), status: "A".into(), amount_yen: 17_510 }],
         ..Default::default()

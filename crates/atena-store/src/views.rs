@@ -73,14 +73,11 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.is_protected")]
     pub async fn is_protected(&self, person: &UnifiedAddressNumber) -> Result<bool, StoreError> {
-        const PROTECTED: Sql = sql!(all "SELECT count(*) FROM link JOIN person_view AS view \
-                ON view.municipality_code = link.municipality_code AND view.system_id = link.system_id \
-                AND view.local_address_number = link.local_address_number \
-            WHERE link.municipality_code = $1 AND view.municipality_code = $1 AND link.unified_address_number = $2 \
-                AND view.protected = 1 \
-                AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
-                    WHERE newest.municipality_code = $1 AND newest.system_id = view.system_id \
-                    AND newest.local_address_number = view.local_address_number)");
+        // The view is no join: PostgreSQL would read links in the order of their keys, and so all of a municipality.
+        const PROTECTED: Sql = sql!(all "SELECT count(*) FROM link \
+            WHERE municipality_code = $1 AND unified_address_number = $2 AND 1 = (SELECT protected FROM person_view AS view \
+                WHERE view.municipality_code = $1 AND view.system_id = link.system_id \
+                    AND view.local_address_number = link.local_address_number ORDER BY view.revision DESC LIMIT 1)");
         let protected = Statement::about(self.code(), PROTECTED).text(person.as_str());
         self.engine.fetch_optional(&protected).await?.map_or(Ok(false), |row| Ok(row.integer(0)? > 0))
     }

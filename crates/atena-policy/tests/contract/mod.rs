@@ -39,7 +39,7 @@ fn read(text: &str, messages: &mut HashMap<String, Vec<Field>>) {
         } else if line == "}" {
             open = None;
         } else if let (Some(message), Some((declaration, rest))) = (&open, line.split_once(" = ")) {
-            let mut words = declaration.trim_start_matches("repeated ").split(' ');
+            let mut words = declaration.trim_start_matches("repeated ").trim_start_matches("optional ").split(' ');
             let field = Field {
                 kind: words.next().unwrap().to_owned(),
                 name: words.next().unwrap().to_owned(),

@@ -1,6 +1,7 @@
 //! Everything that a caller can ask, and what it is told, byte for byte.
 
-use atena_policy::Policy;
+use atena_domain::Dataset;
+use atena_policy::{Policy, Rule};
 use atena_proto::{RECORD_DATASETS, v1};
 use prost::Message;
 use tonic::Status;
@@ -42,6 +43,8 @@ impl Answers {
 
         told.keep("ListEntitlements", client.linkage().list_entitlements(v1::ListEntitlementsRequest {}).await);
         for affair in &affairs {
+            // Of an affair that no rule gives the system, one question of each kind: the answer is a refusal.
+            let granted = is_granted(policy, system, affair);
             for dataset in RECORD_DATASETS.map(i32::from) {
                 let question = |what: &str| format!("{what} {affair} {dataset}");
                 let request = v1::GetRecordsRequest {
@@ -51,14 +54,15 @@ impl Answers {
                     ..Default::default()
                 };
                 told.keep(&question("GetRecords"), client.linkage().get_records(request).await);
-                // Everything, and then what has changed since.
                 let mut place = Place { affair: affair.clone(), dataset, cursor: Vec::new() };
-                for what in ["PullRecords", "PullRecords since"] {
-                    told.pull(&client, &question(what), &mut place).await;
+                told.pull(&client, &question("PullRecords"), &mut place).await;
+                if granted {
+                    // Everything, and then what has changed since.
+                    told.pull(&client, &question("PullRecords since"), &mut place).await;
+                    told.places.push(place);
                 }
-                told.places.push(place);
             }
-            for person in 0..3 {
+            for person in 0..if granted { 3 } else { 1 } {
                 for include_personal_number in [false, true] {
                     let request = v1::GetPersonRequest {
                         local_address_number: local(person),
@@ -164,6 +168,18 @@ impl Answers {
         let told = format!("{:?} {} ", status.code(), status.message());
         self.answers.push((question.to_owned(), without_ids([told.as_bytes(), status.details()].concat())));
     }
+}
+
+/// Whether a rule names the system with the affair, or the system owns what it asks for.
+fn is_granted(policy: &Policy, system: &str, affair: &str) -> bool {
+    let is_consumer = |rule: &Rule| {
+        rule.affair().as_str() == affair && rule.consumers().iter().any(|consumer| consumer.as_str() == system)
+    };
+    policy.rules().any(is_consumer) || Dataset::ALL.iter().any(|dataset| owns(policy, system, *dataset))
+}
+
+fn owns(policy: &Policy, system: &str, dataset: Dataset) -> bool {
+    policy.owner(dataset).is_some_and(|owner| owner.as_str() == system)
 }
 
 /// Every affair that the rules name.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Chunks are tens of thousands of small texts, allocated together and freed by another thread (decision 41).
+/// Chunks are tens of thousands of small texts, allocated together and freed by another thread (docs/performance.md).
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

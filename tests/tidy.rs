@@ -145,9 +145,11 @@ fn samples_in_deploy_are_what_init_writes() {
 fn every_decision_is_in_the_list_of_decisions() {
     let numbers: Vec<String> =
         files("docs/decisions", ".md").iter().map(|file| file["docs/decisions/".len()..].to_owned()).collect();
+    let list = read("docs/decisions/README.md");
     let mut seen = BTreeSet::new();
     for name in numbers.iter().filter(|name| name.as_str() != "README.md") {
         let (number, _) = name.split_once('-').unwrap_or_else(|| panic!("{name}"));
         assert!(number.len() == 4 && seen.insert(number), "{name}: one number, one decision");
+        assert!(list.contains(&format!("]({name})")), "docs/decisions/README.md has no line for {name}");
     }
 }

@@ -27,6 +27,17 @@ command -v h2load >/dev/null || lacks nghttp2-client
 command -v softhsm2-util >/dev/null || lacks softhsm2
 # Sets the limits and the signals of the programs under test.
 { command -v prlimit && command -v env; } >/dev/null 2>&1 || lacks util-linux coreutils
+# The example in Java. Node.js, for the one in TypeScript, comes from PyPI.
+java=/usr/share/java
+{ command -v javac && command -v protoc && command -v grpc_java_plugin; } >/dev/null 2>&1 &&
+    [ -e /usr/include/google/protobuf/descriptor.proto ] && [ -e $java/grpc-netty.jar ] &&
+    [ -e $java/netty-codec-http2.jar ] && [ -e $java/netty-tcnative.jar ] && [ -e $java/perfmark-api.jar ] &&
+    [ -e $java/gson.jar ] && [ -e $java/proto-google-common-protos.jar ] &&
+    [ -e $java/geronimo-annotation-1.3-spec.jar ] && [ -e $java/protobuf-util.jar ] ||
+    lacks default-jdk-headless protobuf-compiler protobuf-compiler-grpc-java-plugin libprotobuf-dev \
+        libgrpc-java libprotobuf-java libnetty-java libnetty-tcnative-java libnetty-tcnative-jni \
+        libperfmark-java libgoogle-gson-java libgoogle-common-protos-java \
+        libgeronimo-annotation-1.3-spec-java
 
 [ "${#missing[@]}" -gt 0 ] || exit 0
 

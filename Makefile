@@ -9,8 +9,8 @@ FUZZ_SECONDS := 10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: sbom fuzz leaking help build demo test setup test-rust test-python check fmt lint docs proto-lint deny \
-	golden clean bench
+.PHONY: sbom fuzz leaking help build demo test test-one setup hooks test-rust test-python check fmt lint docs \
+	proto-lint proto-breaking deny unused golden clean bench
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,13 @@ demo: build ## Show the whole system at work on 1,000 synthetic people
 # A test that lacks a program fails here, because `setup` has installed them all.
 test: export ATENA_CI = 1
 test: setup test-rust test-python ## Run every test
+
+test-one: ## Run the tests whose names contain T (make test-one T=never_receives)
+	@test -n '$(T)' || { echo 'Say which: make test-one T=part_of_a_name' >&2; exit 1; }
+	@if grep -rqE --include='*.py' 'def test_\w*$(T)|def $(T)' tests; then \
+		$(MAKE) build $(VENV)/installed && ATENA_BIN=$(abspath $(ATENA)) $(VENV)/bin/python -m pytest -q \
+			$$(grep -rlE --include='test_*.py' 'def test_\w*$(T)|def $(T)' tests) -k '$(T)'; \
+	else $(CARGO) test --locked --workspace '$(T)'; fi
 
 setup: ## Install what `make test` needs (Debian packages), or print the command that does
 	@bash tests/setup.sh
@@ -48,7 +55,10 @@ $(VENV)/installed: tests/python/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $@
 
-check: fmt lint docs proto-lint deny ## Check format, lints, documents, contract and licences
+check: fmt lint docs proto-lint proto-breaking deny unused ## Check format, lints, documents, contract, dependencies
+
+hooks: ## Let git check the format before each commit, and the message after
+	git config core.hooksPath .githooks
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -62,6 +72,17 @@ docs:
 proto-lint: $(VENV)/installed
 	$(VENV)/bin/buf lint
 	@echo 'buf lint: the contract is in order'
+
+# On main itself there is nothing to compare: the last commit is this one.
+proto-breaking: $(VENV)/installed
+	@if git rev-parse -q --verify main >/dev/null; then \
+		$(VENV)/bin/buf breaking --against '.git#branch=main' && echo 'buf breaking: clients of main still work'; \
+	else echo 'buf breaking left out: there is no branch main to compare with.'; fi
+
+unused:
+	@if command -v cargo-machete >/dev/null; then $(CARGO) machete; \
+	elif [ -n "$$ATENA_CI" ]; then echo 'cargo machete is missing: cargo install cargo-machete --locked' >&2; exit 1; \
+	else echo 'cargo machete left out: install it with `cargo install cargo-machete --locked`.'; fi
 
 deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; \

@@ -44,11 +44,14 @@ impl Store {
                 text "coalesce(person_key.kek_id, '')", bytes "coalesce(person_key.wrapped_key, '')",
                 text "coalesce(record.dataset, '')", text "coalesce(record.record_key, '')", integer "coalesce(record.revision, 0)",
                 bytes "coalesce(record.sealed, '')";
-            all " FROM link LEFT JOIN person_key ON person_key.municipality_code = $1 \
-                AND person_key.unified_address_number = link.unified_address_number \
-            LEFT JOIN record ON record.municipality_code = $1 \
-                AND record.unified_address_number = link.unified_address_number AND record.deleted = 0 AND record.dataset"
-            texts "$3"
+            // PostgreSQL looks up each table by itself: in a join it may choose an index that is bound by the municipality alone.
+            all " FROM link LEFT JOIN " sqlite "person_key ON" postgres "LATERAL (SELECT kek_id, wrapped_key FROM person_key WHERE"
+            all " person_key.municipality_code = $1 AND person_key.unified_address_number = link.unified_address_number"
+            postgres " OFFSET 0) AS person_key ON true"
+            all " LEFT JOIN " sqlite "record ON" postgres "LATERAL (SELECT dataset, record_key, revision, sealed FROM record WHERE"
+            all " record.municipality_code = $1 AND record.unified_address_number = link.unified_address_number \
+                AND record.deleted = 0 AND record.dataset" texts "$3"
+            postgres " OFFSET 0) AS record ON true"
             all " WHERE link.municipality_code = $1 AND link.system_id = $2 AND link.local_address_number" wanted "$4"
             done "");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use atena_domain::MunicipalityCode;
 
-use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -26,7 +28,10 @@ pub struct Database {
 }
 
 /// The one statement that is about no municipality in particular: for whoever moves a whole database.
-pub(crate) const MUNICIPALITIES: Sql = sql!(all "SELECT municipality_code FROM log_head ORDER BY municipality_code");
+pub(crate) const MUNICIPALITIES: Sql = Sql::same("SELECT municipality_code FROM log_head ORDER BY municipality_code");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[("db.municipalities", Listed::Sql(MUNICIPALITIES))];
 
 // === impl StoreOptions ===
 

@@ -7,9 +7,12 @@ use atena_policy::ReleasePermit;
 use atena_vault::WrappedKey;
 use smallvec::SmallVec;
 
-use crate::engine::{BatchSql, batch};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{BatchSql, Kind, List, ListOf, Sql};
 use crate::error::StoreError;
-use crate::people::{keyed, link};
+use crate::links::link;
+use crate::people::keyed;
 use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;
 
@@ -25,6 +28,60 @@ pub struct Holding {
     pub records: SmallVec<[StoredRecord; 1]>,
 }
 
+// Empty where there is nothing: a batch has no NULL. PostgreSQL looks up each table by itself: for a
+// join it may choose an index of which it binds the municipality alone.
+static OF_LOCALS: BatchSql = BatchSql::of_list(
+    &[
+        ("link.local_address_number", Kind::Text),
+        ("link.unified_address_number", Kind::Text),
+        ("coalesce(person_key.kek_id, '')", Kind::Text),
+        ("coalesce(person_key.wrapped_key, '')", Kind::Bytes),
+        ("coalesce(record.dataset, '')", Kind::Text),
+        ("coalesce(record.record_key, '')", Kind::Text),
+        ("coalesce(record.revision, 0)", Kind::Integer),
+        ("coalesce(record.sealed, '')", Kind::Bytes),
+    ],
+    Sql::per_engine(
+        "FROM link
+        LEFT JOIN person_key ON person_key.municipality_code = $1
+            AND person_key.unified_address_number = link.unified_address_number
+        LEFT JOIN record ON record.municipality_code = $1
+            AND record.unified_address_number = link.unified_address_number
+            AND record.deleted = 0 AND record.dataset = ANY($3)
+        WHERE link.municipality_code = $1 AND link.system_id = $2
+            AND link.local_address_number = ANY($4)",
+        "FROM link
+        LEFT JOIN LATERAL (
+            SELECT kek_id, wrapped_key FROM person_key
+            WHERE person_key.municipality_code = $1
+                AND person_key.unified_address_number = link.unified_address_number
+            OFFSET 0) AS person_key ON true
+        LEFT JOIN LATERAL (
+            SELECT dataset, record_key, revision, sealed FROM record
+            WHERE record.municipality_code = $1
+                AND record.unified_address_number = link.unified_address_number
+                AND record.deleted = 0 AND record.dataset = ANY($3)
+            OFFSET 0) AS record ON true
+        WHERE link.municipality_code = $1 AND link.system_id = $2
+            AND link.local_address_number = ANY($4)",
+    ),
+    List::new(ListOf::Texts, "$4"),
+);
+
+static LINKS_AFTER: BatchSql = BatchSql::all(
+    &[("link.local_address_number", Kind::Text), ("link.unified_address_number", Kind::Text)],
+    Sql::same(
+        "FROM (
+            SELECT local_address_number, unified_address_number FROM link
+            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3
+            ORDER BY local_address_number LIMIT $4) AS link",
+    ),
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] =
+    &[("db.holding.of", Listed::Batch(&OF_LOCALS)), ("db.link.after", Listed::Batch(&LINKS_AFTER))];
+
 // === impl Store ===
 
 impl Store {
@@ -38,29 +95,13 @@ impl Store {
         permits: &[ReleasePermit],
         locals: &[LocalAddressNumber],
     ) -> Result<Vec<Holding>, StoreError> {
-        // Empty where there is nothing: a batch has no NULL.
-        const OF: BatchSql = batch!(each "$4::text[]"
-            select text "link.local_address_number", text "link.unified_address_number",
-                text "coalesce(person_key.kek_id, '')", bytes "coalesce(person_key.wrapped_key, '')",
-                text "coalesce(record.dataset, '')", text "coalesce(record.record_key, '')", integer "coalesce(record.revision, 0)",
-                bytes "coalesce(record.sealed, '')";
-            // PostgreSQL looks up each table by itself: in a join it may choose an index that is bound by the municipality alone.
-            all " FROM link LEFT JOIN " sqlite "person_key ON" postgres "LATERAL (SELECT kek_id, wrapped_key FROM person_key WHERE"
-            all " person_key.municipality_code = $1 AND person_key.unified_address_number = link.unified_address_number"
-            postgres " OFFSET 0) AS person_key ON true"
-            all " LEFT JOIN " sqlite "record ON" postgres "LATERAL (SELECT dataset, record_key, revision, sealed FROM record WHERE"
-            all " record.municipality_code = $1 AND record.unified_address_number = link.unified_address_number \
-                AND record.deleted = 0 AND record.dataset" texts "$3"
-            postgres " OFFSET 0) AS record ON true"
-            all " WHERE link.municipality_code = $1 AND link.system_id = $2 AND link.local_address_number" wanted "$4"
-            done "");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let of = OF
+        let of = OF_LOCALS
             .about(self.code())
             .text(permit.caller().as_str())
             .texts(datasets(permits))
             .texts(locals.iter().map(LocalAddressNumber::as_str));
-        let found = self.engine.fetch_batch(&OF, &of).await?;
+        let found = self.engine.fetch_batch(&OF_LOCALS, &of).await?;
         let mut people: HashMap<LocalAddressNumber, Holding> = HashMap::with_capacity(locals.len());
         for row in found.rows() {
             let (local, unified) = link(row)?;
@@ -127,17 +168,13 @@ impl Store {
         after: Option<&LocalAddressNumber>,
         limit: u32,
     ) -> Result<Vec<(LocalAddressNumber, UnifiedAddressNumber)>, StoreError> {
-        const AFTER: BatchSql = batch!(select text "link.local_address_number", text "link.unified_address_number";
-            all " FROM (SELECT local_address_number, unified_address_number FROM link \
-                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
-                ORDER BY local_address_number LIMIT $4) AS link");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let after = AFTER
+        let after = LINKS_AFTER
             .about(self.code())
             .text(permit.caller().as_str())
             .text(after.map_or("", LocalAddressNumber::as_str))
             .integer(limit.into());
-        let links = self.engine.fetch_batch(&AFTER, &after).await?;
+        let links = self.engine.fetch_batch(&LINKS_AFTER, &after).await?;
         let mut people = links.rows().map(link).collect::<Result<Vec<_>, _>>()?;
         // A page comes in order from the index, but an engine need not.
         if !people.is_sorted_by(|(one, _), (next, _)| one < next) {

@@ -25,6 +25,8 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(test)]
+mod catalogue;
 mod cause;
 mod database;
 mod engine;
@@ -35,6 +37,7 @@ mod feed_read;
 mod feed_write;
 mod holdings;
 mod key_state;
+mod links;
 mod log_append;
 mod log_checkpoint;
 mod log_details;
@@ -44,6 +47,7 @@ mod log_read;
 mod log_retention;
 mod logs;
 mod people;
+mod personal_numbers;
 mod record_history;
 mod records;
 mod review;
@@ -59,13 +63,15 @@ pub use error::StoreError;
 pub use feed::{Before, Feed, FeedChanges, FeedNumber, NumberedRecord, PersonChanges, RecordChange, Seen};
 pub use holdings::Holding;
 pub use key_state::{KeyState, KeyUse, OldIndex};
+pub use links::NewLink;
 pub use log_append::LogEntry;
 pub use log_checkpoint::StoredCheckpoint;
 pub use log_details::StoredDetails;
 pub use log_key::StoredLogKey;
 pub use log_read::{ChunkRange, PeopleOfChunk, StoredChunk};
 pub use logs::Log;
-pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
+pub use people::NewPerson;
+pub use personal_numbers::{NewPersonalNumber, StoredPersonalNumber};
 pub use records::{ComingRecord, NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
 pub use snapshot::{CopyError, Part, Snapshot};

@@ -6,10 +6,12 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, TILE_WIDTH, encode_chunk};
 use bytes::Bytes;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::engine::{EngineTransaction, Insert, Statement};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
-use crate::logs::{Log, LogSql, log_sql};
+use crate::logs::{Log, LogSql};
 use crate::write::WriteTransaction;
 
 /// Leaves in one row, at most.
@@ -46,6 +48,40 @@ struct PackedChunk {
     leaves: Vec<u8>,
     details: Vec<u8>,
 }
+
+// SQLite's `||` makes text of blobs, byte by byte.
+static APPEND_TO_TILE: LogSql = LogSql::per_engine(
+    "INSERT INTO log_tile AS tile (municipality_code, level, tile_index, hashes)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (municipality_code, level, tile_index)
+        DO UPDATE SET hashes = CAST(tile.hashes || excluded.hashes AS BLOB)
+    RETURNING CAST(length(hashes) AS bigint)",
+    "INSERT INTO log_tile AS tile (municipality_code, level, tile_index, hashes)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (municipality_code, level, tile_index)
+        DO UPDATE SET hashes = tile.hashes || excluded.hashes
+    RETURNING CAST(length(hashes) AS bigint)",
+);
+
+static SET_FRONTIER: LogSql = LogSql::same(
+    "INSERT INTO log_head (municipality_code, size, frontier)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (municipality_code)
+        DO UPDATE SET size = excluded.size, frontier = excluded.frontier",
+);
+
+static FRONTIER: LogSql = LogSql::same("SELECT frontier FROM log_head WHERE municipality_code = $1");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log.append: leaves", Listed::Insert(|| chunk_rows(Log::Transfers, "", &[]))),
+    ("db.log.append: leaves of the admin log", Listed::Insert(|| chunk_rows(Log::Administration, "", &[]))),
+    ("db.log.append: details", Listed::Insert(|| details_rows(Log::Transfers, "", &[]))),
+    ("db.log.append: details of the admin log", Listed::Insert(|| details_rows(Log::Administration, "", &[]))),
+    ("db.log.append: tile", Listed::Log(&APPEND_TO_TILE)),
+    ("db.log.append: frontier", Listed::Log(&SET_FRONTIER)),
+    ("db.log.frontier", Listed::Log(&FRONTIER)),
+];
 
 // === impl LogEntry ===
 
@@ -120,30 +156,12 @@ impl WriteTransaction {
     /// A statement for all chunks of a table: while the log is written everybody waits, and each is a way to the database and back.
     async fn insert_chunks(&mut self, chunks: &[PackedChunk]) -> Result<(), StoreError> {
         let code = self.municipality.as_str();
-        let leaves = Insert::into(self.log.chunk_table(), code, chunks.len())
-            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
-            .differing_integers("leaf_count", chunks.iter().map(|chunk| chunk.leaf_count))
-            .differing_integers("requested_min", chunks.iter().map(|chunk| chunk.requested.0))
-            .differing_integers("requested_max", chunks.iter().map(|chunk| chunk.requested.1))
-            .bytes("transfer_id_min", chunks.iter().map(|chunk| chunk.transfer_id.0.as_slice()))
-            .bytes("transfer_id_max", chunks.iter().map(|chunk| chunk.transfer_id.1.as_slice()))
-            .bytes("hashes", chunks.iter().map(|chunk| chunk.hashes.as_slice()))
-            .bytes("leaves", chunks.iter().map(|chunk| chunk.leaves.as_slice()));
-        self.transaction.insert(&leaves).await?;
-        let details = Insert::into(self.log.details_table(), code, chunks.len())
-            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
-            .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()));
-        self.transaction.insert(&details).await
+        self.transaction.insert(&chunk_rows(self.log, code, chunks)).await?;
+        self.transaction.insert(&details_rows(self.log, code, chunks)).await
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
-        // `||` makes text of blobs in SQLite, byte by byte.
-        const APPEND: LogSql = log_sql!(all "INSERT INTO " table "tile" all " AS tile (municipality_code, level, tile_index, hashes) \
-                VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = "
-            sqlite "CAST(tile.hashes || excluded.hashes AS BLOB)" postgres "tile.hashes || excluded.hashes"
-            all " RETURNING CAST(length(hashes) AS bigint)");
-        let append = Statement::about(self.municipality.as_str(), APPEND.of(self.log))
+        let append = Statement::about(self.municipality.as_str(), APPEND_TO_TILE.of(self.log))
             .integer(completed.level.into())
             .integer(index(completed.tile)?)
             .bytes(&completed.roots);
@@ -187,6 +205,24 @@ impl PackedChunk {
     }
 }
 
+fn chunk_rows<'q>(log: Log, code: &'q str, chunks: &'q [PackedChunk]) -> Insert<'q> {
+    Insert::into(log.chunk_table(), code, chunks.len())
+        .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+        .differing_integers("leaf_count", chunks.iter().map(|chunk| chunk.leaf_count))
+        .differing_integers("requested_min", chunks.iter().map(|chunk| chunk.requested.0))
+        .differing_integers("requested_max", chunks.iter().map(|chunk| chunk.requested.1))
+        .bytes("transfer_id_min", chunks.iter().map(|chunk| chunk.transfer_id.0.as_slice()))
+        .bytes("transfer_id_max", chunks.iter().map(|chunk| chunk.transfer_id.1.as_slice()))
+        .bytes("hashes", chunks.iter().map(|chunk| chunk.hashes.as_slice()))
+        .bytes("leaves", chunks.iter().map(|chunk| chunk.leaves.as_slice()))
+}
+
+fn details_rows<'q>(log: Log, code: &'q str, chunks: &'q [PackedChunk]) -> Insert<'q> {
+    Insert::into(log.details_table(), code, chunks.len())
+        .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+        .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()))
+}
+
 /// Notes the root of a perfect subtree, the `index`th of its level.
 fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) {
     let (tile, known) = (index / TILE_WIDTH, index % TILE_WIDTH);
@@ -203,10 +239,8 @@ pub(crate) async fn set_frontier(
     log: Log,
     frontier: &Frontier,
 ) -> Result<(), StoreError> {
-    const SET: LogSql = log_sql!(all "INSERT INTO " table "head" all " (municipality_code, size, frontier) VALUES ($1, $2, $3) \
-        ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
     let bytes = frontier.to_bytes();
-    let set = Statement::about(code, SET.of(log)).integer(index(frontier.size())?).bytes(&bytes);
+    let set = Statement::about(code, SET_FRONTIER.of(log)).integer(index(frontier.size())?).bytes(&bytes);
     transaction.execute(&set).await
 }
 
@@ -216,8 +250,7 @@ pub(crate) async fn log_frontier(
     code: &str,
     log: Log,
 ) -> Result<Frontier, StoreError> {
-    const HEAD: LogSql = log_sql!(all "SELECT frontier FROM " table "head" all " WHERE municipality_code = $1");
-    match transaction.fetch_optional(&Statement::about(code, HEAD.of(log))).await? {
+    match transaction.fetch_optional(&Statement::about(code, FRONTIER.of(log))).await? {
         Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
         None => Ok(Frontier::empty()),
     }

@@ -3,10 +3,12 @@
 use atena_ledger::Hash;
 use jiff::Timestamp;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::engine::{Row, Statement};
 use crate::error::StoreError;
 use crate::log_append::index;
-use crate::logs::{LogSql, log_sql};
+use crate::logs::LogSql;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -21,7 +23,47 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-const NEWEST: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1");
+static NEWEST: LogSql = LogSql::same(
+    "SELECT size, root, note FROM log_checkpoint
+    WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1",
+);
+
+static INSERT: LogSql = LogSql::same(
+    "INSERT INTO log_checkpoint (municipality_code, size, root, note, signed_at)
+    VALUES ($1, $2, $3, $4, $5)",
+);
+
+// The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
+static THIN_OUT: LogSql = LogSql::same(
+    "DELETE FROM log_checkpoint
+    WHERE municipality_code = $1
+        AND size < (
+            SELECT min(size) FROM (
+                SELECT size FROM log_checkpoint
+                WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1000) AS newest)
+        AND size NOT IN (
+            SELECT max(size) FROM log_checkpoint
+            WHERE municipality_code = $1 GROUP BY (signed_at + 32400000000) / 86400000000)",
+);
+
+static FROM: LogSql = LogSql::same(
+    "SELECT size, root, note FROM log_checkpoint
+    WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3",
+);
+
+static TIMES: LogSql = LogSql::same(
+    "SELECT size, signed_at FROM log_checkpoint
+    WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log_checkpoint.newest", Listed::Log(&NEWEST)),
+    ("db.log_checkpoint.insert", Listed::Log(&INSERT)),
+    ("db.log_checkpoint.thin_out", Listed::Log(&THIN_OUT)),
+    ("db.log_checkpoint.from", Listed::Log(&FROM)),
+    ("db.log_checkpoint.times", Listed::Log(&TIMES)),
+];
 
 // === impl WriteTransaction ===
 
@@ -36,8 +78,6 @@ impl WriteTransaction {
         checkpoint: &StoredCheckpoint,
         signed_at: Timestamp,
     ) -> Result<(), StoreError> {
-        const INSERT: LogSql = log_sql!(all "INSERT INTO " table "checkpoint" all " (municipality_code, size, root, note, signed_at) \
-            VALUES ($1, $2, $3, $4, $5)");
         let insert = Statement::about(self.municipality.as_str(), INSERT.of(self.log))
             .integer(index(checkpoint.size)?)
             .bytes(checkpoint.root.0.as_slice())
@@ -52,12 +92,6 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.thin_out")]
     pub async fn thin_out_checkpoints(&mut self) -> Result<(), StoreError> {
-        // The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
-        const THIN_OUT: LogSql = log_sql!(all "DELETE FROM " table "checkpoint" all " WHERE municipality_code = $1 AND size < \
-            (SELECT min(size) FROM (SELECT size FROM " table "checkpoint" all " WHERE municipality_code = $1 \
-                ORDER BY size DESC LIMIT 1000) AS newest) \
-            AND size NOT IN (SELECT max(size) FROM " table "checkpoint" all " WHERE municipality_code = $1 \
-                GROUP BY (signed_at + 32400000000) / 86400000000)");
         self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT.of(self.log))).await
     }
 
@@ -91,8 +125,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.from")]
     pub async fn checkpoints_from(&self, from: u64, limit: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " \
-            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
         let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(checkpoint).collect()
     }
@@ -103,8 +135,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.times")]
     pub async fn checkpoint_times_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, i64)>, StoreError> {
-        const TIMES: LogSql = log_sql!(all "SELECT size, signed_at FROM " table "checkpoint" all " \
-            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
         let from = Statement::about(self.code(), TIMES.of(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_checkpoint")?, row.integer(1)?))).collect()

@@ -3,7 +3,9 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -21,8 +23,20 @@ pub struct StoredLogKey {
     pub until: Option<Timestamp>,
 }
 
-const ALL: Sql = sql!(all "SELECT version, public_key, signs_since, signs_until FROM log_key \
-    WHERE municipality_code = $1 ORDER BY version");
+const ALL: Sql = Sql::same(
+    "SELECT version, public_key, signs_since, signs_until FROM log_key
+    WHERE municipality_code = $1 ORDER BY version",
+);
+
+const SET: Sql = Sql::same(
+    "INSERT INTO log_key (municipality_code, version, public_key, signs_since, signs_until)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (municipality_code, version) DO UPDATE SET signs_until = excluded.signs_until",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] =
+    &[("db.log_key.all", Listed::Sql(ALL)), ("db.log_key.set", Listed::Sql(SET))];
 
 // === impl Store ===
 
@@ -56,8 +70,6 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_key.set")]
     pub async fn set_log_key(&mut self, key: &StoredLogKey) -> Result<(), StoreError> {
-        const SET: Sql = sql!(all "INSERT INTO log_key (municipality_code, version, public_key, signs_since, signs_until) \
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (municipality_code, version) DO UPDATE SET signs_until = excluded.signs_until");
         let set = Statement::about(self.municipality.as_str(), SET)
             .integer(key.version.into())
             .bytes(&key.public_key)

@@ -8,11 +8,13 @@ use atena_ledger::{Chunk, Hash, Node, TILE_WIDTH, perfect_root};
 use atena_policy::AuditPermit;
 use uuid::Uuid;
 
-use crate::engine::{Row, Sql, Statement, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Row, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, unpack_details, unpack_people};
-use crate::logs::{LogSql, log_sql};
+use crate::logs::LogSql;
 use crate::store::Store;
 
 /// Leaves of one commit as they are stored, bytes not yet read.
@@ -45,6 +47,89 @@ pub type PeopleOfChunk = (u64, Vec<Option<UnifiedAddressNumber>>);
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
 
+static SIZE: LogSql = LogSql::same("SELECT size FROM log_head WHERE municipality_code = $1");
+
+static NEWEST_TIME: LogSql = LogSql::same(
+    "SELECT first_index, requested_max FROM log_chunk
+    WHERE municipality_code = $1 ORDER BY first_index DESC LIMIT 1",
+);
+
+const NEWEST: Sql = Sql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND first_index < $2 AND requested_max >= $3
+        AND requested_min <= $4
+    ORDER BY first_index DESC LIMIT $5",
+);
+
+static OLDEST: LogSql = LogSql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND first_index + leaf_count > $2
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_chunk
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index LIMIT $3",
+);
+
+static HASHES: LogSql = LogSql::same(
+    "SELECT first_index, leaf_count, hashes FROM log_chunk
+    WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3",
+);
+
+const BY_ID: Sql = Sql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND transfer_id_max >= $2 AND transfer_id_min <= $2
+    ORDER BY transfer_id_max",
+);
+
+const OF_PERSON: Sql = Sql::same(
+    "SELECT leaf_index FROM log_person
+    WHERE municipality_code = $1 AND unified_address_number = $2 AND leaf_index < $3
+    ORDER BY leaf_index DESC LIMIT $4",
+);
+
+static DETAILS: LogSql = LogSql::same(
+    "SELECT details FROM log_details
+    WHERE municipality_code = $1 AND first_index = $2",
+);
+
+static PEOPLE: LogSql = LogSql::same(
+    "SELECT first_index, details FROM log_details
+    WHERE municipality_code = $1
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_details
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index LIMIT $3",
+);
+
+static TILE: LogSql = LogSql::same(
+    "SELECT hashes FROM log_tile
+    WHERE municipality_code = $1 AND level = $2 AND tile_index = $3",
+);
+
+static TILE_OF_LEAVES: LogSql = LogSql::same(
+    "SELECT first_index, hashes FROM log_chunk
+    WHERE municipality_code = $1 AND first_index < $3
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_chunk
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log.size", Listed::Log(&SIZE)),
+    ("db.log.newest_time", Listed::Log(&NEWEST_TIME)),
+    ("db.log.newest", Listed::Sql(NEWEST)),
+    ("db.log.oldest", Listed::Log(&OLDEST)),
+    ("db.log.hashes", Listed::Log(&HASHES)),
+    ("db.log.by_id", Listed::Sql(BY_ID)),
+    ("db.log.of_person", Listed::Sql(OF_PERSON)),
+    ("db.log.details", Listed::Log(&DETAILS)),
+    ("db.log.people", Listed::Log(&PEOPLE)),
+    ("db.log.tile", Listed::Log(&TILE)),
+    ("db.log.tile: leaves", Listed::Log(&TILE_OF_LEAVES)),
+];
+
 // === impl Store ===
 
 impl Store {
@@ -54,7 +139,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        const SIZE: LogSql = log_sql!(all "SELECT size FROM " table "head" all " WHERE municipality_code = $1");
         let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.of(self.log))).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
@@ -65,9 +149,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.newest_time")]
     pub async fn newest_leaf_time(&self) -> Result<Option<(u64, i64)>, StoreError> {
-        const NEWEST: LogSql = log_sql!(all "SELECT first_index, requested_max FROM " table "chunk" all " \
-            WHERE municipality_code = $1 ORDER BY first_index DESC LIMIT 1");
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST.of(self.log))).await?;
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST_TIME.of(self.log))).await?;
         row.map(|row| Ok((row.count(0, "log_chunk")?, row.integer(1)?))).transpose()
     }
 
@@ -82,9 +164,6 @@ impl Store {
         range: ChunkRange,
         limit: u32,
     ) -> Result<Vec<StoredChunk>, StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
-            WHERE municipality_code = $1 AND first_index < $2 AND requested_max >= $3 AND requested_min <= $4 \
-            ORDER BY first_index DESC LIMIT $5");
         let newest = Statement::about(self.code(), NEWEST)
             .integer(range.before.map_or(i64::MAX, signed))
             .integer(range.requested_from.unwrap_or(i64::MIN))
@@ -99,11 +178,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
     pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index + leaf_count > $2 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), OLDEST.of(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
@@ -114,8 +189,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        const HASHES: LogSql = log_sql!(all "SELECT first_index, leaf_count, hashes FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3");
         let from = Statement::about(self.code(), HASHES.of(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         let mut chunks = Vec::with_capacity(rows.len());
@@ -135,9 +208,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.by_id")]
     pub async fn log_chunk_of(&self, id: Uuid) -> Result<Option<(StoredChunk, usize)>, StoreError> {
-        const OF_ID: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
-            WHERE municipality_code = $1 AND transfer_id_max >= $2 AND transfer_id_min <= $2 ORDER BY transfer_id_max");
-        let of_id = Statement::about(self.code(), OF_ID).bytes(id.as_bytes());
+        let of_id = Statement::about(self.code(), BY_ID).bytes(id.as_bytes());
         for row in self.engine.fetch_all(&of_id).await? {
             let chunk = chunk(&row)?;
             let place = chunk.leaves()?.leaves().position(|(_, leaf)| leaf.id == *id.as_bytes());
@@ -161,8 +232,6 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<u64>, StoreError> {
-        const OF_PERSON: Sql = sql!(all "SELECT leaf_index FROM log_person WHERE municipality_code = $1 \
-            AND unified_address_number = $2 AND leaf_index < $3 ORDER BY leaf_index DESC LIMIT $4");
         let leaves = Statement::about(self.code(), OF_PERSON)
             .text(person.as_str())
             .integer(before.map_or(i64::MAX, signed))
@@ -176,7 +245,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
     pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
-        const DETAILS: LogSql = log_sql!(all "SELECT details FROM " table "details" all " WHERE municipality_code = $1 AND first_index = $2");
         let details = Statement::about(self.code(), DETAILS.of(self.log)).integer(index(first_index)?);
         let row = self.engine.fetch_optional(&details).await?;
         row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
@@ -189,11 +257,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.people")]
     pub async fn log_people_from(&self, from: u64, limit: u32) -> Result<Vec<PeopleOfChunk>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT first_index, details FROM " table "details" all " \
-            WHERE municipality_code = $1 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "details" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), PEOPLE.of(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_details")?, unpack_people(row.bytes(1)?)?))).collect()
     }
@@ -230,18 +294,14 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
     pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
-        const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
-        const LEAVES: LogSql = log_sql!(all "SELECT first_index, hashes FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index < $3 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index");
         if level > 0 {
             let stored = Statement::about(self.code(), TILE.of(self.log)).integer(level.into()).integer(index(tile)?);
             let row = self.engine.fetch_optional(&stored).await?;
             return row.map_or(Ok(Vec::new()), |row| hashes(row.bytes(0)?));
         }
         let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
-        let leaves = Statement::about(self.code(), LEAVES.of(self.log)).integer(index(start)?).integer(index(end)?);
+        let leaves =
+            Statement::about(self.code(), TILE_OF_LEAVES.of(self.log)).integer(index(start)?).integer(index(end)?);
         let rows = self.engine.fetch_all(&leaves).await?;
         let mut leaves = Vec::with_capacity(256);
         let mut expected = None;

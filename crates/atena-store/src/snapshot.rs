@@ -145,11 +145,7 @@ impl Snapshot {
         let mut pages = Pages::of(table, code.as_str());
         let mut copied = 0;
         while let Some(rows) = pages.next(&mut self.transaction).await? {
-            let mut insert = Insert::into(table.name, code.as_str(), rows.len());
-            for (index, (name, kind)) in table.columns().enumerate() {
-                insert = insert.column(name, column(rows, index, kind)?);
-            }
-            target.transaction.insert(&insert).await?;
+            target.transaction.insert(&table_rows(table, code.as_str(), rows)?).await?;
             let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
             progress(count);
             copied += count;
@@ -200,6 +196,15 @@ impl<'t> Pages<'t> {
 async fn count(of: &mut EngineTransaction, code: &str, table: &Table) -> Result<u64, StoreError> {
     let rows = of.fetch_page(table.count(), &[Value::Text(code)]).await?;
     rows.first().map_or(Ok(0), |row| row.count(0, table.name))
+}
+
+/// Rows of a table, to be inserted as they are.
+pub(crate) fn table_rows<'q>(table: &Table, code: &'q str, rows: &'q [Row]) -> Result<Insert<'q>, StoreError> {
+    let mut insert = Insert::into(table.name, code, rows.len());
+    for (index, (name, kind)) in table.columns().enumerate() {
+        insert = insert.column(name, column(rows, index, kind)?);
+    }
+    Ok(insert)
 }
 
 fn column(rows: &[Row], index: usize, kind: Kind) -> Result<Column<'_>, StoreError> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use atena_domain::MunicipalityCode;
 use atena_ledger::Frontier;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::database::{Database, StoreOptions};
-use crate::engine::{Engine, Sql, Statement, sql};
+use crate::engine::{Engine, Sql, Statement};
 use crate::error::StoreError;
 use crate::logs::Log;
 use crate::snapshot::Snapshot;
@@ -21,6 +23,24 @@ pub struct Store {
     pub(crate) log: Log,
 }
 
+const LOG_HEAD: Sql = Sql::same("SELECT size FROM log_head WHERE municipality_code = $1");
+
+// The row that writers take turns on is there before the first of them.
+const INSERT_LOG_HEAD: Sql = Sql::same(
+    "INSERT INTO log_head (municipality_code, size, frontier)
+    VALUES ($1, 0, $2)
+    ON CONFLICT (municipality_code) DO NOTHING",
+);
+
+const PROBE: Sql = Sql::same("UPDATE log_head SET size = size WHERE municipality_code = $1");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.open", Listed::Sql(LOG_HEAD)),
+    ("db.open: log head", Listed::Sql(INSERT_LOG_HEAD)),
+    ("db.probe", Listed::Sql(PROBE)),
+];
+
 // === impl Store ===
 
 impl Store {
@@ -34,15 +54,11 @@ impl Store {
 
     /// The store of one municipality in an open database.
     pub(crate) async fn of(engine: Engine, municipality: MunicipalityCode) -> Result<Self, StoreError> {
-        const IS_THERE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
-        // The row that writers take turns on is there before the first of them.
-        const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
-            ON CONFLICT (municipality_code) DO NOTHING");
         let store = Self { municipality: Arc::new(municipality), engine, log: Log::Transfers };
-        if store.engine.fetch_optional(&Statement::about(store.code(), IS_THERE)).await?.is_none() {
+        if store.engine.fetch_optional(&Statement::about(store.code(), LOG_HEAD)).await?.is_none() {
             let empty = Frontier::empty().to_bytes();
             let mut transaction = store.begin_write("open").await?;
-            transaction.transaction.execute(&Statement::about(store.code(), HEAD).bytes(&empty)).await?;
+            transaction.transaction.execute(&Statement::about(store.code(), INSERT_LOG_HEAD).bytes(&empty)).await?;
             transaction.commit().await?;
         }
         Ok(store)
@@ -88,7 +104,6 @@ impl Store {
     /// [`StoreError::Unavailable`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.probe")]
     pub async fn probe_write(&self) -> Result<(), StoreError> {
-        const PROBE: Sql = sql!(all "UPDATE log_head SET size = size WHERE municipality_code = $1");
         let mut transaction = self.begin_write("probe").await?;
         transaction.transaction.execute(&Statement::about(self.code(), PROBE)).await?;
         transaction.commit().await

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use atena_domain::MunicipalityCode;
 
-use crate::engine::{EngineTransaction, Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{EngineTransaction, Sql, Statement};
 use crate::error::StoreError;
 use crate::logs::Log;
 
@@ -15,6 +17,16 @@ pub struct WriteTransaction {
     pub(crate) log: Log,
     pub(crate) transaction: EngineTransaction,
 }
+
+const TAKE_SEQUENCES: Sql = Sql::same(
+    "INSERT INTO change_sequence (municipality_code, last)
+    VALUES ($1, $2)
+    ON CONFLICT (municipality_code) DO UPDATE SET last = change_sequence.last + excluded.last
+    RETURNING last",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[("db.change_sequence.take", Listed::Sql(TAKE_SEQUENCES))];
 
 // === impl WriteTransaction ===
 
@@ -42,10 +54,8 @@ impl WriteTransaction {
 
     /// Takes the next `count` change sequences and tells the first.
     pub(crate) async fn take_change_sequences(&mut self, count: usize) -> Result<i64, StoreError> {
-        const TAKE: Sql = sql!(all "INSERT INTO change_sequence (municipality_code, last) VALUES ($1, $2) \
-            ON CONFLICT (municipality_code) DO UPDATE SET last = change_sequence.last + excluded.last RETURNING last");
         let count = i64::try_from(count).map_err(|_| StoreError::Unavailable("too many rows at once"))?;
-        let take = Statement::about(self.municipality.as_str(), TAKE).integer(count);
+        let take = Statement::about(self.municipality.as_str(), TAKE_SEQUENCES).integer(count);
         Ok(self.transaction.fetch_one(&take).await?.integer(0)? - count + 1)
     }
 }

@@ -36,7 +36,7 @@ enum Values {
 
 impl Columns {
     /// The columns of these kinds out of rows that each have a count, and the values of so many rows behind it.
-    pub(super) fn read(parts: &[Row], kinds: &[Kind]) -> Result<Self, StoreError> {
+    pub(super) fn read(parts: &[Row], kinds: impl ExactSizeIterator<Item = Kind>) -> Result<Self, StoreError> {
         let mut counted = Vec::with_capacity(parts.len());
         for part in parts {
             let rows = usize::try_from(part.integer(0)?).map_err(|_| UNREADABLE)?;
@@ -48,8 +48,8 @@ impl Columns {
         let mut place = 1;
         let mut columns = Vec::with_capacity(kinds.len());
         for kind in kinds {
-            columns.push(Values::read(*kind, &counted, place)?);
-            place += if *kind == Kind::Bytes { 2 } else { 1 };
+            columns.push(Values::read(kind, &counted, place)?);
+            place += if kind == Kind::Bytes { 2 } else { 1 };
         }
         Ok(Self { rows: counted.iter().map(|(_, rows)| rows).sum(), columns })
     }

@@ -113,7 +113,7 @@ impl<'q> Insert<'q> {
             sql.push_str(", ");
             sql.push_str(name);
         }
-        sql.push_str(") ");
+        sql.push_str(")\n");
         sql
     }
 
@@ -128,7 +128,7 @@ impl<'q> Insert<'q> {
     /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then
     /// the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks through those
     /// that have one.
-    pub(super) fn sqlite(&self, rows: usize) -> String {
+    pub(crate) fn sqlite(&self, rows: usize) -> String {
         let own = self.columns.iter().filter(|column| column.len().is_some()).count();
         let row = format!("(?{})", ", ?".repeat(own));
         let mut names = "filled".to_owned();
@@ -140,14 +140,14 @@ impl<'q> Insert<'q> {
                 Some(_) => write!(names, ", c{place}").and_then(|()| write!(selected, ", new.c{place}")),
             };
         }
-        let mut sql = format!("WITH new ({names}) AS (VALUES {}) ", vec![row.as_str(); rows].join(", "));
+        let mut sql = format!("WITH new ({names}) AS (\n    VALUES {})\n", vec![row.as_str(); rows].join(", "));
         sql.push_str(&self.head());
-        let _ = write!(sql, "SELECT ?{selected} FROM new WHERE new.filled{}", self.conflict);
+        let _ = write!(sql, "SELECT ?{selected}\nFROM new WHERE new.filled{}", self.conflict);
         sql
     }
 
     /// The statement for one row on PostgreSQL.
-    pub(super) fn postgres_one(&self) -> String {
+    pub(crate) fn postgres_one(&self) -> String {
         let mut sql = self.head();
         sql.push_str("VALUES ($1");
         for place in 0..self.columns.len() {
@@ -158,7 +158,7 @@ impl<'q> Insert<'q> {
     }
 
     /// The statement for several rows on PostgreSQL.
-    pub(super) fn postgres(&self) -> String {
+    pub(crate) fn postgres(&self) -> String {
         let mut sql = self.head();
         let (mut selected, mut unnested) = (String::new(), Vec::new());
         for (place, column) in self.columns.iter().enumerate() {
@@ -174,12 +174,13 @@ impl<'q> Insert<'q> {
         if unnested.is_empty() {
             // As many that are all alike.
             let rows = self.rows;
-            let _ = write!(sql, "SELECT $1{selected} FROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);
+            let _ =
+                write!(sql, "SELECT $1{selected}\nFROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);
             return sql;
         }
         let (parameters, names): (Vec<_>, Vec<_>) = unnested.into_iter().unzip();
         let (parameters, names) = (parameters.join(", "), names.join(", "));
-        let _ = write!(sql, "SELECT $1{selected} FROM UNNEST({parameters}) AS new ({names}){}", self.conflict);
+        let _ = write!(sql, "SELECT $1{selected}\nFROM UNNEST({parameters}) AS new ({names}){}", self.conflict);
         sql
     }
 }
@@ -196,13 +197,13 @@ mod tests {
             .on_conflict(" ON CONFLICT DO NOTHING");
         assert_eq!(
             insert.sqlite(2),
-            "WITH new (filled, c0, c1) AS (VALUES (?, ?, ?), (?, ?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence) \
-             SELECT ?, new.c0, new.c1 FROM new WHERE new.filled ON CONFLICT DO NOTHING"
+            "WITH new (filled, c0, c1) AS (\n    VALUES (?, ?, ?), (?, ?, ?))\nINSERT INTO link \
+             (municipality_code, system_id, change_sequence)\nSELECT ?, new.c0, new.c1\nFROM new WHERE new.filled ON CONFLICT DO NOTHING"
         );
         assert_eq!(
             insert.postgres(),
-            "INSERT INTO link (municipality_code, system_id, change_sequence) \
-             SELECT $1, new.c0, new.c1 FROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
+            "INSERT INTO link (municipality_code, system_id, change_sequence)\n\
+             SELECT $1, new.c0, new.c1\nFROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
         );
     }
 
@@ -231,19 +232,21 @@ mod tests {
             .integers("at", [7, 7].into_iter());
         assert_eq!(
             insert.sqlite(2),
-            "WITH new (filled, c1) AS (VALUES (?, ?), (?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence, at) \
-             SELECT ?, ?, new.c1, ? FROM new WHERE new.filled"
+            "WITH new (filled, c1) AS (\n    VALUES (?, ?), (?, ?))\n\
+             INSERT INTO link (municipality_code, system_id, change_sequence, at)\n\
+             SELECT ?, ?, new.c1, ?\nFROM new WHERE new.filled"
         );
         assert_eq!(
             insert.postgres(),
-            "INSERT INTO link (municipality_code, system_id, change_sequence, at) \
-             SELECT $1, $2::text, new.c1, $4::bigint FROM UNNEST($3::bigint[]) AS new (c1)"
+            "INSERT INTO link (municipality_code, system_id, change_sequence, at)\n\
+             SELECT $1, $2::text, new.c1, $4::bigint\nFROM UNNEST($3::bigint[]) AS new (c1)"
         );
         let one = Insert::into("link", "132098", 1).texts("system_id", ["a"].into_iter());
         assert_eq!(
             one.sqlite(1),
-            "WITH new (filled) AS (VALUES (?)) INSERT INTO link (municipality_code, system_id) SELECT ?, ? FROM new WHERE new.filled"
+            "WITH new (filled) AS (\n    VALUES (?))\nINSERT INTO link (municipality_code, system_id)\n\
+             SELECT ?, ?\nFROM new WHERE new.filled"
         );
-        assert_eq!(one.postgres_one(), "INSERT INTO link (municipality_code, system_id) VALUES ($1, $2)");
+        assert_eq!(one.postgres_one(), "INSERT INTO link (municipality_code, system_id)\nVALUES ($1, $2)");
     }
 }

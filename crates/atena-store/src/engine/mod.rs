@@ -3,6 +3,7 @@
 //! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
 
 mod batch;
+mod batch_text;
 mod citus;
 mod columns;
 mod insert;
@@ -19,15 +20,19 @@ mod sqlite_file;
 use std::time::Duration;
 
 use crate::error::StoreError;
-pub(crate) use batch::{Batch, BatchRow, BatchSql, batch};
+pub(crate) use batch::{Batch, BatchRow, BatchSql, List, ListOf};
 pub(crate) use columns::Kind;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use neighbours::Spacing;
 pub(crate) use pooler::refusal as refusal_of_pooler;
+#[cfg(test)]
+pub(crate) use postgres::LOCK as POSTGRES_LOCK;
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};
-pub(crate) use sql::{Sql, Statement, Value, sql};
+#[cfg(test)]
+pub(crate) use sql::dedented;
+pub(crate) use sql::{Sql, Statement, Value};
 pub(crate) use sqlite::SqliteEngine;
 use sqlite::SqliteTransaction;
 
@@ -81,8 +86,8 @@ impl Engine {
 
     /// Every row that a reading statement finds, by column.
     pub(crate) async fn fetch_batch(&self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
-        let all = match batch.near(statement) {
-            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+        let all = match batch.range_read(statement) {
+            Some((range_read, listed)) => batch.read(self.fetch_all(&range_read).await?)?.only(&listed),
             None => batch.read(self.fetch_all(statement).await?),
         }?;
         trace_work("read by column", all.rows().len());
@@ -144,8 +149,8 @@ impl EngineTransaction {
         batch: &BatchSql,
         statement: &Statement<'_>,
     ) -> Result<Batch, StoreError> {
-        let all = match batch.near(statement) {
-            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+        let all = match batch.range_read(statement) {
+            Some((range_read, listed)) => batch.read(self.fetch_all(&range_read).await?)?.only(&listed),
             None => batch.read(self.fetch_all(statement).await?),
         }?;
         trace_work("read by column", all.rows().len());

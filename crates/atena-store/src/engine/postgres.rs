@@ -43,6 +43,10 @@ const SESSION: [(&str, &str); 11] = [
 /// Settings without which what was acknowledged would not be durable, and the values that they must not have.
 const DURABLE: [(&str, &str); 3] = [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")];
 
+/// Locks a municipality for the transaction that writes. It is an update and not `FOR UPDATE`: before Citus moves a
+/// shard, it waits for transactions that wrote, and not for row locks.
+pub(crate) const LOCK: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
+
 /// A database on one of several servers, and perhaps a replica to read from.
 #[derive(Clone)]
 pub(crate) struct PostgresEngine {
@@ -153,8 +157,6 @@ impl PostgresEngine {
     /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
     /// for again.
     pub(super) async fn begin(&self, municipality: &str) -> Result<PostgresTransaction, StoreError> {
-        // An update and not FOR UPDATE: Citus waits for those who wrote before it moves a shard, but not for row locks.
-        const TURN: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
         let deadline = Instant::now() + WAIT_MAX;
         let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(writer)) = writer else { return Err(StoreError::Unavailable("too many writers are waiting")) };
@@ -162,7 +164,7 @@ impl PostgresEngine {
             let started = Instant::now();
             let turn = async {
                 let mut transaction = self.primary.pool.begin().await?;
-                sqlx::query(TURN).bind(municipality).fetch_optional(&mut *transaction).await?;
+                sqlx::query(LOCK).bind(municipality).fetch_optional(&mut *transaction).await?;
                 Ok(transaction)
             };
             let error = match turn.await {

@@ -286,7 +286,7 @@ fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Engine, Sql, sql};
+    use super::super::{Engine, Sql};
     use super::*;
 
     async fn database() -> SqlitePool {
@@ -307,10 +307,12 @@ mod tests {
     /// be committed, and the next transaction works on a new connection.
     #[tokio::test]
     async fn a_connection_that_could_not_roll_back_is_replaced() {
-        const ADD: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, $2)");
-        const GROW: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) \
-            VALUES ($1, $2, hex(zeroblob(1000000)))");
-        const COUNT: Sql = sql!(all "SELECT count(*) FROM number_sequence");
+        const ADD: Sql = Sql::same("INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, $2)");
+        const GROW: Sql = Sql::same(
+            "INSERT INTO key_state (municipality_code, wrapping_id, index_versions)
+            VALUES ($1, $2, hex(zeroblob(1000000)))",
+        );
+        const COUNT: Sql = Sql::same("SELECT count(*) FROM number_sequence");
         let folder = tempfile::tempdir().unwrap();
         let sqlite = SqliteEngine::open(&folder.path().join("atena.db")).await.unwrap();
         let engine = Engine::Sqlite(sqlite.clone());

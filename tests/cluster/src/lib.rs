@@ -65,6 +65,24 @@ impl Server {
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
+    /// Runs a script of psql past the gateways, up to its first error; what it answers, unaligned.
+    pub fn script(url: &str, script: &str) -> String {
+        let psql = Command::new(binaries().join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut psql = psql.expect("psql runs");
+        let mut input = psql.stdin.take().expect("its standard input is piped");
+        let script = script.to_owned();
+        let written = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
+        let done = psql.wait_with_output().expect("psql ends");
+        let _ = written.join();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
     fn database_from(&self, template: &str) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("atena_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -177,8 +195,7 @@ impl Cluster {
     /// Starts the server and waits until it answers.
     pub fn serve(&self, settings: &[&str]) {
         let mut options = format!(
-            "-p {} -c listen_addresses='' -c unix_socket_directories={} -c shared_buffers=64MB -c max_connections=200 \
-             -c shared_preload_libraries=pg_stat_statements -c compute_query_id=on",
+            "-p {} -c listen_addresses='' -c unix_socket_directories={} -c shared_buffers=64MB -c max_connections=200",
             self.port,
             self.folder.display()
         );
@@ -214,24 +231,6 @@ impl Cluster {
     /// Runs a statement in a database; what it answers, unaligned.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         Server::sql(&self.url(database), statement)
-    }
-
-    /// Runs a script of psql in a database; what it answers, unaligned.
-    pub fn script(&self, database: &str, script: &str) -> String {
-        let psql = Command::new(self.binaries.join("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", &self.url(database)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut psql = psql.expect("psql runs");
-        let mut input = psql.stdin.take().expect("its standard input is piped");
-        let script = script.to_owned();
-        let written = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
-        let done = psql.wait_with_output().expect("psql ends");
-        let _ = written.join();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
     /// The URL of a database.

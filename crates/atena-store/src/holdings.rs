@@ -16,7 +16,8 @@ use crate::people::keyed;
 use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;
 
-/// A person, as the permits' caller knows them, with their key and the newest revisions of their records.
+/// A person, as the permits' caller knows them, with their key and the newest revisions of their
+/// records.
 pub struct Holding {
     /// The caller's number.
     pub local_address_number: LocalAddressNumber,
@@ -24,12 +25,13 @@ pub struct Holding {
     pub unified_address_number: UnifiedAddressNumber,
     /// What opens the records; `None` for a person who was erased.
     pub wrapped_key: Option<WrappedKey>,
-    /// Records of the permitted datasets without those deleted, ordered by dataset and record key; most people have one.
+    /// Records of the permitted datasets without those deleted, ordered by dataset and record key;
+    /// most people have one.
     pub records: SmallVec<[StoredRecord; 1]>,
 }
 
-// Empty where there is nothing: a batch has no NULL. PostgreSQL looks up each table by itself: for a
-// join it may choose an index of which it binds the municipality alone.
+// Empty where there is nothing: a batch has no NULL. PostgreSQL looks up each table by itself: for
+// a join it may choose an index of which it binds the municipality alone.
 static OF_LOCALS: BatchSql = BatchSql::of_list(
     &[
         ("link.local_address_number", Kind::Text),
@@ -69,12 +71,12 @@ static OF_LOCALS: BatchSql = BatchSql::of_list(
 );
 
 static LINKS_AFTER: BatchSql = BatchSql::all(
-    &[("link.local_address_number", Kind::Text), ("link.unified_address_number", Kind::Text)],
+    &[("page.local_address_number", Kind::Text), ("page.unified_address_number", Kind::Text)],
     Sql::same(
         "FROM (
             SELECT local_address_number, unified_address_number FROM link
             WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3
-            ORDER BY local_address_number LIMIT $4) AS link",
+            ORDER BY local_address_number LIMIT $4) AS page",
     ),
 );
 
@@ -96,16 +98,16 @@ impl Store {
         locals: &[LocalAddressNumber],
     ) -> Result<Vec<Holding>, StoreError> {
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let of = OF_LOCALS
+        let holdings = OF_LOCALS
             .about(self.code())
             .text(permit.caller().as_str())
             .texts(datasets(permits))
             .texts(locals.iter().map(LocalAddressNumber::as_str));
-        let found = self.engine.fetch_batch(&OF_LOCALS, &of).await?;
+        let found = self.engine.fetch_batch(&OF_LOCALS, &holdings).await?;
         let mut people: HashMap<LocalAddressNumber, Holding> = HashMap::with_capacity(locals.len());
         for row in found.rows() {
             let (local, unified) = link(row)?;
-            let person = people.entry(local.clone()).or_insert_with(|| Holding::of(local, unified.clone()));
+            let person = people.entry(local.clone()).or_insert_with(|| Holding::new(local, unified.clone()));
             if !row.text(2)?.is_empty() {
                 person.wrapped_key = Some(WrappedKey { kek_id: row.text(2)?.into(), bytes: row.bytes(3)? });
             }
@@ -118,7 +120,8 @@ impl Store {
         Ok(people)
     }
 
-    /// The caller's people in the order of its local numbers, after `after`. Records may be newer than their people, never older.
+    /// The caller's people in the order of its local numbers, after `after`. Records may be newer
+    /// than their people, never older.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -133,12 +136,13 @@ impl Store {
             .links_after(permits, after, limit)
             .await?
             .into_iter()
-            .map(|(local, unified)| Holding::of(local, unified))
+            .map(|(local, unified)| Holding::new(local, unified))
             .collect();
-        // Keys before records: who is erased in between has no record without a key.
+        // Keys are read before records: a person who is erased in between has no record without a
+        // key.
         let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
         let (keys, records) = (self.person_key_rows(&numbers).await?, self.current_records(permits, &numbers).await?);
-        let mut places = Places::of(numbers);
+        let mut places = Places::new(numbers);
         for row in keys.rows() {
             let (person, key) = keyed(row)?;
             if let Some(person) = places.find(&person).and_then(|place| people.get_mut(place)) {
@@ -187,7 +191,7 @@ impl Store {
 // === impl Holding ===
 
 impl Holding {
-    fn of(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
+    fn new(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
         Self {
             local_address_number: local,
             unified_address_number: unified,
@@ -204,8 +208,8 @@ impl Holding {
     }
 }
 
-/// Where each of a page's people stands in it. Those looked for most often come in the order of their numbers: then each is the one found before, or the
-/// next.
+/// Finds where a person stands in a page. People are mostly looked for in the order of their
+/// numbers: then each is the one found before, or the next.
 struct Places {
     in_order: Vec<(UnifiedAddressNumber, usize)>,
     near: usize,
@@ -214,8 +218,8 @@ struct Places {
 // === impl Places ===
 
 impl Places {
-    /// The places of people who stand as their numbers here.
-    fn of(numbers: Vec<UnifiedAddressNumber>) -> Self {
+    /// Of people in the order of the page.
+    fn new(numbers: Vec<UnifiedAddressNumber>) -> Self {
         let mut in_order: Vec<_> = numbers.into_iter().zip(0..).collect();
         in_order.sort_unstable();
         Self { in_order, near: 0 }
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn people_are_found_in_any_order_and_others_are_not() {
         let number = |body: u64| UnifiedAddressNumber::from_body(body).unwrap();
-        let mut places = Places::of([30, 10, 20].map(number).to_vec());
+        let mut places = Places::new([30, 10, 20].map(number).to_vec());
         for (body, place) in [(10, 1), (10, 1), (20, 2), (30, 0), (10, 1), (30, 0), (20, 2)] {
             assert_eq!(places.find(&number(body)), Some(place));
         }
@@ -248,6 +252,6 @@ mod tests {
             assert_eq!(places.find(&number(body)), None);
         }
         assert_eq!(places.find(&number(20)), Some(2), "one that is not there does not mislead");
-        assert_eq!(Places::of(Vec::new()).find(&number(1)), None);
+        assert_eq!(Places::new(Vec::new()).find(&number(1)), None);
     }
 }

@@ -685,12 +685,12 @@ ON CONFLICT (municipality_code) DO UPDATE
 
 -- db.link.after
 SELECT count(*),
-    string_agg(link.local_address_number, chr(31)),
-    string_agg(link.unified_address_number, chr(31))
+    string_agg(page.local_address_number, chr(31)),
+    string_agg(page.unified_address_number, chr(31))
 FROM (
 SELECT local_address_number, unified_address_number FROM link
 WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3
-ORDER BY local_address_number LIMIT $4) AS link;
+ORDER BY local_address_number LIMIT $4) AS page;
 
 -- db.link.by_local
 SELECT found.* FROM unnest($3::text[]) AS listed (value)

@@ -612,12 +612,12 @@ ON CONFLICT (municipality_code) DO UPDATE
 
 -- db.link.after
 SELECT count(*),
-    group_concat(link.local_address_number, char(31)),
-    group_concat(link.unified_address_number, char(31))
+    group_concat(page.local_address_number, char(31)),
+    group_concat(page.unified_address_number, char(31))
 FROM (
 SELECT local_address_number, unified_address_number FROM link
 WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3
-ORDER BY local_address_number LIMIT $4) AS link;
+ORDER BY local_address_number LIMIT $4) AS page;
 
 -- db.link.by_local
 SELECT count(*),

@@ -1,5 +1,6 @@
-//! Every statement that the store sends, by the name of its span: `statements/sqlite.sql` and `statements/postgres.sql`
-//! are written from here (`make golden`), and the tests of plans read them there.
+//! Every statement that the store sends, by the name of its span: `statements/sqlite.sql` and
+//! `statements/postgres.sql` are written from here (`make golden`), and the tests of plans read
+//! them there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -83,8 +84,8 @@ impl Catalogue {
         match listed {
             Listed::Sql(sql) => self.add_sql(name, *sql),
             Listed::Log(sql) => {
-                self.add_sql(name, sql.of(Log::Transfers));
-                self.add_sql(&format!("{name} (admin log)"), sql.of(Log::Administration));
+                self.add_sql(name, sql.about(Log::Transfers));
+                self.add_sql(&format!("{name} (admin log)"), sql.about(Log::Administration));
             }
             Listed::Batch(batch) => {
                 let texts = batch.texts();
@@ -151,8 +152,8 @@ fn laid_out(statement: &str) -> String {
     out.join("\n")
 }
 
-/// A line that is too long, in two: before its last condition that fits, or else behind a comma that
-/// stands in as few parentheses as possible.
+/// A line that is too long, in two: before its last condition that fits, or else behind a comma
+/// that stands in as few parentheses as possible.
 fn broken(line: &str) -> Option<(&str, &str)> {
     let head = line.get(..COLUMNS_MAX).filter(|head| head.len() < line.len())?;
     let before_condition = head.rfind(" AND ").filter(|end| !head[..*end].trim().is_empty());

@@ -1,10 +1,12 @@
-//! What a database says of an error, in words that an operator can act on. Never a value: databases like to quote them.
+//! What a database says of an error, in words that an operator can act on. Never a value, though
+//! databases quote them.
 
 use std::io::ErrorKind;
 
 use sqlx::error::DatabaseError;
 
-/// What the code of an error means, and what to do about it. SQLite's codes are numbers, those of PostgreSQL (SQLSTATE) have five letters.
+/// What the code of an error means, and what to do about it. SQLite's codes are numbers, those of
+/// PostgreSQL (SQLSTATE) have five letters.
 pub(crate) fn of_database(error: &dyn DatabaseError) -> &'static str {
     let code = error.code();
     let code = code.as_deref().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Erasing people: the key that everything about them is sealed with, and whatever could link what is left to them.
+//! Erasing people: the key that everything about them is sealed with, and every row that could link
+//! the rest to them.
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 
@@ -21,7 +22,7 @@ const NEWEST_VIEW: Sql = Sql::same(
     ORDER BY revision DESC LIMIT 1",
 );
 
-/// What one system registered about a person who may be erased.
+/// What one system registered about a person, for deciding on erasure.
 pub struct RegisteredView {
     /// The system.
     pub system_id: SystemId,
@@ -139,7 +140,7 @@ impl WriteTransaction {
         Ok(views)
     }
 
-    /// As [`Store::erasures`]; nobody is erased until this transaction ends.
+    /// As [`Store::erasures`]. No person is erased by another transaction until this one ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -148,8 +149,9 @@ impl WriteTransaction {
         erasures(self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), ERASURES)).await?)
     }
 
-    /// Erases a person: key, personal numbers, links, views, records with their history, review cases, places in the log. The number
-    /// itself stays taken, so that it is never issued again; the leaves of the log stay, and their details can't be read any more.
+    /// Erases a person: key, personal numbers, links, views, records with their history, review
+    /// cases, entries of the search index of the log. The unified number stays taken, so that it is
+    /// never issued again. The leaves of the log stay, and their details can't be read any more.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -172,7 +174,8 @@ impl WriteTransaction {
 // === impl Store ===
 
 impl Store {
-    /// How many people were erased until now. Where it is the same in a turn as it was before people were looked up, all of them are still there.
+    /// How many people were erased until now. Read it before people are looked up, and again inside
+    /// the transaction: if it is the same, none of them was erased in between.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -181,7 +184,8 @@ impl Store {
         erasures(self.engine.fetch_optional(&Statement::about(self.code(), ERASURES)).await?)
     }
 
-    /// The newest view of every system that knows a person: for deciding whether the person may be erased.
+    /// The newest view of every system that knows a person: for deciding whether the person may be
+    /// erased.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -198,7 +202,8 @@ impl Store {
         Ok(views)
     }
 
-    /// When a record of a person was last stored, or a transfer about them last logged; microseconds since 1970.
+    /// When a record of a person was last stored, or a transfer about them last logged;
+    /// microseconds since 1970.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -215,12 +220,13 @@ impl Store {
         Ok(last)
     }
 
-    /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what it deletes, and its write-ahead log is
-    /// emptied; PostgreSQL rewrites the tables of keys and personal numbers. Its own write-ahead log keeps them until it is overwritten or
-    /// its archive ends.
+    /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what
+    /// it deletes, and its write-ahead log is emptied; PostgreSQL rewrites the tables of keys and
+    /// personal numbers. Its own write-ahead log keeps them until it is overwritten or its archive
+    /// ends.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: somebody reads all the time; try again.
+    /// [`StoreError::Unavailable`]: the write-ahead log is being read all the time; try again.
     #[tracing::instrument(level = "debug", skip_all, name = "db.purge")]
     pub async fn purge(&self) -> Result<(), StoreError> {
         match &self.engine {

@@ -13,17 +13,20 @@ pub enum StoreError {
     /// Busy, full, unreachable, or closed.
     #[error("the database is not available ({0})")]
     Unavailable(&'static str),
-    /// The database could not run a statement: its disk is full, it shuts down, it was changed from outside.
+    /// The database could not run a statement: its disk is full, it shuts down, it was changed from
+    /// outside.
     #[error("{remedy} ({code}: {text})")]
     Failed {
         /// What it means, and what to do about it.
         remedy: &'static str,
-        /// `SQLSTATE …`, `SQLite …` with the extended result code, or the kind of error that the operating system gave.
+        /// `SQLSTATE …`, `SQLite …` with the extended result code, or the kind of error that the
+        /// operating system gave.
         code: String,
         /// The database's own text, without values.
         text: String,
     },
-    /// A constraint refused the statement: two processes disagree, or the database was changed from outside.
+    /// A constraint refused the statement: two processes disagree, or the database was changed from
+    /// outside.
     #[error("a constraint of the database refused the statement ({0})")]
     Constraint(String),
     /// A row holds what this program never wrote.
@@ -38,7 +41,8 @@ pub enum StoreError {
     /// The 14 digits of unified numbers are used up.
     #[error("there are no unified address numbers left")]
     NumbersExhausted,
-    /// The database can't be created or reached, is no database of this program, or would not keep what it acknowledges.
+    /// The database can't be created or reached, is no database of this program, or would not keep
+    /// what it acknowledges.
     #[error("the database can't be opened: {0}")]
     Open(String),
 }
@@ -64,7 +68,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => {
                 Self::Unavailable("a transaction did not begin")
             }
-            // What remains may quote values: a column that is not as expected, an argument that can't be encoded.
+            // What remains may quote values: a column that is not as expected, an argument that
+            // can't be encoded.
             sqlx::Error::Protocol(_) => Self::Unavailable("the server's answer was not understood"),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Self::Unavailable("a column was not understood")

@@ -29,7 +29,7 @@ pub(crate) const LAST: Sql = Sql::same("SELECT last FROM change_sequence WHERE m
 /// Commits of one feed: the last sequence of each and its entries.
 struct Commits {
     entries: Vec<(u64, String)>,
-    /// The sequence up to which these are all.
+    /// Every commit up to this sequence is in it.
     end: u64,
 }
 
@@ -146,8 +146,8 @@ impl Store {
         }
     }
 
-    /// The newest revisions of people's records in the permitted datasets, deletions included, in the
-    /// order of people, datasets and record keys.
+    /// The newest revisions of people's records in the permitted datasets, deletions included, in
+    /// the order of people, datasets and record keys.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -26,7 +26,8 @@ const OF_DATASETS: Sql = Sql::per_engine(
     WHERE municipality_code = $1 AND dataset = ANY($2) ORDER BY feed_number",
 );
 
-// The people are looked up, on PostgreSQL too: the expression keeps it from using an index of systems.
+// The people are looked up, on PostgreSQL too: the expression keeps it from using an index of
+// systems.
 static LINKED: BatchSql = BatchSql::of_list(
     &[("unified_address_number", Kind::Text), ("system_id", Kind::Text)],
     Sql::per_engine(
@@ -173,7 +174,7 @@ impl WriteTransaction {
         self.note(last_sequence, &notes).await
     }
 
-    /// Keeps the notes of a commit whose last change this is.
+    /// Stores the notes of a commit, under the sequence of its last change.
     pub(crate) async fn note(&mut self, last_sequence: i64, notes: &Notes) -> Result<(), StoreError> {
         if notes.0.is_empty() {
             return Ok(());

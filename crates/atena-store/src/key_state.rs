@@ -1,11 +1,11 @@
-//! Which keys are in use, and what is still under older ones.
+//! Which keys are in use, and which rows are still under older ones.
 
 use atena_domain::UnifiedAddressNumber;
 use atena_vault::WrappedKey;
 
 #[cfg(test)]
 use crate::catalogue::Listed;
-use crate::engine::{Sql, Statement};
+use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
 use crate::people::{person_in, wrapped_key};
 use crate::personal_numbers::sequence;
@@ -23,9 +23,9 @@ pub struct KeyState {
 
 /// A personal number whose index is of an older version.
 pub struct OldIndex {
-    /// Whose.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
-    /// The person's how-manieth.
+    /// Ordinal among the person's numbers.
     pub sequence: u32,
     /// The number, sealed.
     pub sealed: Vec<u8>,
@@ -126,7 +126,7 @@ impl KeyState {
 // === impl Store ===
 
 impl Store {
-    /// As [`WriteTransaction::key_state`], for whoever only looks.
+    /// As [`WriteTransaction::key_state`], without a lock.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -135,7 +135,8 @@ impl Store {
         row.map(|row| state(row.text(0)?, row.text(1)?)).transpose()
     }
 
-    /// Says which keys are in use, unless it is said already. From then on a rotation waits for those who write, and they for it.
+    /// Records which keys are in use, unless the row exists. With that row, a rotation and
+    /// transactions that write wait for each other.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -167,17 +168,16 @@ impl Store {
     #[tracing::instrument(level = "debug", skip_all, name = "db.personal_number.use")]
     pub async fn index_use(&self) -> Result<Vec<KeyUse>, StoreError> {
         let rows = self.engine.fetch_all(&Statement::about(self.code(), INDEX_USE)).await?;
-        let of = |row: &crate::engine::Row| {
-            Ok(KeyUse { key: row.integer(0)?.to_string(), rows: row.count(1, "personal_number")? })
-        };
-        rows.iter().map(of).collect()
+        let read = |row: &Row| Ok(KeyUse { key: row.integer(0)?.to_string(), rows: row.count(1, "personal_number")? });
+        rows.iter().map(read).collect()
     }
 }
 
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// The keys in use; `None` as long as none was ever rotated. Until this transaction ends, nobody changes them.
+    /// The keys in use; `None` as long as none was ever rotated. They are locked until this
+    /// transaction ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -187,7 +187,7 @@ impl WriteTransaction {
         row.map(|row| state(row.text(0)?, row.text(1)?)).transpose()
     }
 
-    /// Says which keys are in use from here on.
+    /// Records which keys are in use from here on.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -198,7 +198,8 @@ impl WriteTransaction {
         self.transaction.execute(&set).await
     }
 
-    /// The first `count` people after `after` whose keys another wrapping key than `wrapping_id` wraps.
+    /// The first `count` people after `after` whose keys another wrapping key than `wrapping_id`
+    /// wraps.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -230,7 +231,8 @@ impl WriteTransaction {
         self.transaction.execute(&replace).await
     }
 
-    /// The first `count` personal numbers after `after` that are indexed under another version than `version`.
+    /// The first `count` personal numbers after `after` that are indexed under another version than
+    /// `version`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -246,7 +248,7 @@ impl WriteTransaction {
             .bytes(after)
             .integer(count.into());
         let rows = self.transaction.fetch_all(&old).await?;
-        let of = |row: &crate::engine::Row| {
+        let read = |row: &Row| {
             Ok(OldIndex {
                 unified_address_number: person_in(row, 0, "personal_number")?,
                 sequence: sequence(row, 1)?,
@@ -254,7 +256,7 @@ impl WriteTransaction {
                 blind_index: row.bytes32(3, "personal_number")?,
             })
         };
-        rows.iter().map(of).collect()
+        rows.iter().map(read).collect()
     }
 
     /// Replaces the index of a personal number.

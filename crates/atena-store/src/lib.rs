@@ -1,12 +1,14 @@
-//! The database behind one [`Store`]: the only crate that knows SQL. SQLite, embedded, needs no server; PostgreSQL serves any number
-//! of gateways at once.
+//! The database behind one [`Store`]: the only crate that knows SQL. SQLite is embedded and needs
+//! no server. PostgreSQL serves any number of gateways at once.
 //!
-//! A store belongs to one municipality, and every question is asked for it alone (invariant *municipality-apart*). Reading records for
-//! somebody takes the policy's permit; writing happens in a [`WriteTransaction`], which leaves nothing behind unless committed.
-//! Records and views are immutable revisions; the transfer log is only ever appended to.
+//! A store belongs to one municipality, and every question is asked for it alone (invariant
+//! *municipality-apart*). Reading records for a system takes the policy's permit. Writing happens
+//! in a [`WriteTransaction`], which leaves nothing behind unless it is committed. Records and views
+//! are immutable revisions; the transfer log is only ever appended to.
 //!
-//! Deliberately absent: keys and plain content (everything personal comes in sealed and goes out sealed), decisions about who may see
-//! what, clocks (times are arguments), and any value in an error.
+//! Deliberately absent: keys and plain content (everything personal comes in sealed and goes out
+//! sealed), decisions about who may see what, clocks (times are arguments), and any value in an
+//! error.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

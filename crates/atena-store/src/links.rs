@@ -1,4 +1,4 @@
-//! Links: which local number each system uses for whom.
+//! Links: which local number each system uses for a person.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ static LINKS_BY_LOCAL: BatchSql = BatchSql::of_list(
         "FROM link
         WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = ANY($3)",
     ),
-    List::range_read(Spacing::Close, "$3"),
+    List::range_read(Spacing::Consecutive, "$3"),
 );
 
 static LINKS_BY_UNIFIED: BatchSql = BatchSql::of_list(
@@ -50,7 +50,8 @@ pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
 // === impl Store ===
 
 impl Store {
-    /// The people behind a system's own local numbers; those not linked are not in the answer.
+    /// The people of a system's own local numbers. Numbers that are not linked are not in the
+    /// answer.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -112,7 +113,8 @@ impl WriteTransaction {
     /// Adds links; each takes a change sequence.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] when the local number or the person is linked in that system already.
+    /// [`StoreError::Constraint`] when the local number or the person is linked in that system
+    /// already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.link.insert")]
     pub async fn insert_links(&mut self, links: &[NewLink]) -> Result<(), StoreError> {
         if links.is_empty() {

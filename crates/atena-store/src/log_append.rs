@@ -26,8 +26,8 @@ pub struct LogEntry {
     details: Bytes,
 }
 
-/// Roots of perfect subtrees that become part of one stored tile, one after the other: a way to the database and back for the tile, not for
-/// each of them.
+/// Roots of perfect subtrees that are added to one stored tile, one after the other. It takes one
+/// round trip to the database for the tile, and not one for each root.
 struct Completed {
     level: u8,
     tile: u64,
@@ -40,7 +40,7 @@ struct Completed {
 struct PackedChunk {
     first_index: i64,
     leaf_count: i64,
-    /// The first and the last time that a leaf tells of.
+    /// The first and the last time of a request.
     requested: (i64, i64),
     /// The smallest and the largest id.
     transfer_id: ([u8; 16], [u8; 16]),
@@ -86,8 +86,9 @@ pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
 // === impl LogEntry ===
 
 impl LogEntry {
-    /// An entry of what it shares with others, its own part of the leaf, the person, where known, and the sealed details. Its hash is taken
-    /// here, so that nobody waits for it while the log is written; `scratch` is overwritten.
+    /// An entry of what it shares with others, its own part of the leaf, the person, where known,
+    /// and the sealed details. Its hash is computed here, and not while the log is locked.
+    /// `scratch` is overwritten.
     ///
     /// # Errors
     /// [`StoreError::LeafRefused`]: a value may not stand in a leaf.
@@ -124,7 +125,7 @@ impl LogEntry {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Appends entries in order, with the tree above them; tells the index of the first.
+    /// Appends entries in order, with the tree above them. Returns the index of the first.
     ///
     /// # Errors
     /// [`StoreError`]: then nothing may be released (log-before-release).
@@ -145,7 +146,7 @@ impl WriteTransaction {
         Ok(first)
     }
 
-    /// The growing edge of the log's tree, as this transaction sees it.
+    /// The frontier of the log's tree, as this transaction sees it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -153,7 +154,8 @@ impl WriteTransaction {
         log_frontier(&mut self.transaction, self.municipality.as_str(), self.log).await
     }
 
-    /// A statement for all chunks of a table: while the log is written everybody waits, and each is a way to the database and back.
+    /// One statement for all chunks of a table. All other writers wait while the log is written,
+    /// and each statement is a round trip to the database.
     async fn insert_chunks(&mut self, chunks: &[PackedChunk]) -> Result<(), StoreError> {
         let code = self.municipality.as_str();
         self.transaction.insert(&chunk_rows(self.log, code, chunks)).await?;
@@ -161,12 +163,13 @@ impl WriteTransaction {
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
-        let append = Statement::about(self.municipality.as_str(), APPEND_TO_TILE.of(self.log))
+        let append = Statement::about(self.municipality.as_str(), APPEND_TO_TILE.about(self.log))
             .integer(completed.level.into())
             .integer(index(completed.tile)?)
             .bytes(&completed.roots);
         let length = self.transaction.fetch_one(&append).await?.count(0, "log_tile")?;
-        // Whatever was there before is as long as the log is: otherwise nothing of this is kept.
+        // The tile must have had as many hashes as the log's size says. Otherwise the transaction
+        // fails.
         if length == 32 * completed.known + completed.roots.len() as u64 {
             Ok(())
         } else {
@@ -178,7 +181,7 @@ impl WriteTransaction {
 // === impl PackedChunk ===
 
 impl PackedChunk {
-    /// Packs entries that follow what the log has, whose growing edge they become.
+    /// Packs entries that follow the leaves of the log, and adds them to its frontier.
     fn new(entries: &[LogEntry], frontier: &mut Frontier, completed: &mut Vec<Completed>) -> Result<Self, StoreError> {
         let first_index = index(frontier.size())?;
         let mut hashes = Vec::with_capacity(32 * entries.len());
@@ -223,7 +226,7 @@ fn details_rows<'q>(log: Log, code: &'q str, chunks: &'q [PackedChunk]) -> Inser
         .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()))
 }
 
-/// Notes the root of a perfect subtree, the `index`th of its level.
+/// Adds the root of a perfect subtree, the `index`th of its level.
 fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) {
     let (tile, known) = (index / TILE_WIDTH, index % TILE_WIDTH);
     match completed.iter_mut().find(|other| (other.level, other.tile) == (level, tile)) {
@@ -232,7 +235,7 @@ fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) 
     }
 }
 
-/// Keeps the growing edge of a log.
+/// Stores the frontier of a log.
 pub(crate) async fn set_frontier(
     transaction: &mut EngineTransaction,
     code: &str,
@@ -240,17 +243,17 @@ pub(crate) async fn set_frontier(
     frontier: &Frontier,
 ) -> Result<(), StoreError> {
     let bytes = frontier.to_bytes();
-    let set = Statement::about(code, SET_FRONTIER.of(log)).integer(index(frontier.size())?).bytes(&bytes);
+    let set = Statement::about(code, SET_FRONTIER.about(log)).integer(index(frontier.size())?).bytes(&bytes);
     transaction.execute(&set).await
 }
 
-/// The growing edge of a municipality's log, as a transaction sees it.
+/// The frontier of a municipality's log, as a transaction sees it.
 pub(crate) async fn log_frontier(
     transaction: &mut EngineTransaction,
     code: &str,
     log: Log,
 ) -> Result<Frontier, StoreError> {
-    match transaction.fetch_optional(&Statement::about(code, FRONTIER.of(log))).await? {
+    match transaction.fetch_optional(&Statement::about(code, FRONTIER.about(log))).await? {
         Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
         None => Ok(Frontier::empty()),
     }

@@ -1,5 +1,5 @@
-//! Which versions of the key sign heads of the logs, and since when: said in the database, so that all gateways change it at one point of
-//! the log.
+//! Which versions of the key sign checkpoints, and since when. This stands in the database, so that
+//! all gateways change the key at one point of the log.
 
 use jiff::Timestamp;
 
@@ -10,12 +10,12 @@ use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
-/// A version of the key that signs heads, or signed them.
+/// A version of the key that signs checkpoints, or signed them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLogKey {
     /// Which version.
     pub version: u32,
-    /// Its public half (Ed25519): another key of the same version is not it.
+    /// Its public half (Ed25519). A key of the same version with another half is refused.
     pub public_key: [u8; 32],
     /// Since when; the first one since the beginning (1970).
     pub since: Timestamp,
@@ -41,7 +41,8 @@ pub(crate) const STATEMENTS: &[(&str, Listed)] =
 // === impl Store ===
 
 impl Store {
-    /// Every version that signed or signs, oldest first; none as long as the first was never replaced.
+    /// Every version that signed or signs, oldest first; none as long as the first was never
+    /// replaced.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -54,7 +55,7 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// As [`Store::log_keys`]; until this transaction ends nobody changes them.
+    /// As [`Store::log_keys`]. No other transaction changes them until this one ends.
     ///
     /// # Errors
     /// [`StoreError`].

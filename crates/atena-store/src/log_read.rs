@@ -1,4 +1,5 @@
-//! Reading the transfer log back: chunks of leaves for those who search or check it, nodes for those who prove from it.
+//! Reading the transfer log: chunks of leaves, for searches and checks, and nodes of the tree, for
+//! proofs.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -23,7 +24,8 @@ pub struct StoredChunk {
     pub first_index: u64,
     /// Leaves in it, as the row says.
     pub leaf_count: u64,
-    /// The newest time at which one of its transfers was requested, microseconds since 1970, as the row says.
+    /// The newest time at which one of its transfers was requested, microseconds since 1970, as the
+    /// row says.
     pub requested_max: i64,
     /// The leaf hashes, as the row says.
     pub hashes: Vec<u8>,
@@ -42,7 +44,7 @@ pub struct ChunkRange {
     pub requested_to: Option<i64>,
 }
 
-/// The first leaf of a chunk, and for each of its leaves whom it is about, where known.
+/// The first leaf of a chunk, and the person of each of its leaves, where known.
 pub type PeopleOfChunk = (u64, Vec<Option<UnifiedAddressNumber>>);
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
@@ -139,17 +141,18 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.of(self.log))).await?;
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.about(self.log))).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
 
-    /// The first leaf of the newest chunk, and the newest time at which one of its transfers was requested (microseconds since 1970).
+    /// The first leaf of the newest chunk, and the newest time at which one of its transfers was
+    /// requested (microseconds since 1970).
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.newest_time")]
     pub async fn newest_leaf_time(&self) -> Result<Option<(u64, i64)>, StoreError> {
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST_TIME.of(self.log))).await?;
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST_TIME.about(self.log))).await?;
         row.map(|row| Ok((row.count(0, "log_chunk")?, row.integer(1)?))).transpose()
     }
 
@@ -172,24 +175,26 @@ impl Store {
         self.engine.fetch_all(&newest).await?.iter().map(chunk).collect()
     }
 
-    /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and copying the log.
+    /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and
+    /// copying the log.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
     pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
-        let from = Statement::about(self.code(), OLDEST.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), OLDEST.about(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
-    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly. They end
-    /// before a chunk that has not as many hashes as leaves, which asks for a closer look.
+    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf:
+    /// for checking a large log quickly. They end before a chunk that does not have as many hashes
+    /// as leaves.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        let from = Statement::about(self.code(), HASHES.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), HASHES.about(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         let mut chunks = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -219,8 +224,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Indexes of the leaves about a person, newest first, and how far the search index reaches: newer leaves have to be looked
-    /// through.
+    /// Indexes of the leaves about a person, newest first. Leaves after [`Store::log_index_size`]
+    /// are not in the search index yet.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -245,19 +250,19 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
     pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
-        let details = Statement::about(self.code(), DETAILS.of(self.log)).integer(index(first_index)?);
+        let details = Statement::about(self.code(), DETAILS.about(self.log)).integer(index(first_index)?);
         let row = self.engine.fetch_optional(&details).await?;
         row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
     }
 
-    /// Whom the leaves of chunks are about, from the chunk that holds leaf `from` on, oldest first, each with its first leaf: for the search index,
-    /// which needs nothing else of them.
+    /// The people of chunks' leaves, from the chunk that holds leaf `from` on, oldest first, each
+    /// with its first leaf: all that the search index needs.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.people")]
     pub async fn log_people_from(&self, from: u64, limit: u32) -> Result<Vec<PeopleOfChunk>, StoreError> {
-        let from = Statement::about(self.code(), PEOPLE.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), PEOPLE.about(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_details")?, unpack_people(row.bytes(1)?)?))).collect()
     }
@@ -295,13 +300,14 @@ impl Store {
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
     pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
         if level > 0 {
-            let stored = Statement::about(self.code(), TILE.of(self.log)).integer(level.into()).integer(index(tile)?);
+            let stored =
+                Statement::about(self.code(), TILE.about(self.log)).integer(level.into()).integer(index(tile)?);
             let row = self.engine.fetch_optional(&stored).await?;
             return row.map_or(Ok(Vec::new()), |row| hashes(row.bytes(0)?));
         }
         let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
         let leaves =
-            Statement::about(self.code(), TILE_OF_LEAVES.of(self.log)).integer(index(start)?).integer(index(end)?);
+            Statement::about(self.code(), TILE_OF_LEAVES.about(self.log)).integer(index(start)?).integer(index(end)?);
         let rows = self.engine.fetch_all(&leaves).await?;
         let mut leaves = Vec::with_capacity(256);
         let mut expected = None;

@@ -52,7 +52,8 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Replaces the details of a chunk by what is left of them, and takes leaves whose details are gone out of the search index.
+    /// Replaces the details of a chunk by what is left of them, and removes erased leaves from the
+    /// search index.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -74,7 +75,7 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// Keeps how far a kind of details has been erased.
+    /// Records how far a kind of details has been erased.
     ///
     /// # Errors
     /// [`StoreError`].

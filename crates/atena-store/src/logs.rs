@@ -34,7 +34,7 @@ impl Log {
         }
     }
 
-    /// Its table of the growing edge, which is compared when it is copied.
+    /// Its table of the frontier, which is compared when a log is copied.
     pub(crate) const fn head_table(self) -> &'static str {
         match self {
             Self::Transfers => "log_head",
@@ -65,7 +65,7 @@ impl LogSql {
     }
 
     /// The statement about this log.
-    pub(crate) fn of(&self, log: Log) -> Sql {
+    pub(crate) fn about(&self, log: Log) -> Sql {
         match log {
             Log::Transfers => self.transfers,
             // Made once, and kept as long as the process lives.
@@ -90,9 +90,9 @@ mod tests {
     fn a_statement_about_the_admin_log_names_its_tables() {
         let count = LogSql::same("SELECT count(*) FROM log_head WHERE size > (SELECT max(size) FROM log_tile)");
         assert_eq!(
-            count.of(Log::Administration).postgres,
+            count.about(Log::Administration).postgres,
             "SELECT count(*) FROM admin_log_head WHERE size > (SELECT max(size) FROM admin_log_tile)"
         );
-        assert_eq!(count.of(Log::Transfers).sqlite, count.transfers.sqlite);
+        assert_eq!(count.about(Log::Transfers).sqlite, count.transfers.sqlite);
     }
 }

@@ -104,7 +104,7 @@ impl WriteTransaction {
         self.transaction.fetch_batch(&PERSON_KEYS, &keys).await?.into_map(keyed)
     }
 
-    /// Issues unified numbers: sequential, never twice, passing over every number that somebody has by migration.
+    /// Issues unified numbers: sequential, never twice, and none that a person has by migration.
     ///
     /// # Errors
     /// [`StoreError::NumbersExhausted`] when the 14 digits are used up.
@@ -126,7 +126,8 @@ impl WriteTransaction {
         }
     }
 
-    /// Passes over unified numbers and change sequences that may have been given in a time that was lost: they are never given again.
+    /// Skips unified numbers and change sequences, so that they are never given. A backup does not
+    /// know which were given after it was made.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -138,7 +139,8 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// Who has a number between the first and the last of these, which follow each other: migrated people, mostly nobody.
+    /// Which numbers between the first and the last of these are taken. The numbers follow each
+    /// other; only migration can have taken one.
     async fn people_among(
         &mut self,
         numbers: &[UnifiedAddressNumber],
@@ -149,7 +151,7 @@ impl WriteTransaction {
         found.rows().map(|row| person_of(row.text(0)?, "person")).collect()
     }
 
-    /// Which of these unified numbers somebody has.
+    /// Which of these unified numbers are taken.
     ///
     /// # Errors
     /// [`StoreError`].

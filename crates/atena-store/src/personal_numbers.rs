@@ -17,13 +17,13 @@ use crate::write::WriteTransaction;
 
 /// A personal number to add, sealed.
 pub struct NewPersonalNumber {
-    /// Whose.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
     /// What it is found by.
     pub blind_index: [u8; 32],
     /// Version of the key that it was made with.
     pub index_version: u32,
-    /// The person's how-manieth, from 1.
+    /// Ordinal among this person's numbers, from 1.
     pub sequence: u32,
     /// The number, sealed.
     pub sealed: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct NewPersonalNumber {
 
 /// A sealed personal number.
 pub struct StoredPersonalNumber {
-    /// The person's how-manieth, from 1.
+    /// Ordinal among this person's numbers, from 1.
     pub sequence: u32,
     /// The number, sealed.
     pub sealed: Vec<u8>,
@@ -156,7 +156,7 @@ impl WriteTransaction {
     /// Adds personal numbers.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] when a number is, or was, somebody's already.
+    /// [`StoreError::Constraint`] when a person has or had one of the numbers already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.personal_number.insert")]
     pub async fn insert_personal_numbers(&mut self, numbers: &[NewPersonalNumber]) -> Result<(), StoreError> {
         self.transaction.insert(&number_rows(self.municipality.as_str(), numbers)).await
@@ -187,7 +187,7 @@ impl WriteTransaction {
         self.transaction.execute(&supersede).await
     }
 
-    /// Makes a person's former number the current one again, and forgets the numbers that came
+    /// Makes a person's former number the current one again, and deletes the numbers that came
     /// after it.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Former revisions of records. Each is kept under the change that superseded it, so the newest revision leads to the one before it, and that
-//! to the one before, by their own change sequences.
+//! Former revisions of records. Each is stored under the change that superseded it. So the change
+//! sequence of the newest revision leads to the one before it, and so on.
 
 use std::collections::HashMap;
 
@@ -90,7 +90,8 @@ pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
 // === impl Store ===
 
 impl Store {
-    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no longer there are left out.
+    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no
+    /// longer there are left out.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -133,8 +134,8 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Keeps the newest revisions of a dataset's records as former ones, before they are replaced by revisions with these change sequences, which
-    /// follow each other.
+    /// Copies the newest revisions of a dataset's records into the history, before these revisions
+    /// replace them. The change sequences of these follow each other.
     pub(crate) async fn keep_former(&mut self, replaced_by: &[Numbered<'_>]) -> Result<(), StoreError> {
         let Some(first) = replaced_by.first() else { return Ok(()) };
         let places: Vec<_> = replaced_by
@@ -167,7 +168,7 @@ impl WriteTransaction {
     }
 }
 
-/// A former revision and the change that it was.
+/// A revision and the change sequence that it took.
 struct Former {
     sequence: u64,
     record: StoredRecord,

@@ -24,7 +24,7 @@ pub struct NewRevision {
     pub record_key: RecordKey,
     /// The owner's revision.
     pub revision: u64,
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
     /// Whether it ends the record.
     pub deleted: bool,
@@ -38,13 +38,13 @@ pub struct NewRevision {
     pub supersedes: bool,
     /// The record's number, where it has one already.
     pub record_number: Option<u64>,
-    /// The feeds whose readers can see this change, and what they see.
+    /// The feeds whose readers can see this change, and what each sees of it.
     pub seen: Vec<(FeedNumber, Seen)>,
 }
 
 /// A revision that comes in, as what is stored of its record is looked for.
 pub struct ComingRecord<'r> {
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: &'r UnifiedAddressNumber,
     /// The owner's key.
     pub record_key: &'r RecordKey,
@@ -52,9 +52,9 @@ pub struct ComingRecord<'r> {
     pub revision: u64,
 }
 
-/// What is compared with a revision that comes in.
+/// The newest revision of a record, to be compared with one that comes in.
 pub struct RecordHead {
-    /// Whom the record is about.
+    /// The person of the record.
     pub unified_address_number: UnifiedAddressNumber,
     /// The newest revision.
     pub revision: u64,
@@ -71,7 +71,7 @@ pub struct RecordHead {
 /// A stored revision.
 #[derive(Clone)]
 pub struct StoredRecord {
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
     /// The dataset.
     pub dataset: Dataset,
@@ -98,11 +98,12 @@ pub struct PushStatus {
     pub last_revision: u64,
 }
 
-/// What an owner gives a record that is new, most often.
+/// The revision that a new record mostly has.
 const FIRST_REVISION: u64 = 1;
 
-/// Records that change in one go. In a large town each lies on a page that nobody had in memory, under inner pages that few others need; between being
-/// kept as it was and being replaced they must not have been given up for the pages of others.
+/// Records that change at a time. In a large town each record lies on a page that was not in
+/// memory. The page must still be in memory when the record is replaced, after its former revision
+/// was copied.
 const CHANGED_AT_ONCE: usize = 256;
 
 /// What a new revision does to its record.
@@ -205,8 +206,8 @@ impl StoredRecord {
 // === impl Store ===
 
 impl Store {
-    /// The newest revisions of people's records in the permitted datasets, without those deleted; those of a
-    /// person stand together, ordered by dataset and record key.
+    /// The newest revisions of people's records in the permitted datasets, without those deleted;
+    /// those of a person stand together, ordered by dataset and record key.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -244,8 +245,9 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// The newest revisions of records. One that has changed is looked for beside its person, where its next revision will be written anyway;
-    /// what is not there, or says that it is new, is looked for by its key alone, whoever it is about.
+    /// The newest revisions of records. A record that has changed is looked up by person and key,
+    /// where its next revision will be written. A record that is not found there, or is new, is
+    /// looked up by its key alone, because it may be another person's.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -273,8 +275,8 @@ impl WriteTransaction {
         Ok(heads)
     }
 
-    /// Whether there is any record whose key is one of these, or lies between them. Where keys are new they are often all beyond those that are there,
-    /// and asking once is a thousandth of looking each one up.
+    /// Whether there is any record whose key is one of these, or lies between them. New keys often
+    /// come after all keys that there are. Then one question saves looking up each key.
     async fn has_keys_between(&mut self, dataset: Dataset, keys: &[&str]) -> Result<bool, StoreError> {
         let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(false) };
         let between = Statement::about(self.municipality.as_str(), KEYS_BETWEEN);
@@ -282,11 +284,13 @@ impl WriteTransaction {
         Ok(self.transaction.fetch_optional(&between).await?.is_some())
     }
 
-    /// Adds revisions, each newer than those before it of its record; each takes a change sequence, those of one record in order. What was newest
-    /// until now goes into the history as it is. Changed records are gone through in their own order, not in that in which they came.
+    /// Adds revisions, each newer than those before it of its record. Each takes a change sequence;
+    /// those of one record rise. The revision that was newest goes into the history. Changed
+    /// records are written in the order of their key, not in that of the push.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision though it should have none.
+    /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision
+    /// though it should have none.
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.insert")]
     pub async fn insert_revisions<'r>(&mut self, revisions: &'r [NewRevision]) -> Result<(), StoreError> {
         if revisions.is_empty() {
@@ -294,10 +298,10 @@ impl WriteTransaction {
         }
         let first = self.take_change_sequences(revisions.len()).await?;
         let (mut next, mut notes) = (first, Notes::default());
-        // Numbers of records that change once more further on.
+        // Numbers of records that have another revision in `waiting`.
         let mut numbers: HashMap<(Dataset, &RecordKey), i64> = HashMap::new();
         let mut waiting: Vec<&NewRevision> = revisions.iter().collect();
-        // A record can change once in one statement: its next revision goes with the next.
+        // A statement can change a record once: its next revision goes into the next statement.
         while !waiting.is_empty() {
             let mut seen = HashSet::with_capacity(waiting.len());
             let (now, later): (Vec<_>, Vec<_>) =
@@ -362,7 +366,7 @@ fn new_rows<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
         .integers("record_number", revisions.iter().map(|one| one.record_number))
 }
 
-/// The newest revision of a record: key, person, revision, whether it ended the record, and digest of each row.
+/// The newest revision of a record, from [`HEAD_COLUMNS`].
 fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError> {
     let head = RecordHead {
         unified_address_number: person_of(row.text(1)?, "record")?,
@@ -370,13 +374,13 @@ fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError>
         deleted: row.integer(3)? != 0,
         content_mac: row.bytes32(4, "record")?,
         sealed: row.bytes(5)?,
-        // 0 for one that has not changed since there are feeds.
+        // 0 for one that has not changed since feeds were introduced.
         record_number: Some(row.count(6, "record")?).filter(|number| *number > 0),
     };
     Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
 }
 
-/// A person and a key in one text, as `wanted_place` of the `sql!` macro takes them apart again: unified numbers are all of one length.
+/// A person and a key in one text, for [`ListOf::Places`]: all unified numbers have one length.
 pub(crate) fn place(person: &UnifiedAddressNumber, key: &RecordKey) -> String {
     [person.as_str(), key.as_str()].concat()
 }

@@ -1,4 +1,4 @@
-//! The tables of one municipality, for whoever copies all of them.
+//! The tables of one municipality, for copying all of them.
 
 use crate::logs::Log;
 
@@ -126,7 +126,7 @@ pub(crate) const CONTENT: [Table; 18] = [
     log_details(Log::Administration),
 ];
 
-/// The trees above the leaves, and their signed heads.
+/// The trees above the leaves, and the checkpoints.
 pub(crate) const LOG_TREE: [Table; 4] = [
     log_tile("log_tile"),
     log_checkpoint("log_checkpoint"),
@@ -185,7 +185,8 @@ impl Table {
         self.key.iter().chain(self.rest).copied()
     }
 
-    /// The statement for the next rows after a key (or the first ones), in the order of the key. `$1` is the municipality.
+    /// The statement for the next rows after a key (or the first ones), in the order of the key.
+    /// `$1` is the municipality.
     pub(crate) fn page(&self, after_key: bool) -> String {
         let names: Vec<&str> = self.columns().map(|(name, _)| name).collect();
         let key: Vec<&str> = self.key.iter().map(|(name, _)| *name).collect();

@@ -79,13 +79,13 @@ const NEWEST_OF_LIST: Sql = Sql::same(
 static HEADS: BatchSql = BatchSql::of_list(
     &[("view.local_address_number", Kind::Text), ("view.revision", Kind::Integer), ("view.content_mac", Kind::Bytes)],
     NEWEST_OF_LIST,
-    List::range_read(Spacing::Close, "$3"),
+    List::range_read(Spacing::Consecutive, "$3"),
 );
 
 static SEALED: BatchSql = BatchSql::of_list(
     &[("view.local_address_number", Kind::Text), ("view.revision", Kind::Integer), ("view.sealed", Kind::Bytes)],
     NEWEST_OF_LIST,
-    List::range_read(Spacing::Close, "$3"),
+    List::range_read(Spacing::Consecutive, "$3"),
 );
 
 #[cfg(test)]

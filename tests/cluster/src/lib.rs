@@ -1,5 +1,6 @@
-//! PostgreSQL for tests: the server that `ATENA_TEST_DATABASE_URL` names, or a throw-away cluster made with `initdb` from the installed
-//! binaries, run by an unprivileged user in a folder of its own, reached through a socket there, and gone with the test's process.
+//! PostgreSQL for tests: the server that `ATENA_TEST_DATABASE_URL` names, or a throw-away cluster
+//! made with `initdb` from the installed binaries, run by an unprivileged user in a folder of its
+//! own, reached through a socket there, and gone with the test's process.
 #![allow(clippy::expect_used, clippy::panic, reason = "tests are told by panics")]
 
 use std::fs;
@@ -30,7 +31,8 @@ pub struct Cluster {
     folder: PathBuf,
     data: String,
     port: u16,
-    /// Ends the server and removes the folder once its standard input is closed: with this value, or with the process.
+    /// Ends the server and removes the folder once its standard input is closed: with this value,
+    /// or with the process.
     _keeper: Child,
 }
 
@@ -114,7 +116,8 @@ impl Cluster {
         cluster
     }
 
-    /// A folder for a cluster whose server will be reached through the socket of this port, without data yet.
+    /// A folder for a cluster whose server will be reached through the socket of this port, without
+    /// data yet.
     fn make(port: u16) -> Self {
         let folder = tempfile::Builder::new().prefix("atena-pg").tempdir().expect("a temporary folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the folder's mode");
@@ -152,7 +155,8 @@ impl Cluster {
         cluster
     }
 
-    /// A standby of this primary, fed by streaming replication; from now on a commit waits for it (`synchronous_commit`).
+    /// A standby of this primary, fed by streaming replication; from now on a commit waits for it
+    /// (`synchronous_commit`).
     pub fn start_standby(&self) -> Self {
         let standby = Self::make(free_port());
         let primary = format!("host=127.0.0.1 port={} user=atena application_name=standby", self.port);
@@ -251,7 +255,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those on the path.
+/// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those
+/// on the path.
 fn binaries() -> PathBuf {
     let debian =
         fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));

@@ -1,9 +1,10 @@
 //! Statements that find many rows.
 //!
-//! A row costs more on its way through sqlx than it takes to be found: SQLite's driver copies each value by itself, and
-//! PostgreSQL's reads each row from a stream. So the database answers with one row, or few, in which the values of each
-//! column stand end to end. Only where PostgreSQL looks up each value of a list by itself does it answer with plain
-//! rows. [`Batch`] reads both by row and column.
+//! A row costs more on its way through sqlx than it takes to be found: SQLite's driver copies each
+//! value by itself, and PostgreSQL's reads each row from a stream. So the database answers with one
+//! row, or few, in which the values of each column stand end to end. Only where PostgreSQL looks up
+//! each value of a list by itself does it answer with plain rows. [`Batch`] reads both by row and
+//! column.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,20 +14,20 @@ use bytes::Bytes;
 use sqlx::Row as _;
 
 use super::batch_text::Texts;
-use super::columns::{Columns, Kind, UNREADABLE};
+use super::columns::{Columns, Kind, MALFORMED};
 use super::neighbours::Spacing;
 use super::row::Row;
 use super::sql::{Sql, Statement, Value};
 use crate::error::StoreError;
 
-/// Neighbours that PostgreSQL answers in one row. It moves joined values each time that they have doubled, and above
-/// 128 KiB it gives the memory back and asks for it again.
+/// Neighbours that PostgreSQL answers in one row. It moves joined values each time that they have
+/// doubled, and above 128 KiB it gives the memory back and asks for it again.
 const NEIGHBOURS_OF_ROW: usize = 128;
 
 /// A statement whose answer is a [`Batch`].
 ///
-/// It is written as its columns and the rest of a `SELECT`, from `FROM` on. What is sent is made of them once, see
-/// [`Texts`]; all of it stands in `statements/` of this crate.
+/// It is written as its columns and the rest of a `SELECT`, from `FROM` on. What is sent is made of
+/// them once, see [`Texts`]; all of it stands in `statements/` of this crate.
 pub(crate) struct BatchSql {
     pub(super) columns: &'static [(&'static str, Kind)],
     pub(super) from: Sql,
@@ -34,15 +35,16 @@ pub(crate) struct BatchSql {
     texts: OnceLock<Texts>,
 }
 
-/// The list of values that a statement is about: its last parameter. The statement compares it by `= ANY($3)`.
+/// The list of values that a statement is about: its last parameter. The statement compares it by
+/// `= ANY($3)`.
 #[derive(Clone, Copy)]
 pub(crate) struct List {
     /// `$3`, for example.
     pub(super) parameter: &'static str,
     pub(super) of: ListOf,
-    /// Where the values are neighbours, all rows from the first to the last are read in order, and those that are not
-    /// of the list are left out. That costs a fraction of looking up each value. The statement's first column must be
-    /// the one that is compared.
+    /// Where the values are neighbours, all rows from the first to the last are read in order, and
+    /// those that are not of the list are left out. That costs a fraction of looking up each value.
+    /// The statement's first column must be the one that is compared.
     pub(super) range_read: Option<Spacing>,
 }
 
@@ -111,8 +113,8 @@ impl BatchSql {
         self.texts.get_or_init(|| Texts::new(self))
     }
 
-    /// The form of the statement that reads a range, and the values of its list in order; `None` where the values are
-    /// no neighbours.
+    /// The form of the statement that reads a range, and the values of its list in order; `None`
+    /// where the values are no neighbours.
     pub(super) fn range_read<'q>(&self, statement: &Statement<'q>) -> Option<(Statement<'q>, Vec<&'q str>)> {
         let (spacing, sql) = self.list?.range_read.zip(self.texts().range_read)?;
         let (Value::Texts(list), others) = statement.values.split_last()? else { return None };
@@ -130,7 +132,8 @@ impl BatchSql {
         Some((Statement { sql, values }, listed))
     }
 
-    /// Reads an answer: joined columns, or plain rows where PostgreSQL looked up each value by itself.
+    /// Reads an answer: joined columns, or plain rows where PostgreSQL looked up each value by
+    /// itself.
     pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
         let is_plain = |row: &Row| matches!(row, Row::Postgres(row) if row.len() == self.columns.len());
         let rows = match rows.first() {
@@ -167,7 +170,8 @@ impl Batch {
     /// Only the rows whose first column is one of these values, which are in order.
     pub(super) fn only(mut self, values: &[&str]) -> Result<Self, StoreError> {
         let mut listed = Vec::with_capacity(values.len());
-        // Rows mostly come in order too: then the value is the same as in the row before, or the next.
+        // Rows mostly come in order too: then the value is the same as in the row before, or the
+        // next.
         let mut at = 0;
         for row in self.rows() {
             let value = row.text(0)?;
@@ -203,7 +207,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn text(self, column: usize) -> Result<&'b str, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.text(self.row, column),
-            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.text(column),
+            Rows::Each(rows) => rows.get(self.row).ok_or(MALFORMED)?.text(column),
         }
     }
 
@@ -211,7 +215,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn integer(self, column: usize) -> Result<i64, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.integer(self.row, column),
-            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.integer(column),
+            Rows::Each(rows) => rows.get(self.row).ok_or(MALFORMED)?.integer(column),
         }
     }
 
@@ -224,7 +228,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn bytes(self, column: usize) -> Result<Bytes, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.bytes(self.row, column),
-            Rows::Each(rows) => Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.bytes(column)?)),
+            Rows::Each(rows) => Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(MALFORMED)?.bytes(column)?)),
         }
     }
 
@@ -243,7 +247,7 @@ mod tests {
         static FIND: BatchSql = BatchSql::of_list(
             &[("a", Kind::Text)],
             Sql::same("FROM t WHERE m = $1 AND a = ANY($2)"),
-            List::range_read(Spacing::Close, "$2"),
+            List::range_read(Spacing::Consecutive, "$2"),
         );
         let numbers: Vec<_> = (0..2 * NEIGHBOURS_OF_ROW + 1).map(|number| format!("{number:04}")).collect();
         let twice = numbers.iter().chain(&numbers).map(String::as_str);

@@ -8,8 +8,9 @@ use super::sql::{Sql, dedented};
 pub(crate) struct Texts {
     /// Finds all rows, or looks up each value of the list.
     pub(crate) look_up: Sql,
-    /// Reads from the first value of the list to the last. The list is then of the first and the last value of each
-    /// part. SQLite reads from the first of all to the last of all, PostgreSQL part by part, with one row for each.
+    /// Reads from the first value of the list to the last. The list is then of the first and the
+    /// last value of each part. SQLite reads from the first of all to the last of all, PostgreSQL
+    /// part by part, with one row for each.
     pub(crate) range_read: Option<Sql>,
 }
 
@@ -34,8 +35,8 @@ impl Texts {
         debug_assert_eq!(postgres.matches(&compared).count(), 1, "the list is compared once: {postgres}");
         let array = format!("{parameter}::{}", of.postgres_type());
         let columns: Vec<_> = statement.columns.iter().map(|(column, _)| *column).collect();
-        // Planned as a whole, a table that has grown since it was last analysed would be read from end to end for every
-        // list. OFFSET 0 keeps the planner from making one join of it.
+        // Planned as a whole, a table that has grown since it was last analysed would be read from
+        // end to end for every list. OFFSET 0 keeps the planner from making one join of it.
         let each =
             format!("SELECT {}\n{}\nOFFSET 0", columns.join(", "), postgres.replace(&compared, of.postgres_compared()));
         let each = lateral(&format!("unnest({array}) AS listed (value)"), &each);
@@ -124,7 +125,8 @@ fn postgres_joined(column: &str, kind: Kind) -> String {
     }
 }
 
-/// Texts are made once and kept as long as the process lives, as the constants that they are made of.
+/// Texts are made once and kept as long as the process lives, as the constants that they are made
+/// of.
 fn leak(sqlite: String, postgres: String) -> Sql {
     Sql::per_engine(sqlite.leak(), postgres.leak())
 }
@@ -160,7 +162,7 @@ mod tests {
         let of_list = BatchSql::of_list(
             &[("a", Kind::Text)],
             Sql::same("FROM t WHERE m = $1 AND a = ANY($3) AND d = ANY($2)"),
-            List::range_read(Spacing::Close, "$3"),
+            List::range_read(Spacing::Consecutive, "$3"),
         );
         let Texts { look_up, range_read } = of_list.texts();
         assert_eq!(

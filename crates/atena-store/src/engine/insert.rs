@@ -1,9 +1,11 @@
-//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL, or the `VALUES` of one row.
+//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL, or
+//! the `VALUES` of one row.
 
 use std::fmt::Write as _;
 
-/// Rows of one wide statement on SQLite. Few sizes, so that their prepared forms stay cached; each statement is a way to SQLite's thread and
-/// back, so rows that fill no statement go with the next larger one, whose other rows are empty.
+/// Rows of one wide statement on SQLite. There are few sizes, so that prepared statements stay
+/// cached. Each statement is a round trip to SQLite's thread: rows that do not fill one go with the
+/// next larger one, whose other rows are empty.
 const ROWS_OF_STATEMENT: [usize; 4] = [1, 8, 64, 512];
 
 /// The values of one column, a row after the other.
@@ -17,7 +19,8 @@ pub(crate) enum Column<'q> {
     SameInteger(i64),
 }
 
-/// Rows to insert, column by column; the municipality is the first column of every table and is the same in all rows.
+/// Rows to insert, column by column; the municipality is the first column of every table and is the
+/// same in all rows.
 pub(crate) struct Insert<'q> {
     pub(super) municipality: &'q str,
     pub(super) table: &'static str,
@@ -87,7 +90,8 @@ impl<'q> Insert<'q> {
         self.column(name, Column::integers(values.collect()))
     }
 
-    /// As [`Insert::integers`], where it is chance if all are the same: one statement, whether they are or not.
+    /// As [`Insert::integers`], where all are the same only by chance. Then there is one statement
+    /// for both cases.
     pub(crate) fn differing_integers(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
         self.column(name, Column::Integer(values.collect()))
     }
@@ -117,17 +121,18 @@ impl<'q> Insert<'q> {
         sql
     }
 
-    /// How many rows the statement on SQLite has that takes the next of so many that are left.
+    /// How many rows the next statement on SQLite has, where so many are left.
     pub(super) fn rows_of_statement(left: usize) -> usize {
         let [.., largest] = ROWS_OF_STATEMENT;
-        // Half empty is dearer than twice.
+        // A half-empty wide statement costs more than two narrow ones.
         let fits = |size: usize| left >= size || left > size / 2;
         ROWS_OF_STATEMENT.into_iter().rev().find(|size| fits(*size)).unwrap_or(largest)
     }
 
-    /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then
-    /// the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks through those
-    /// that have one.
+    /// The statement for `rows` rows on SQLite. Its parameters are, row by row, whether the row is
+    /// filled (1, or NULL) and its own values; then the municipality, then the values that all rows
+    /// share. No parameter has a number: SQLite looks for the name of each parameter among all that
+    /// have one.
     pub(crate) fn sqlite(&self, rows: usize) -> String {
         let own = self.columns.iter().filter(|column| column.len().is_some()).count();
         let row = format!("(?{})", ", ?".repeat(own));
@@ -172,7 +177,7 @@ impl<'q> Insert<'q> {
             }
         }
         if unnested.is_empty() {
-            // As many that are all alike.
+            // All rows are alike.
             let rows = self.rows;
             let _ =
                 write!(sql, "SELECT $1{selected}\nFROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);

@@ -17,7 +17,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Primary {
     pub(super) pool: PgPool,
     servers: Vec<PgConnectOptions>,
-    /// When the pool was last pointed at a server that takes writes. Older connections are not used again.
+    /// When the pool was last pointed at a server that takes writes. Older connections are not used
+    /// again.
     found: Arc<Mutex<Instant>>,
     looking: tokio::sync::Mutex<Look>,
 }
@@ -56,7 +57,8 @@ impl Primary {
         Self { pool, servers, found, looking: tokio::sync::Mutex::new(never) }
     }
 
-    /// Waits until it is worth trying again; the error, if it is not an outage or has lasted too long.
+    /// Waits until it is worth trying again; the error, if it is not an outage or has lasted too
+    /// long.
     pub(super) async fn wait_out(
         &self,
         error: sqlx::Error,
@@ -72,8 +74,9 @@ impl Primary {
         Ok(())
     }
 
-    /// Looks for the server that takes writes, unless one was looked for after `lost`. Returns whether new connections are
-    /// better than those before. They are not where the server is the one in use and lost something behind it.
+    /// Looks for the server that takes writes, unless one was looked for after `lost`. Returns
+    /// whether new connections are better than those before. They are not where the server is the
+    /// one in use and lost something behind it.
     pub(super) async fn look(&self, lost: Instant, outage: Outage) -> Result<bool, StoreError> {
         let mut last = self.looking.lock().await;
         let mut cause = StoreError::Unavailable("no server was asked");
@@ -135,7 +138,8 @@ fn outage_of(sqlstate: &str, text: &str) -> Option<Outage> {
     match sqlstate {
         // The server shuts down, starts, has no connections left, or is a standby now.
         "57P01" | "57P02" | "57P03" | "53300" | "25006" => Some(Outage::Connection),
-        // A coordinator of Citus lost a worker, and has no SQLSTATE for most of what it hears from there.
+        // A coordinator of Citus lost a worker, and has no SQLSTATE for most of what it hears from
+        // there.
         "XX000" if text.contains("connection") => Some(Outage::BehindServer),
         // The protocol was violated: that does not go away.
         "08P01" => None,

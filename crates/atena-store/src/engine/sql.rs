@@ -1,6 +1,7 @@
 //! One statement in the words of both engines, and the values bound to it.
 
-/// A statement's text for each engine. Parameters are `$1`, `$2`, …; `$1` is the municipality, always.
+/// A statement's text for each engine. Parameters are `$1`, `$2`, …; `$1` is the municipality,
+/// always.
 ///
 /// The texts are plain: what a constant says can be pasted into `sqlite3` or `psql`.
 #[derive(Clone, Copy)]

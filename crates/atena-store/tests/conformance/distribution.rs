@@ -1,9 +1,10 @@
-//! municipality-apart, down to the plan: the schema can be distributed by municipality, and no statement reads rows of
-//! another municipality.
+//! municipality-apart, down to the plan: the schema can be distributed by municipality, and no
+//! statement reads rows of another municipality.
 //!
-//! The schema is made with every table partitioned by municipality. PostgreSQL refuses that if a key or a unique index
-//! lacks the column, as a distributed PostgreSQL would. Then every statement of the store is planned there for one
-//! municipality. A plan that touches another partition belongs to a statement that does not bind the column.
+//! The schema is made with every table partitioned by municipality. PostgreSQL refuses that if a
+//! key or a unique index lacks the column, as a distributed PostgreSQL would. Then every statement
+//! of the store is planned there for one municipality. A plan that touches another partition
+//! belongs to a statement that does not bind the column.
 
 use std::collections::BTreeSet;
 use std::path::Path;

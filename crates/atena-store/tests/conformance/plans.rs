@@ -19,8 +19,8 @@ const PLANNED_FOR: [&str; 2] = ["132098", "401307"];
 const SESSION: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_bitmapscan = off; SET jit = off;\n";
 
-/// Fills every table with rows of a municipality (`ROWS`, `CODE`). Keys differ from row to row; other
-/// columns have few values.
+/// Fills every table with rows of a municipality (`ROWS`, `CODE`). Keys differ from row to row;
+/// other columns have few values.
 const FILL: &str = r"
 SELECT format('INSERT INTO %I SELECT %s FROM generate_series(1, ROWS) AS i ON CONFLICT DO NOTHING',
     relname, string_agg(CASE

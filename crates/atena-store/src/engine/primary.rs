@@ -28,6 +28,8 @@ struct Look {
     at: Instant,
     /// The server that was found, and when it was started.
     found: Option<(usize, String)>,
+    /// When the last look began that found none.
+    failed: Option<Instant>,
 }
 
 /// What was lost.
@@ -53,7 +55,7 @@ impl Primary {
                 Box::pin(async move { Ok(connection.age <= since) })
             })
             .connect_lazy_with(first);
-        let never = Look { at: Instant::now(), found: None };
+        let never = Look { at: Instant::now(), found: None, failed: None };
         Self { pool, servers, found, looking: tokio::sync::Mutex::new(never) }
     }
 
@@ -83,12 +85,17 @@ impl Primary {
         if last.at > lost && last.found.is_some() {
             return Ok(*self.found.lock().unwrap_or_else(PoisonError::into_inner) > lost);
         }
+        // Calls that wait here share one failed look: each look may take seconds.
+        if last.failed.is_some_and(|began| began > lost) {
+            return Err(StoreError::Unavailable("no server that takes writes was found"));
+        }
+        let began = Instant::now();
         for (place, server) in self.servers.iter().enumerate() {
             match tokio::time::timeout(CONNECT_MAX, takes_writes(server)).await {
                 Ok(Ok((true, started))) => {
                     let found = Some((place, started));
                     let is_in_use = outage == Outage::BehindServer && last.found == found;
-                    *last = Look { at: Instant::now(), found };
+                    *last = Look { at: Instant::now(), found, failed: None };
                     if !is_in_use {
                         self.pool.set_connect_options(server.clone());
                         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -106,6 +113,7 @@ impl Primary {
                 Err(_) => cause = StoreError::Unavailable("the server does not answer"),
             }
         }
+        last.failed = Some(began);
         Err(cause)
     }
 }
@@ -151,6 +159,26 @@ fn outage_of(sqlstate: &str, text: &str) -> Option<Outage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that takes connections and says nothing costs all waiting calls one look.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn calls_that_wait_share_a_failed_look() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let server = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let primary = Arc::new(Primary::new(vec![server], PgPoolOptions::new()));
+        let lost = Instant::now();
+        let looks: Vec<_> = (0..4)
+            .map(|_| {
+                let primary = Arc::clone(&primary);
+                tokio::spawn(async move { primary.look(lost, Outage::Connection).await.is_err() })
+            })
+            .collect();
+        for look in looks {
+            assert!(look.await.unwrap());
+        }
+        assert!(lost.elapsed() < 2 * CONNECT_MAX, "{:?}", lost.elapsed());
+    }
 
     #[test]
     fn what_lies_behind_a_server_is_no_reason_to_leave_it() {

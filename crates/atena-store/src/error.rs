@@ -86,7 +86,7 @@ impl StoreError {
         let postgres = error.try_downcast_ref::<PgDatabaseError>();
         let code = if postgres.is_some() { format!("SQLSTATE {code}") } else { format!("SQLite {code}") };
         if error.kind() == ErrorKind::Other {
-            let quotes_values = postgres.is_some_and(|error| quotes_values(error.code()));
+            let quotes_values = postgres.is_some_and(|error| cause::quotes_values(error.code()));
             let text = if quotes_values { "its text may quote a value" } else { error.message() };
             return Self::Failed { remedy: cause::of_database(error), code, text: text.to_owned() };
         }
@@ -104,9 +104,4 @@ impl StoreError {
     pub(crate) fn corrupt(table: &'static str) -> impl Fn(IdentifierError) -> Self {
         move |_| Self::Corrupt { table }
     }
-}
-
-/// Whether PostgreSQL's text of this SQLSTATE may quote a value: data exceptions and constraints.
-fn quotes_values(sqlstate: &str) -> bool {
-    ["22", "23"].iter().any(|class| sqlstate.starts_with(class))
 }

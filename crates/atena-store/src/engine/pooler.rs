@@ -49,7 +49,9 @@ pub(super) async fn refuse(server: &PgConnectOptions, session: &[(&str, &str)]) 
     let (is_shared, lost) = match tokio::time::timeout(ANSWER_MAX, look_at(server, session)).await {
         Ok(seen) => seen?,
         Err(_) => {
-            return Err(StoreError::Unavailable("three sessions at once are not to be had; is a pooler before it?"));
+            return Err(StoreError::Unavailable(
+                "three sessions could not be opened at once: does a pooler limit them?",
+            ));
         }
     };
     if is_shared {

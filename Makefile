@@ -108,6 +108,7 @@ fuzz: ## Fuzz every reader of outside bytes (FUZZ_SECONDS each, default 10); nee
 	done || exit 1; done && echo 'fuzzing found nothing'
 
 golden: build ## Write the golden files anew; look at the difference before you commit it
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-store --lib catalogue
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p atena-cli --test blackbox
 
 clean: ## Remove what was built

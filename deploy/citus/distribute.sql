@@ -12,7 +12,7 @@
 --
 -- Tried by hand on Citus 13.2.2 with PostgreSQL 15 (docs/operations.md, "Several municipalities"). The tests ask a plain
 -- PostgreSQL: it takes the schema partitioned by municipality, the plan of every statement stays in one partition, and no
--- migration does what Citus refuses (tests/blackbox/distribution.rs, atena-store's engine/migrations/tests.rs).
+-- migration does what Citus refuses (atena-store: tests/conformance/distribution.rs, engine/migrations/tests.rs).
 --
 -- Before, on the coordinator as a superuser. Citus sends both to the workers. A gateway sets these for its own sessions; the
 -- coordinator's sessions on the workers have those of the role. Without them a worker waits without end for a lock:

@@ -1,7 +1,8 @@
 //! The transfer log against bare SQLite, in the same run: `make bench`.
 //!
-//! `ATENA_BENCH_LEAVES` sets how many leaves are appended (default 1,000,000); the answer times are measured at a tenth of it, and at all
-//! of it. Every figure comes with its bare baseline or with the smaller size, and the ratio; nothing here passes or fails.
+//! `ATENA_BENCH_LEAVES` sets how many leaves are appended (default 1,000,000); the answer times are
+//! measured at a tenth of it, and at all of it. Every figure comes with its bare baseline or with
+//! the smaller size, and the ratio; nothing here passes or fails.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "this is a measurement")]
 
 use std::sync::Arc;
@@ -72,7 +73,8 @@ async fn run(leaves: u64) {
     town.store.close().await;
 }
 
-/// Time to read the stored hashes and rebuild the tree by one core. A start does so for all but the newest leaves, by all cores.
+/// Time to read the stored hashes and rebuild the tree by one core. A start does so for all but the
+/// newest leaves, by all cores.
 async fn start_up(town: &Town) -> Duration {
     let started = Instant::now();
     let mut tree = Frontier::empty();

@@ -1,10 +1,12 @@
-//! What a database says of an error, in words that an operator can act on. Never a value: databases like to quote them.
+//! What a database says of an error, in words that an operator can act on. Never a value, though
+//! databases quote them.
 
 use std::io::ErrorKind;
 
 use sqlx::error::DatabaseError;
 
-/// What the code of an error means, and what to do about it. SQLite's codes are numbers, those of PostgreSQL (SQLSTATE) have five letters.
+/// What the code of an error means, and what to do about it. SQLite's codes are numbers, those of
+/// PostgreSQL (SQLSTATE) have five letters.
 pub(crate) fn of_database(error: &dyn DatabaseError) -> &'static str {
     let code = error.code();
     let code = code.as_deref().unwrap_or_default();
@@ -76,12 +78,16 @@ pub(crate) fn of_io(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// Whether PostgreSQL's text of this SQLSTATE may quote a value: data exceptions and constraints.
+/// SQLite's codes are shorter.
+pub(crate) fn quotes_values(code: &str) -> bool {
+    code.len() == 5 && ["22", "23"].iter().any(|class| code.starts_with(class))
+}
+
 /// Puts the code into the log, and the text where it can't hold a value.
 pub(crate) fn log(error: &dyn DatabaseError) {
     let code = error.code().unwrap_or_default();
-    // Classes 22 (data) and 23 (constraints) of PostgreSQL quote what was written.
-    let quotes = code.len() == 5 && (code.starts_with("22") || code.starts_with("23"));
-    let text = if quotes { "" } else { error.message() };
+    let text = if quotes_values(&code) { "" } else { error.message() };
     tracing::error!(%code, text, "the database refused a statement");
 }
 
@@ -95,6 +101,12 @@ mod tests {
         assert!(of_sqlite(1032).contains("read-only"));
         assert!(of_sqlite(778).contains("Look at it"));
         assert!(of_sqlite(13).contains("full"));
+    }
+
+    #[test]
+    fn texts_about_data_and_constraints_may_quote_a_value() {
+        assert!(quotes_values("22P02") && quotes_values("23505"));
+        assert!(!quotes_values("53100") && !quotes_values("2067"), "SQLITE_CONSTRAINT_UNIQUE is 2067");
     }
 
     #[test]

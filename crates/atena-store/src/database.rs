@@ -4,14 +4,17 @@ use std::path::Path;
 
 use atena_domain::MunicipalityCode;
 
-use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine};
 use crate::error::StoreError;
 use crate::store::Store;
 
 /// Where the database is and how it is used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// `sqlite:FILE`, or `postgres://user@host[:port][,host[:port]…]/database`. Of several servers the one that takes writes is used.
+    /// `sqlite:FILE`, or `postgres://user@host[:port][,host[:port]…]/database`. Of several servers
+    /// the one that takes writes is used.
     pub url: String,
     /// A PostgreSQL replica that pulls are read from while it is new enough for their cursors.
     pub replica_url: Option<String>,
@@ -19,14 +22,19 @@ pub struct StoreOptions {
     pub connections_max: u32,
 }
 
-/// An open database. What is in it is asked for through the [`Store`] of one municipality (municipality-apart).
+/// An open database. What is in it is asked for through the [`Store`] of one municipality
+/// (municipality-apart).
 #[derive(Clone)]
 pub struct Database {
     engine: Engine,
 }
 
-/// The one statement that is about no municipality in particular: for whoever moves a whole database.
-pub(crate) const MUNICIPALITIES: Sql = sql!(all "SELECT municipality_code FROM log_head ORDER BY municipality_code");
+/// The one statement that is about no municipality in particular: `atena migrate` moves a whole
+/// database.
+pub(crate) const MUNICIPALITIES: Sql = Sql::same("SELECT municipality_code FROM log_head ORDER BY municipality_code");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[("db.municipalities", Listed::Sql(MUNICIPALITIES))];
 
 // === impl StoreOptions ===
 
@@ -77,7 +85,7 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn of(&self, municipality: MunicipalityCode) -> Result<Store, StoreError> {
-        Store::of(self.engine.clone(), municipality).await
+        Store::open_in(self.engine.clone(), municipality).await
     }
 
     /// The municipalities that are in it.

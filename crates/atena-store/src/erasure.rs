@@ -1,20 +1,28 @@
-//! Erasing people: the key that everything about them is sealed with, and whatever could link what is left to them.
+//! Erasing people: the key that everything about them is sealed with, and every row that could link
+//! the rest to them.
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 
-use crate::engine::{Engine, Row, Sql, Statement, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Engine, Row, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
-const ERASURES: Sql = sql!(all "SELECT erasures FROM change_sequence WHERE municipality_code = $1");
+const ERASURES: Sql = Sql::same("SELECT erasures FROM change_sequence WHERE municipality_code = $1");
 
-const OWN: Sql = sql!(all "SELECT system_id, local_address_number FROM link \
-    WHERE municipality_code = $1 AND unified_address_number = $2");
-const NEWEST_VIEW: Sql = sql!(all "SELECT revision, sealed, stored_at FROM person_view \
-    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3 ORDER BY revision DESC LIMIT 1");
+const LINKS_OF_PERSON: Sql = Sql::same(
+    "SELECT system_id, local_address_number FROM link
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+const NEWEST_VIEW: Sql = Sql::same(
+    "SELECT revision, sealed, stored_at FROM person_view
+    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3
+    ORDER BY revision DESC LIMIT 1",
+);
 
-/// What one system registered about a person who may be erased.
+/// What one system registered about a person, for deciding on erasure.
 pub struct RegisteredView {
     /// The system.
     pub system_id: SystemId,
@@ -27,6 +35,76 @@ pub struct RegisteredView {
     /// When it was stored, microseconds since 1970.
     pub stored_at: i64,
 }
+
+const ERASE_VIEWS: Sql = Sql::same(
+    "DELETE FROM person_view
+    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3",
+);
+
+const ERASE_LINKS: Sql = Sql::same("DELETE FROM link WHERE municipality_code = $1 AND unified_address_number = $2");
+
+const ERASE_NUMBERS: Sql = Sql::same(
+    "DELETE FROM personal_number
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const ERASE_RECORDS: Sql = Sql::same("DELETE FROM record WHERE municipality_code = $1 AND unified_address_number = $2");
+
+const ERASE_CASES: Sql = Sql::same(
+    "DELETE FROM review_case
+    WHERE municipality_code = $1
+        AND (unified_address_number = $2 OR other_unified_address_number = $2)",
+);
+
+const ERASE_LOG_INDEX: Sql = Sql::same(
+    "DELETE FROM log_person
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const COUNT_ERASURE: Sql = Sql::same(
+    "INSERT INTO change_sequence (municipality_code, last, erasures)
+    VALUES ($1, 0, 1)
+    ON CONFLICT (municipality_code) DO UPDATE SET erasures = change_sequence.erasures + 1",
+);
+
+const ERASE_KEY: Sql = Sql::same(
+    "DELETE FROM person_key
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const LAST_RECORD: Sql = Sql::same(
+    "SELECT coalesce(max(stored_at), 0) FROM record
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const LAST_LEAF: Sql = Sql::same(
+    "SELECT leaf_index FROM log_person
+    WHERE municipality_code = $1 AND unified_address_number = $2
+    ORDER BY leaf_index DESC LIMIT 1",
+);
+
+const TIME_OF_LEAF: Sql = Sql::same(
+    "SELECT requested_max FROM log_chunk
+    WHERE municipality_code = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.erasures", Listed::Sql(ERASURES)),
+    ("db.person_view.of_person: links", Listed::Sql(LINKS_OF_PERSON)),
+    ("db.person_view.of_person", Listed::Sql(NEWEST_VIEW)),
+    ("db.person.erase: views", Listed::Sql(ERASE_VIEWS)),
+    ("db.person.erase: links", Listed::Sql(ERASE_LINKS)),
+    ("db.person.erase: personal numbers", Listed::Sql(ERASE_NUMBERS)),
+    ("db.person.erase: records", Listed::Sql(ERASE_RECORDS)),
+    ("db.person.erase: review cases", Listed::Sql(ERASE_CASES)),
+    ("db.person.erase: search index of the log", Listed::Sql(ERASE_LOG_INDEX)),
+    ("db.person.erase: count", Listed::Sql(COUNT_ERASURE)),
+    ("db.person.erase: key", Listed::Sql(ERASE_KEY)),
+    ("db.person.last_use: records", Listed::Sql(LAST_RECORD)),
+    ("db.person.last_use: leaf", Listed::Sql(LAST_LEAF)),
+    ("db.person.last_use: time of the leaf", Listed::Sql(TIME_OF_LEAF)),
+];
 
 // === impl RegisteredView ===
 
@@ -53,7 +131,7 @@ impl WriteTransaction {
     pub async fn registered_views(&mut self, person: &UnifiedAddressNumber) -> Result<Vec<RegisteredView>, StoreError> {
         let code = self.municipality.as_str();
         let mut views = Vec::new();
-        for link in self.transaction.fetch_all(&Statement::about(code, OWN).text(person.as_str())).await? {
+        for link in self.transaction.fetch_all(&Statement::about(code, LINKS_OF_PERSON).text(person.as_str())).await? {
             let newest = Statement::about(code, NEWEST_VIEW).text(link.text(0)?).text(link.text(1)?);
             if let Some(view) = self.transaction.fetch_optional(&newest).await? {
                 views.push(RegisteredView::new(&link, &view)?);
@@ -62,7 +140,7 @@ impl WriteTransaction {
         Ok(views)
     }
 
-    /// As [`Store::erasures`]; nobody is erased until this transaction ends.
+    /// As [`Store::erasures`]. No person is erased by another transaction until this one ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -71,44 +149,33 @@ impl WriteTransaction {
         erasures(self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), ERASURES)).await?)
     }
 
-    /// Erases a person: key, personal numbers, links, views, records with their history, review cases, places in the log. The number
-    /// itself stays taken, so that it is never issued again; the leaves of the log stay, and their details can't be read any more.
+    /// Erases a person: key, personal numbers, links, views, records with their history, review
+    /// cases, entries of the search index of the log. The unified number stays taken, so that it is
+    /// never issued again. The leaves of the log stay, and their details can't be read any more.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person.erase")]
     pub async fn erase_person(&mut self, person: &UnifiedAddressNumber) -> Result<(), StoreError> {
-        const VIEWS: Sql = sql!(all "DELETE FROM person_view \
-            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3");
-        const LINKS: Sql = sql!(all "DELETE FROM link WHERE municipality_code = $1 AND unified_address_number = $2");
-        const NUMBERS: Sql =
-            sql!(all "DELETE FROM personal_number WHERE municipality_code = $1 AND unified_address_number = $2");
-        const RECORDS: Sql =
-            sql!(all "DELETE FROM record WHERE municipality_code = $1 AND unified_address_number = $2");
-        const CASES: Sql = sql!(all "DELETE FROM review_case \
-            WHERE municipality_code = $1 AND (unified_address_number = $2 OR other_unified_address_number = $2)");
-        const LOG: Sql =
-            sql!(all "DELETE FROM log_person WHERE municipality_code = $1 AND unified_address_number = $2");
-        const COUNT: Sql = sql!(all "INSERT INTO change_sequence (municipality_code, last, erasures) VALUES ($1, 0, 1) \
-            ON CONFLICT (municipality_code) DO UPDATE SET erasures = change_sequence.erasures + 1");
-        const KEY: Sql =
-            sql!(all "DELETE FROM person_key WHERE municipality_code = $1 AND unified_address_number = $2");
         self.erase_history(person).await?;
         let code = self.municipality.as_str();
-        for link in self.transaction.fetch_all(&Statement::about(code, OWN).text(person.as_str())).await? {
-            self.transaction.execute(&Statement::about(code, VIEWS).text(link.text(0)?).text(link.text(1)?)).await?;
+        for link in self.transaction.fetch_all(&Statement::about(code, LINKS_OF_PERSON).text(person.as_str())).await? {
+            self.transaction
+                .execute(&Statement::about(code, ERASE_VIEWS).text(link.text(0)?).text(link.text(1)?))
+                .await?;
         }
-        for erase in [LINKS, NUMBERS, RECORDS, CASES, LOG, KEY] {
+        for erase in [ERASE_LINKS, ERASE_NUMBERS, ERASE_RECORDS, ERASE_CASES, ERASE_LOG_INDEX, ERASE_KEY] {
             self.transaction.execute(&Statement::about(code, erase).text(person.as_str())).await?;
         }
-        self.transaction.execute(&Statement::about(code, COUNT)).await
+        self.transaction.execute(&Statement::about(code, COUNT_ERASURE)).await
     }
 }
 
 // === impl Store ===
 
 impl Store {
-    /// How many people were erased until now. Where it is the same in a turn as it was before people were looked up, all of them are still there.
+    /// How many people were erased until now. Read it before people are looked up, and again inside
+    /// the transaction: if it is the same, none of them was erased in between.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -117,14 +184,16 @@ impl Store {
         erasures(self.engine.fetch_optional(&Statement::about(self.code(), ERASURES)).await?)
     }
 
-    /// The newest view of every system that knows a person: for deciding whether the person may be erased.
+    /// The newest view of every system that knows a person: for deciding whether the person may be
+    /// erased.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.of_person")]
     pub async fn registered_views(&self, person: &UnifiedAddressNumber) -> Result<Vec<RegisteredView>, StoreError> {
         let mut views = Vec::new();
-        for link in self.engine.fetch_all(&Statement::about(self.code(), OWN).text(person.as_str())).await? {
+        for link in self.engine.fetch_all(&Statement::about(self.code(), LINKS_OF_PERSON).text(person.as_str())).await?
+        {
             let newest = Statement::about(self.code(), NEWEST_VIEW).text(link.text(0)?).text(link.text(1)?);
             if let Some(view) = self.engine.fetch_optional(&newest).await? {
                 views.push(RegisteredView::new(&link, &view)?);
@@ -133,35 +202,31 @@ impl Store {
         Ok(views)
     }
 
-    /// When a record of a person was last stored, or a transfer about them last logged; microseconds since 1970.
+    /// When a record of a person was last stored, or a transfer about them last logged;
+    /// microseconds since 1970.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person.last_use")]
     pub async fn last_use(&self, person: &UnifiedAddressNumber) -> Result<Option<i64>, StoreError> {
-        const RECORDS: Sql = sql!(all "SELECT coalesce(max(stored_at), 0) FROM record \
-            WHERE municipality_code = $1 AND unified_address_number = $2");
-        const LEAF: Sql = sql!(all "SELECT leaf_index FROM log_person \
-            WHERE municipality_code = $1 AND unified_address_number = $2 ORDER BY leaf_index DESC LIMIT 1");
-        const TIME: Sql = sql!(all "SELECT requested_max FROM log_chunk \
-            WHERE municipality_code = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1");
         let about = |sql| Statement::about(self.code(), sql).text(person.as_str());
-        let stored = self.engine.fetch_optional(&about(RECORDS)).await?;
+        let stored = self.engine.fetch_optional(&about(LAST_RECORD)).await?;
         let mut last = stored.map(|row| row.integer(0)).transpose()?.filter(|at| *at > 0);
-        if let Some(leaf) = self.engine.fetch_optional(&about(LEAF)).await? {
+        if let Some(leaf) = self.engine.fetch_optional(&about(LAST_LEAF)).await? {
             let leaf = signed(leaf.count(0, "log_person")?);
-            let logged = self.engine.fetch_optional(&Statement::about(self.code(), TIME).integer(leaf)).await?;
+            let logged = self.engine.fetch_optional(&Statement::about(self.code(), TIME_OF_LEAF).integer(leaf)).await?;
             last = last.max(logged.map(|row| row.integer(0)).transpose()?);
         }
         Ok(last)
     }
 
-    /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what it deletes, and its write-ahead log is
-    /// emptied; PostgreSQL rewrites the tables of keys and personal numbers. Its own write-ahead log keeps them until it is overwritten or
-    /// its archive ends.
+    /// Makes sure that nothing erased is left in the files of the database. SQLite overwrites what
+    /// it deletes, and its write-ahead log is emptied; PostgreSQL rewrites the tables of keys and
+    /// personal numbers. Its own write-ahead log keeps them until it is overwritten or its archive
+    /// ends.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: somebody reads all the time; try again.
+    /// [`StoreError::Unavailable`]: the write-ahead log is being read all the time; try again.
     #[tracing::instrument(level = "debug", skip_all, name = "db.purge")]
     pub async fn purge(&self) -> Result<(), StoreError> {
         match &self.engine {

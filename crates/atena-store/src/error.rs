@@ -13,17 +13,20 @@ pub enum StoreError {
     /// Busy, full, unreachable, or closed.
     #[error("the database is not available ({0})")]
     Unavailable(&'static str),
-    /// The database could not run a statement: its disk is full, it shuts down, it was changed from outside.
+    /// The database could not run a statement: its disk is full, it shuts down, it was changed from
+    /// outside.
     #[error("{remedy} ({code}: {text})")]
     Failed {
         /// What it means, and what to do about it.
         remedy: &'static str,
-        /// `SQLSTATE …`, `SQLite …` with the extended result code, or the kind of error that the operating system gave.
+        /// `SQLSTATE …`, `SQLite …` with the extended result code, or the kind of error that the
+        /// operating system gave.
         code: String,
         /// The database's own text, without values.
         text: String,
     },
-    /// A constraint refused the statement: two processes disagree, or the database was changed from outside.
+    /// A constraint refused the statement: two processes disagree, or the database was changed from
+    /// outside.
     #[error("a constraint of the database refused the statement ({0})")]
     Constraint(String),
     /// A row holds what this program never wrote.
@@ -38,7 +41,8 @@ pub enum StoreError {
     /// The 14 digits of unified numbers are used up.
     #[error("there are no unified address numbers left")]
     NumbersExhausted,
-    /// The database can't be created or reached, is no database of this program, or would not keep what it acknowledges.
+    /// The database can't be created or reached, is no database of this program, or would not keep
+    /// what it acknowledges.
     #[error("the database can't be opened: {0}")]
     Open(String),
 }
@@ -64,7 +68,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => {
                 Self::Unavailable("a transaction did not begin")
             }
-            // What remains may quote values: a column that is not as expected, an argument that can't be encoded.
+            // What remains may quote values: a column that is not as expected, an argument that
+            // can't be encoded.
             sqlx::Error::Protocol(_) => Self::Unavailable("the server's answer was not understood"),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Self::Unavailable("a column was not understood")
@@ -81,7 +86,7 @@ impl StoreError {
         let postgres = error.try_downcast_ref::<PgDatabaseError>();
         let code = if postgres.is_some() { format!("SQLSTATE {code}") } else { format!("SQLite {code}") };
         if error.kind() == ErrorKind::Other {
-            let quotes_values = postgres.is_some_and(|error| quotes_values(error.code()));
+            let quotes_values = postgres.is_some_and(|error| cause::quotes_values(error.code()));
             let text = if quotes_values { "its text may quote a value" } else { error.message() };
             return Self::Failed { remedy: cause::of_database(error), code, text: text.to_owned() };
         }
@@ -99,9 +104,4 @@ impl StoreError {
     pub(crate) fn corrupt(table: &'static str) -> impl Fn(IdentifierError) -> Self {
         move |_| Self::Corrupt { table }
     }
-}
-
-/// Whether PostgreSQL's text of this SQLSTATE may quote a value: data exceptions and constraints.
-fn quotes_values(sqlstate: &str) -> bool {
-    ["22", "23"].iter().any(|class| sqlstate.starts_with(class))
 }

@@ -2,8 +2,8 @@
 //!
 //! A feed belongs to one system, one dataset and one set of fields. Its first pull opens it. From
 //! then on every change that this consumer can see is noted in it, and no other change is. A pull
-//! reads its own feeds only, so that what it may not see costs it nothing. No rule is looked at when
-//! a change is stored: a feed stays right whatever the rules become.
+//! reads its own feeds only, so that what it may not see costs it nothing. No rule is looked at
+//! when a change is stored: a feed stays right whatever the rules become.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::people::person_of;
 use crate::records::StoredRecord;
 
-/// Where the changes of feeds are.
+/// The table of the changes of feeds.
 pub(crate) const TABLE: &str = "feed_change";
 
 /// Names a feed within its municipality.
@@ -50,16 +50,16 @@ pub enum Seen {
     Ends(Before),
 }
 
-/// What the reader of a feed had of a record before it changed: a keyed digest, made by the gateway.
-/// What is again as it was is then no change.
+/// What the reader of a feed had of a record before it changed: a keyed digest, made by the
+/// gateway. With it, a record that is again as it was counts as unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Before(pub u64);
 
 /// What changed about one person, as one reader sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PersonChanges {
-    /// The commit in which the person was linked in the reader's system, if that is so: all about them
-    /// is new to it.
+    /// The commit in which the person was linked in the reader's system, if they were. Then all
+    /// their records are new to it.
     pub linked: Option<u64>,
     /// Records that changed.
     pub records: SmallVec<[RecordChange; 1]>,
@@ -79,7 +79,7 @@ pub struct RecordChange {
 /// The changes between two sequences, by person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedChanges {
-    /// The sequence up to which these are all changes.
+    /// Every change up to this sequence is in it.
     pub until: u64,
     /// The people.
     pub people: BTreeMap<UnifiedAddressNumber, PersonChanges>,
@@ -93,14 +93,14 @@ pub struct NumberedRecord {
     pub stored: StoredRecord,
 }
 
-/// The changes of one commit, feed by feed, as they are noted.
+/// The changes of one commit, feed by feed, as they are stored.
 #[derive(Default)]
 pub(crate) struct Notes(pub(crate) BTreeMap<FeedNumber, String>);
 
 // === impl FeedChanges ===
 
 impl FeedChanges {
-    /// Takes in an entry, unless it is damaged. Entries of one feed come in their order.
+    /// Adds an entry; `None` if it is damaged. Entries of one feed must come in order.
     pub(crate) fn add(&mut self, commit: u64, line: &str) -> Option<()> {
         let mut letters = line.chars();
         let kind = letters.next()?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use atena_domain::{SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 
-use crate::engine::{BatchRow, BatchSql, Sql, Statement, batch, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{BatchRow, BatchSql, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{Feed, FeedChanges, FeedNumber, NumberedRecord, TABLE};
 use crate::people::person_of;
@@ -16,18 +18,52 @@ use crate::store::Store;
 const COMMITS_PER_QUERY: i64 = 256;
 
 /// The feeds of a system, as [`Feed::read`] reads them.
-pub(crate) const OF_SYSTEM: Sql = sql!(all "SELECT feed_number, system_id, dataset, field_names, since_sequence FROM feed \
-    WHERE municipality_code = $1 AND system_id = $2 ORDER BY feed_number");
+pub(crate) const OF_SYSTEM: Sql = Sql::same(
+    "SELECT feed_number, system_id, dataset, field_names, since_sequence FROM feed
+    WHERE municipality_code = $1 AND system_id = $2 ORDER BY feed_number",
+);
 
 /// The last change sequence.
-pub(crate) const LAST: Sql = sql!(all "SELECT last FROM change_sequence WHERE municipality_code = $1");
+pub(crate) const LAST: Sql = Sql::same("SELECT last FROM change_sequence WHERE municipality_code = $1");
 
 /// Commits of one feed: the last sequence of each and its entries.
 struct Commits {
     entries: Vec<(u64, String)>,
-    /// The sequence up to which these are all.
+    /// Every commit up to this sequence is in it.
     end: u64,
 }
+
+const NEXT_CHANGES: Sql = Sql::same(
+    "SELECT last_sequence, entries FROM feed_change
+    WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence > $3
+        AND last_sequence <= $4
+    ORDER BY last_sequence LIMIT $5",
+);
+
+static NUMBERED: BatchSql = BatchSql::of_list(
+    &[
+        ("unified_address_number", Kind::Text),
+        ("dataset", Kind::Text),
+        ("record_key", Kind::Text),
+        ("revision", Kind::Integer),
+        ("sealed", Kind::Bytes),
+        ("deleted", Kind::Integer),
+        ("record_number", Kind::Integer),
+    ],
+    Sql::same(
+        "FROM record
+        WHERE municipality_code = $1 AND dataset = ANY($2) AND unified_address_number = ANY($3)",
+    ),
+    List::range_read(Spacing::CheckDigit, "$3"),
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.feed.of_system", Listed::Sql(OF_SYSTEM)),
+    ("db.change_sequence.last", Listed::Sql(LAST)),
+    ("db.feed.changes", Listed::Sql(NEXT_CHANGES)),
+    ("db.record.numbered", Listed::Batch(&NUMBERED)),
+];
 
 // === impl Store ===
 
@@ -85,13 +121,10 @@ impl Store {
 
     /// The commits of one feed from the first after `since`.
     async fn commits(&self, feed: FeedNumber, since: u64, until: u64, limit: usize) -> Result<Commits, StoreError> {
-        const NEXT: Sql = sql!(all "SELECT last_sequence, entries FROM feed_change \
-            WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence > $3 AND last_sequence <= $4 \
-            ORDER BY last_sequence LIMIT $5");
         let mut commits = Commits { entries: Vec::new(), end: until };
         let (mut after, mut count) = (since, 0);
         loop {
-            let next = Statement::about(self.code(), NEXT)
+            let next = Statement::about(self.code(), NEXT_CHANGES)
                 .integer(feed.0)
                 .integer(signed(after))
                 .integer(signed(until))
@@ -113,8 +146,8 @@ impl Store {
         }
     }
 
-    /// The newest revisions of people's records in the permitted datasets, deletions included, in the
-    /// order of people, datasets and record keys.
+    /// The newest revisions of people's records in the permitted datasets, deletions included, in
+    /// the order of people, datasets and record keys.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -124,11 +157,6 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<NumberedRecord>, StoreError> {
-        const NUMBERED: BatchSql = batch!(near_unified "$3::text[]"
-            select text "unified_address_number", text "dataset", text "record_key", integer "revision", bytes "sealed",
-                integer "deleted", integer "record_number";
-            all " FROM record WHERE municipality_code = $1 AND dataset" texts "$2"
-            all " AND unified_address_number" wanted "$3" done "");
         let numbered =
             NUMBERED.about(self.code()).texts(datasets(permits)).texts(people.iter().map(UnifiedAddressNumber::as_str));
         let found = self.engine.fetch_batch(&NUMBERED, &numbered).await?;

@@ -7,13 +7,17 @@ use atena_policy::ReleasePermit;
 use atena_vault::WrappedKey;
 use smallvec::SmallVec;
 
-use crate::engine::{BatchSql, batch};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{BatchSql, Kind, List, ListOf, Sql};
 use crate::error::StoreError;
-use crate::people::{keyed, link};
+use crate::links::link;
+use crate::people::keyed;
 use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;
 
-/// A person, as the permits' caller knows them, with their key and the newest revisions of their records.
+/// A person, as the permits' caller knows them, with their key and the newest revisions of their
+/// records.
 pub struct Holding {
     /// The caller's number.
     pub local_address_number: LocalAddressNumber,
@@ -21,9 +25,64 @@ pub struct Holding {
     pub unified_address_number: UnifiedAddressNumber,
     /// What opens the records; `None` for a person who was erased.
     pub wrapped_key: Option<WrappedKey>,
-    /// Records of the permitted datasets without those deleted, ordered by dataset and record key; most people have one.
+    /// Records of the permitted datasets without those deleted, ordered by dataset and record key;
+    /// most people have one.
     pub records: SmallVec<[StoredRecord; 1]>,
 }
+
+// Empty where there is nothing: a batch has no NULL. PostgreSQL looks up each table by itself: for
+// a join it may choose an index of which it binds the municipality alone.
+static OF_LOCALS: BatchSql = BatchSql::of_list(
+    &[
+        ("link.local_address_number", Kind::Text),
+        ("link.unified_address_number", Kind::Text),
+        ("coalesce(person_key.kek_id, '')", Kind::Text),
+        ("coalesce(person_key.wrapped_key, '')", Kind::Bytes),
+        ("coalesce(record.dataset, '')", Kind::Text),
+        ("coalesce(record.record_key, '')", Kind::Text),
+        ("coalesce(record.revision, 0)", Kind::Integer),
+        ("coalesce(record.sealed, '')", Kind::Bytes),
+    ],
+    Sql::per_engine(
+        "FROM link
+        LEFT JOIN person_key ON person_key.municipality_code = $1
+            AND person_key.unified_address_number = link.unified_address_number
+        LEFT JOIN record ON record.municipality_code = $1
+            AND record.unified_address_number = link.unified_address_number
+            AND record.deleted = 0 AND record.dataset = ANY($3)
+        WHERE link.municipality_code = $1 AND link.system_id = $2
+            AND link.local_address_number = ANY($4)",
+        "FROM link
+        LEFT JOIN LATERAL (
+            SELECT kek_id, wrapped_key FROM person_key
+            WHERE person_key.municipality_code = $1
+                AND person_key.unified_address_number = link.unified_address_number
+            OFFSET 0) AS person_key ON true
+        LEFT JOIN LATERAL (
+            SELECT dataset, record_key, revision, sealed FROM record
+            WHERE record.municipality_code = $1
+                AND record.unified_address_number = link.unified_address_number
+                AND record.deleted = 0 AND record.dataset = ANY($3)
+            OFFSET 0) AS record ON true
+        WHERE link.municipality_code = $1 AND link.system_id = $2
+            AND link.local_address_number = ANY($4)",
+    ),
+    List::new(ListOf::Texts, "$4"),
+);
+
+static LINKS_AFTER: BatchSql = BatchSql::all(
+    &[("page.local_address_number", Kind::Text), ("page.unified_address_number", Kind::Text)],
+    Sql::same(
+        "FROM (
+            SELECT local_address_number, unified_address_number FROM link
+            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3
+            ORDER BY local_address_number LIMIT $4) AS page",
+    ),
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] =
+    &[("db.holding.of", Listed::Batch(&OF_LOCALS)), ("db.link.after", Listed::Batch(&LINKS_AFTER))];
 
 // === impl Store ===
 
@@ -38,30 +97,17 @@ impl Store {
         permits: &[ReleasePermit],
         locals: &[LocalAddressNumber],
     ) -> Result<Vec<Holding>, StoreError> {
-        // Empty where there is nothing: a batch has no NULL.
-        const OF: BatchSql = batch!(each "$4::text[]"
-            select text "link.local_address_number", text "link.unified_address_number",
-                text "coalesce(person_key.kek_id, '')", bytes "coalesce(person_key.wrapped_key, '')",
-                text "coalesce(record.dataset, '')", text "coalesce(record.record_key, '')", integer "coalesce(record.revision, 0)",
-                bytes "coalesce(record.sealed, '')";
-            all " FROM link LEFT JOIN person_key ON person_key.municipality_code = $1 \
-                AND person_key.unified_address_number = link.unified_address_number \
-            LEFT JOIN record ON record.municipality_code = $1 \
-                AND record.unified_address_number = link.unified_address_number AND record.deleted = 0 AND record.dataset"
-            texts "$3"
-            all " WHERE link.municipality_code = $1 AND link.system_id = $2 AND link.local_address_number" wanted "$4"
-            done "");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let of = OF
+        let holdings = OF_LOCALS
             .about(self.code())
             .text(permit.caller().as_str())
             .texts(datasets(permits))
             .texts(locals.iter().map(LocalAddressNumber::as_str));
-        let found = self.engine.fetch_batch(&OF, &of).await?;
+        let found = self.engine.fetch_batch(&OF_LOCALS, &holdings).await?;
         let mut people: HashMap<LocalAddressNumber, Holding> = HashMap::with_capacity(locals.len());
         for row in found.rows() {
             let (local, unified) = link(row)?;
-            let person = people.entry(local.clone()).or_insert_with(|| Holding::of(local, unified.clone()));
+            let person = people.entry(local.clone()).or_insert_with(|| Holding::new(local, unified.clone()));
             if !row.text(2)?.is_empty() {
                 person.wrapped_key = Some(WrappedKey { kek_id: row.text(2)?.into(), bytes: row.bytes(3)? });
             }
@@ -74,7 +120,8 @@ impl Store {
         Ok(people)
     }
 
-    /// The caller's people in the order of its local numbers, after `after`. Records may be newer than their people, never older.
+    /// The caller's people in the order of its local numbers, after `after`. Records may be newer
+    /// than their people, never older.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -89,12 +136,13 @@ impl Store {
             .links_after(permits, after, limit)
             .await?
             .into_iter()
-            .map(|(local, unified)| Holding::of(local, unified))
+            .map(|(local, unified)| Holding::new(local, unified))
             .collect();
-        // Keys before records: who is erased in between has no record without a key.
+        // Keys are read before records: a person who is erased in between has no record without a
+        // key.
         let numbers: Vec<_> = people.iter().map(|person| person.unified_address_number.clone()).collect();
         let (keys, records) = (self.person_key_rows(&numbers).await?, self.current_records(permits, &numbers).await?);
-        let mut places = Places::of(numbers);
+        let mut places = Places::new(numbers);
         for row in keys.rows() {
             let (person, key) = keyed(row)?;
             if let Some(person) = places.find(&person).and_then(|place| people.get_mut(place)) {
@@ -124,17 +172,13 @@ impl Store {
         after: Option<&LocalAddressNumber>,
         limit: u32,
     ) -> Result<Vec<(LocalAddressNumber, UnifiedAddressNumber)>, StoreError> {
-        const AFTER: BatchSql = batch!(select text "link.local_address_number", text "link.unified_address_number";
-            all " FROM (SELECT local_address_number, unified_address_number FROM link \
-                WHERE municipality_code = $1 AND system_id = $2 AND local_address_number > $3 \
-                ORDER BY local_address_number LIMIT $4) AS link");
         let Some(permit) = permits.first() else { return Ok(Vec::new()) };
-        let after = AFTER
+        let after = LINKS_AFTER
             .about(self.code())
             .text(permit.caller().as_str())
             .text(after.map_or("", LocalAddressNumber::as_str))
             .integer(limit.into());
-        let links = self.engine.fetch_batch(&AFTER, &after).await?;
+        let links = self.engine.fetch_batch(&LINKS_AFTER, &after).await?;
         let mut people = links.rows().map(link).collect::<Result<Vec<_>, _>>()?;
         // A page comes in order from the index, but an engine need not.
         if !people.is_sorted_by(|(one, _), (next, _)| one < next) {
@@ -147,7 +191,7 @@ impl Store {
 // === impl Holding ===
 
 impl Holding {
-    fn of(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
+    fn new(local: LocalAddressNumber, unified: UnifiedAddressNumber) -> Self {
         Self {
             local_address_number: local,
             unified_address_number: unified,
@@ -164,8 +208,8 @@ impl Holding {
     }
 }
 
-/// Where each of a page's people stands in it. Those looked for most often come in the order of their numbers: then each is the one found before, or the
-/// next.
+/// Finds where a person stands in a page. People are mostly looked for in the order of their
+/// numbers: then each is the one found before, or the next.
 struct Places {
     in_order: Vec<(UnifiedAddressNumber, usize)>,
     near: usize,
@@ -174,8 +218,8 @@ struct Places {
 // === impl Places ===
 
 impl Places {
-    /// The places of people who stand as their numbers here.
-    fn of(numbers: Vec<UnifiedAddressNumber>) -> Self {
+    /// Of people in the order of the page.
+    fn new(numbers: Vec<UnifiedAddressNumber>) -> Self {
         let mut in_order: Vec<_> = numbers.into_iter().zip(0..).collect();
         in_order.sort_unstable();
         Self { in_order, near: 0 }
@@ -200,7 +244,7 @@ mod tests {
     #[test]
     fn people_are_found_in_any_order_and_others_are_not() {
         let number = |body: u64| UnifiedAddressNumber::from_body(body).unwrap();
-        let mut places = Places::of([30, 10, 20].map(number).to_vec());
+        let mut places = Places::new([30, 10, 20].map(number).to_vec());
         for (body, place) in [(10, 1), (10, 1), (20, 2), (30, 0), (10, 1), (30, 0), (20, 2)] {
             assert_eq!(places.find(&number(body)), Some(place));
         }
@@ -208,6 +252,6 @@ mod tests {
             assert_eq!(places.find(&number(body)), None);
         }
         assert_eq!(places.find(&number(20)), Some(2), "one that is not there does not mislead");
-        assert_eq!(Places::of(Vec::new()).find(&number(1)), None);
+        assert_eq!(Places::new(Vec::new()).find(&number(1)), None);
     }
 }

@@ -1,11 +1,14 @@
-//! Which keys are in use, and what is still under older ones.
+//! Which keys are in use, and which rows are still under older ones.
 
 use atena_domain::UnifiedAddressNumber;
 use atena_vault::WrappedKey;
 
-use crate::engine::{Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
-use crate::people::{person_in, sequence, wrapped_key};
+use crate::people::{person_in, wrapped_key};
+use crate::personal_numbers::sequence;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
@@ -20,9 +23,9 @@ pub struct KeyState {
 
 /// A personal number whose index is of an older version.
 pub struct OldIndex {
-    /// Whose.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
-    /// The person's how-manieth.
+    /// Ordinal among the person's numbers.
     pub sequence: u32,
     /// The number, sealed.
     pub sealed: Vec<u8>,
@@ -38,6 +41,72 @@ pub struct KeyUse {
     /// Rows.
     pub rows: u64,
 }
+
+const STATE: Sql = Sql::same("SELECT wrapping_id, index_versions FROM key_state WHERE municipality_code = $1");
+
+const ENSURE: Sql = Sql::same(
+    "INSERT INTO key_state (municipality_code, wrapping_id, index_versions)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (municipality_code) DO NOTHING",
+);
+
+const KEY_USE: Sql = Sql::same(
+    "SELECT kek_id, count(*) FROM person_key
+    WHERE municipality_code = $1 GROUP BY kek_id ORDER BY kek_id",
+);
+
+const INDEX_USE: Sql = Sql::same(
+    "SELECT index_version, count(*) FROM personal_number
+    WHERE municipality_code = $1 GROUP BY index_version ORDER BY index_version",
+);
+
+const STATE_LOCKED: Sql = Sql::per_engine(
+    "SELECT wrapping_id, index_versions FROM key_state WHERE municipality_code = $1",
+    "SELECT wrapping_id, index_versions FROM key_state WHERE municipality_code = $1 FOR SHARE",
+);
+
+const SET: Sql = Sql::same(
+    "INSERT INTO key_state (municipality_code, wrapping_id, index_versions)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (municipality_code) DO UPDATE
+        SET wrapping_id = excluded.wrapping_id, index_versions = excluded.index_versions",
+);
+
+const OLD_KEYS: Sql = Sql::same(
+    "SELECT unified_address_number, kek_id, wrapped_key FROM person_key
+    WHERE municipality_code = $1 AND kek_id <> $2 AND unified_address_number > $3
+    ORDER BY unified_address_number LIMIT $4",
+);
+
+const REPLACE_KEY: Sql = Sql::same(
+    "UPDATE person_key SET kek_id = $3, wrapped_key = $4
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const OLD_INDICES: Sql = Sql::same(
+    "SELECT unified_address_number, sequence, sealed, blind_index FROM personal_number
+    WHERE municipality_code = $1 AND index_version <> $2 AND blind_index > $3
+    ORDER BY blind_index LIMIT $4",
+);
+
+const REPLACE_INDEX: Sql = Sql::same(
+    "UPDATE personal_number SET blind_index = $3, index_version = $4
+    WHERE municipality_code = $1 AND blind_index = $2",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.key_state.read", Listed::Sql(STATE)),
+    ("db.key_state.ensure", Listed::Sql(ENSURE)),
+    ("db.person_key.use", Listed::Sql(KEY_USE)),
+    ("db.personal_number.use", Listed::Sql(INDEX_USE)),
+    ("db.key_state.read: in a transaction", Listed::Sql(STATE_LOCKED)),
+    ("db.key_state.set", Listed::Sql(SET)),
+    ("db.person_key.old", Listed::Sql(OLD_KEYS)),
+    ("db.person_key.replace", Listed::Sql(REPLACE_KEY)),
+    ("db.personal_number.old", Listed::Sql(OLD_INDICES)),
+    ("db.personal_number.replace_index", Listed::Sql(REPLACE_INDEX)),
+];
 
 // === impl KeyState ===
 
@@ -57,23 +126,21 @@ impl KeyState {
 // === impl Store ===
 
 impl Store {
-    /// As [`WriteTransaction::key_state`], for whoever only looks.
+    /// As [`WriteTransaction::key_state`], without a lock.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn key_state(&self) -> Result<Option<KeyState>, StoreError> {
-        const STATE: Sql = sql!(all "SELECT wrapping_id, index_versions FROM key_state WHERE municipality_code = $1");
         let row = self.engine.fetch_optional(&Statement::about(self.code(), STATE)).await?;
         row.map(|row| state(row.text(0)?, row.text(1)?)).transpose()
     }
 
-    /// Says which keys are in use, unless it is said already. From then on a rotation waits for those who write, and they for it.
+    /// Records which keys are in use, unless the row exists. With that row, a rotation and
+    /// transactions that write wait for each other.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn ensure_key_state(&self, state: &KeyState) -> Result<(), StoreError> {
-        const ENSURE: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) VALUES ($1, $2, $3) \
-            ON CONFLICT (municipality_code) DO NOTHING");
         if self.key_state().await?.is_some() {
             return Ok(());
         }
@@ -90,8 +157,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person_key.use")]
     pub async fn wrapping_key_use(&self) -> Result<Vec<KeyUse>, StoreError> {
-        const USE: Sql = sql!(all "SELECT kek_id, count(*) FROM person_key WHERE municipality_code = $1 GROUP BY kek_id ORDER BY kek_id");
-        let rows = self.engine.fetch_all(&Statement::about(self.code(), USE)).await?;
+        let rows = self.engine.fetch_all(&Statement::about(self.code(), KEY_USE)).await?;
         rows.iter().map(|row| Ok(KeyUse { key: row.text(0)?.to_owned(), rows: row.count(1, "person_key")? })).collect()
     }
 
@@ -101,46 +167,39 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.personal_number.use")]
     pub async fn index_use(&self) -> Result<Vec<KeyUse>, StoreError> {
-        const USE: Sql = sql!(all "SELECT index_version, count(*) FROM personal_number \
-            WHERE municipality_code = $1 GROUP BY index_version ORDER BY index_version");
-        let rows = self.engine.fetch_all(&Statement::about(self.code(), USE)).await?;
-        let of = |row: &crate::engine::Row| {
-            Ok(KeyUse { key: row.integer(0)?.to_string(), rows: row.count(1, "personal_number")? })
-        };
-        rows.iter().map(of).collect()
+        let rows = self.engine.fetch_all(&Statement::about(self.code(), INDEX_USE)).await?;
+        let read = |row: &Row| Ok(KeyUse { key: row.integer(0)?.to_string(), rows: row.count(1, "personal_number")? });
+        rows.iter().map(read).collect()
     }
 }
 
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// The keys in use; `None` as long as none was ever rotated. Until this transaction ends, nobody changes them.
+    /// The keys in use; `None` as long as none was ever rotated. They are locked until this
+    /// transaction ends.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.key_state.read")]
     pub async fn key_state(&mut self) -> Result<Option<KeyState>, StoreError> {
-        const STATE: Sql = sql!(all "SELECT wrapping_id, index_versions FROM key_state WHERE municipality_code = $1"
-            postgres " FOR SHARE");
-        let row = self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), STATE)).await?;
+        let row = self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), STATE_LOCKED)).await?;
         row.map(|row| state(row.text(0)?, row.text(1)?)).transpose()
     }
 
-    /// Says which keys are in use from here on.
+    /// Records which keys are in use from here on.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.key_state.set")]
     pub async fn set_key_state(&mut self, state: &KeyState) -> Result<(), StoreError> {
-        const SET: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) VALUES ($1, $2, $3) \
-            ON CONFLICT (municipality_code) DO UPDATE SET wrapping_id = excluded.wrapping_id, \
-                index_versions = excluded.index_versions");
         let versions = state.versions_text();
         let set = Statement::about(self.municipality.as_str(), SET).text(&state.wrapping_id).text(&versions);
         self.transaction.execute(&set).await
     }
 
-    /// The first `count` people after `after` whose keys another wrapping key than `wrapping_id` wraps.
+    /// The first `count` people after `after` whose keys another wrapping key than `wrapping_id`
+    /// wraps.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -151,9 +210,8 @@ impl WriteTransaction {
         after: &str,
         count: u32,
     ) -> Result<Vec<(UnifiedAddressNumber, WrappedKey)>, StoreError> {
-        const OLD: Sql = sql!(all "SELECT unified_address_number, kek_id, wrapped_key FROM person_key \
-            WHERE municipality_code = $1 AND kek_id <> $2 AND unified_address_number > $3 ORDER BY unified_address_number LIMIT $4");
-        let old = Statement::about(self.municipality.as_str(), OLD).text(wrapping_id).text(after).integer(count.into());
+        let old =
+            Statement::about(self.municipality.as_str(), OLD_KEYS).text(wrapping_id).text(after).integer(count.into());
         self.transaction.fetch_all(&old).await?.iter().map(wrapped_key).collect()
     }
 
@@ -166,16 +224,15 @@ impl WriteTransaction {
         person: &UnifiedAddressNumber,
         wrapped: &WrappedKey,
     ) -> Result<(), StoreError> {
-        const REPLACE: Sql = sql!(all "UPDATE person_key SET kek_id = $3, wrapped_key = $4 \
-            WHERE municipality_code = $1 AND unified_address_number = $2");
-        let replace = Statement::about(self.municipality.as_str(), REPLACE)
+        let replace = Statement::about(self.municipality.as_str(), REPLACE_KEY)
             .text(person.as_str())
             .text(&wrapped.kek_id)
             .bytes(&wrapped.bytes);
         self.transaction.execute(&replace).await
     }
 
-    /// The first `count` personal numbers after `after` that are indexed under another version than `version`.
+    /// The first `count` personal numbers after `after` that are indexed under another version than
+    /// `version`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -186,14 +243,12 @@ impl WriteTransaction {
         after: &[u8],
         count: u32,
     ) -> Result<Vec<OldIndex>, StoreError> {
-        const OLD: Sql = sql!(all "SELECT unified_address_number, sequence, sealed, blind_index FROM personal_number \
-            WHERE municipality_code = $1 AND index_version <> $2 AND blind_index > $3 ORDER BY blind_index LIMIT $4");
-        let old = Statement::about(self.municipality.as_str(), OLD)
+        let old = Statement::about(self.municipality.as_str(), OLD_INDICES)
             .integer(version.into())
             .bytes(after)
             .integer(count.into());
         let rows = self.transaction.fetch_all(&old).await?;
-        let of = |row: &crate::engine::Row| {
+        let read = |row: &Row| {
             Ok(OldIndex {
                 unified_address_number: person_in(row, 0, "personal_number")?,
                 sequence: sequence(row, 1)?,
@@ -201,7 +256,7 @@ impl WriteTransaction {
                 blind_index: row.bytes32(3, "personal_number")?,
             })
         };
-        rows.iter().map(of).collect()
+        rows.iter().map(read).collect()
     }
 
     /// Replaces the index of a personal number.
@@ -209,10 +264,8 @@ impl WriteTransaction {
     /// # Errors
     /// [`StoreError`].
     pub async fn replace_index(&mut self, old: &[u8; 32], new: &[u8; 32], version: u32) -> Result<(), StoreError> {
-        const REPLACE: Sql = sql!(all "UPDATE personal_number SET blind_index = $3, index_version = $4 \
-            WHERE municipality_code = $1 AND blind_index = $2");
         let replace =
-            Statement::about(self.municipality.as_str(), REPLACE).bytes(old).bytes(new).integer(version.into());
+            Statement::about(self.municipality.as_str(), REPLACE_INDEX).bytes(old).bytes(new).integer(version.into());
         self.transaction.execute(&replace).await
     }
 }

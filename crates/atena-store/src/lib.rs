@@ -1,12 +1,14 @@
-//! The database behind one [`Store`]: the only crate that knows SQL. SQLite, embedded, needs no server; PostgreSQL serves any number
-//! of gateways at once.
+//! The database behind one [`Store`]: the only crate that knows SQL. SQLite is embedded and needs
+//! no server. PostgreSQL serves any number of gateways at once.
 //!
-//! A store belongs to one municipality, and every question is asked for it alone (invariant *municipality-apart*). Reading records for
-//! somebody takes the policy's permit; writing happens in a [`WriteTransaction`], which leaves nothing behind unless committed.
-//! Records and views are immutable revisions; the transfer log is only ever appended to.
+//! A store belongs to one municipality, and every question is asked for it alone (invariant
+//! *municipality-apart*). Reading records for a system takes the policy's permit. Writing happens
+//! in a [`WriteTransaction`], which leaves nothing behind unless it is committed. Records and views
+//! are immutable revisions; the transfer log is only ever appended to.
 //!
-//! Deliberately absent: keys and plain content (everything personal comes in sealed and goes out sealed), decisions about who may see
-//! what, clocks (times are arguments), and any value in an error.
+//! Deliberately absent: keys and plain content (everything personal comes in sealed and goes out
+//! sealed), decisions about who may see what, clocks (times are arguments), and any value in an
+//! error.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -25,6 +27,8 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(test)]
+mod catalogue;
 mod cause;
 mod database;
 mod engine;
@@ -35,6 +39,7 @@ mod feed_read;
 mod feed_write;
 mod holdings;
 mod key_state;
+mod links;
 mod log_append;
 mod log_checkpoint;
 mod log_details;
@@ -44,6 +49,7 @@ mod log_read;
 mod log_retention;
 mod logs;
 mod people;
+mod personal_numbers;
 mod record_history;
 mod records;
 mod review;
@@ -59,13 +65,15 @@ pub use error::StoreError;
 pub use feed::{Before, Feed, FeedChanges, FeedNumber, NumberedRecord, PersonChanges, RecordChange, Seen};
 pub use holdings::Holding;
 pub use key_state::{KeyState, KeyUse, OldIndex};
+pub use links::NewLink;
 pub use log_append::LogEntry;
 pub use log_checkpoint::StoredCheckpoint;
 pub use log_details::StoredDetails;
 pub use log_key::StoredLogKey;
 pub use log_read::{ChunkRange, PeopleOfChunk, StoredChunk};
 pub use logs::Log;
-pub use people::{NewLink, NewPerson, NewPersonalNumber, StoredPersonalNumber};
+pub use people::NewPerson;
+pub use personal_numbers::{NewPersonalNumber, StoredPersonalNumber};
 pub use records::{ComingRecord, NewRevision, PushStatus, RecordHead, StoredRecord};
 pub use review::{NewReviewCase, ReviewKind};
 pub use snapshot::{CopyError, Part, Snapshot};

@@ -6,10 +6,12 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, TILE_WIDTH, encode_chunk};
 use bytes::Bytes;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::engine::{EngineTransaction, Insert, Statement};
 use crate::error::StoreError;
 use crate::log_details::pack_details;
-use crate::logs::{Log, LogSql, log_sql};
+use crate::logs::{Log, LogSql};
 use crate::write::WriteTransaction;
 
 /// Leaves in one row, at most.
@@ -24,8 +26,8 @@ pub struct LogEntry {
     details: Bytes,
 }
 
-/// Roots of perfect subtrees that become part of one stored tile, one after the other: a way to the database and back for the tile, not for
-/// each of them.
+/// Roots of perfect subtrees that are added to one stored tile, one after the other. It takes one
+/// round trip to the database for the tile, and not one for each root.
 struct Completed {
     level: u8,
     tile: u64,
@@ -38,7 +40,7 @@ struct Completed {
 struct PackedChunk {
     first_index: i64,
     leaf_count: i64,
-    /// The first and the last time that a leaf tells of.
+    /// The first and the last time of a request.
     requested: (i64, i64),
     /// The smallest and the largest id.
     transfer_id: ([u8; 16], [u8; 16]),
@@ -47,11 +49,46 @@ struct PackedChunk {
     details: Vec<u8>,
 }
 
+// SQLite's `||` makes text of blobs, byte by byte.
+static APPEND_TO_TILE: LogSql = LogSql::per_engine(
+    "INSERT INTO log_tile AS tile (municipality_code, level, tile_index, hashes)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (municipality_code, level, tile_index)
+        DO UPDATE SET hashes = CAST(tile.hashes || excluded.hashes AS BLOB)
+    RETURNING CAST(length(hashes) AS bigint)",
+    "INSERT INTO log_tile AS tile (municipality_code, level, tile_index, hashes)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (municipality_code, level, tile_index)
+        DO UPDATE SET hashes = tile.hashes || excluded.hashes
+    RETURNING CAST(length(hashes) AS bigint)",
+);
+
+static SET_FRONTIER: LogSql = LogSql::same(
+    "INSERT INTO log_head (municipality_code, size, frontier)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (municipality_code)
+        DO UPDATE SET size = excluded.size, frontier = excluded.frontier",
+);
+
+static FRONTIER: LogSql = LogSql::same("SELECT frontier FROM log_head WHERE municipality_code = $1");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log.append: leaves", Listed::Insert(|| chunk_rows(Log::Transfers, "", &[]))),
+    ("db.log.append: leaves of the admin log", Listed::Insert(|| chunk_rows(Log::Administration, "", &[]))),
+    ("db.log.append: details", Listed::Insert(|| details_rows(Log::Transfers, "", &[]))),
+    ("db.log.append: details of the admin log", Listed::Insert(|| details_rows(Log::Administration, "", &[]))),
+    ("db.log.append: tile", Listed::Log(&APPEND_TO_TILE)),
+    ("db.log.append: frontier", Listed::Log(&SET_FRONTIER)),
+    ("db.log.frontier", Listed::Log(&FRONTIER)),
+];
+
 // === impl LogEntry ===
 
 impl LogEntry {
-    /// An entry of what it shares with others, its own part of the leaf, the person, where known, and the sealed details. Its hash is taken
-    /// here, so that nobody waits for it while the log is written; `scratch` is overwritten.
+    /// An entry of what it shares with others, its own part of the leaf, the person, where known,
+    /// and the sealed details. Its hash is computed here, and not while the log is locked.
+    /// `scratch` is overwritten.
     ///
     /// # Errors
     /// [`StoreError::LeafRefused`]: a value may not stand in a leaf.
@@ -88,7 +125,7 @@ impl LogEntry {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Appends entries in order, with the tree above them; tells the index of the first.
+    /// Appends entries in order, with the tree above them. Returns the index of the first.
     ///
     /// # Errors
     /// [`StoreError`]: then nothing may be released (log-before-release).
@@ -109,7 +146,7 @@ impl WriteTransaction {
         Ok(first)
     }
 
-    /// The growing edge of the log's tree, as this transaction sees it.
+    /// The frontier of the log's tree, as this transaction sees it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -117,38 +154,22 @@ impl WriteTransaction {
         log_frontier(&mut self.transaction, self.municipality.as_str(), self.log).await
     }
 
-    /// A statement for all chunks of a table: while the log is written everybody waits, and each is a way to the database and back.
+    /// One statement for all chunks of a table. All other writers wait while the log is written,
+    /// and each statement is a round trip to the database.
     async fn insert_chunks(&mut self, chunks: &[PackedChunk]) -> Result<(), StoreError> {
         let code = self.municipality.as_str();
-        let leaves = Insert::into(self.log.chunk_table(), code, chunks.len())
-            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
-            .differing_integers("leaf_count", chunks.iter().map(|chunk| chunk.leaf_count))
-            .differing_integers("requested_min", chunks.iter().map(|chunk| chunk.requested.0))
-            .differing_integers("requested_max", chunks.iter().map(|chunk| chunk.requested.1))
-            .bytes("transfer_id_min", chunks.iter().map(|chunk| chunk.transfer_id.0.as_slice()))
-            .bytes("transfer_id_max", chunks.iter().map(|chunk| chunk.transfer_id.1.as_slice()))
-            .bytes("hashes", chunks.iter().map(|chunk| chunk.hashes.as_slice()))
-            .bytes("leaves", chunks.iter().map(|chunk| chunk.leaves.as_slice()));
-        self.transaction.insert(&leaves).await?;
-        let details = Insert::into(self.log.details_table(), code, chunks.len())
-            .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
-            .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()));
-        self.transaction.insert(&details).await
+        self.transaction.insert(&chunk_rows(self.log, code, chunks)).await?;
+        self.transaction.insert(&details_rows(self.log, code, chunks)).await
     }
 
     async fn append_to_tile(&mut self, completed: &Completed) -> Result<(), StoreError> {
-        // `||` makes text of blobs in SQLite, byte by byte.
-        const APPEND: LogSql = log_sql!(all "INSERT INTO " table "tile" all " AS tile (municipality_code, level, tile_index, hashes) \
-                VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (municipality_code, level, tile_index) DO UPDATE SET hashes = "
-            sqlite "CAST(tile.hashes || excluded.hashes AS BLOB)" postgres "tile.hashes || excluded.hashes"
-            all " RETURNING CAST(length(hashes) AS bigint)");
-        let append = Statement::about(self.municipality.as_str(), APPEND.of(self.log))
+        let append = Statement::about(self.municipality.as_str(), APPEND_TO_TILE.about(self.log))
             .integer(completed.level.into())
             .integer(index(completed.tile)?)
             .bytes(&completed.roots);
         let length = self.transaction.fetch_one(&append).await?.count(0, "log_tile")?;
-        // Whatever was there before is as long as the log is: otherwise nothing of this is kept.
+        // The tile must have had as many hashes as the log's size says. Otherwise the transaction
+        // fails.
         if length == 32 * completed.known + completed.roots.len() as u64 {
             Ok(())
         } else {
@@ -160,7 +181,7 @@ impl WriteTransaction {
 // === impl PackedChunk ===
 
 impl PackedChunk {
-    /// Packs entries that follow what the log has, whose growing edge they become.
+    /// Packs entries that follow the leaves of the log, and adds them to its frontier.
     fn new(entries: &[LogEntry], frontier: &mut Frontier, completed: &mut Vec<Completed>) -> Result<Self, StoreError> {
         let first_index = index(frontier.size())?;
         let mut hashes = Vec::with_capacity(32 * entries.len());
@@ -187,7 +208,25 @@ impl PackedChunk {
     }
 }
 
-/// Notes the root of a perfect subtree, the `index`th of its level.
+fn chunk_rows<'q>(log: Log, code: &'q str, chunks: &'q [PackedChunk]) -> Insert<'q> {
+    Insert::into(log.chunk_table(), code, chunks.len())
+        .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+        .differing_integers("leaf_count", chunks.iter().map(|chunk| chunk.leaf_count))
+        .differing_integers("requested_min", chunks.iter().map(|chunk| chunk.requested.0))
+        .differing_integers("requested_max", chunks.iter().map(|chunk| chunk.requested.1))
+        .bytes("transfer_id_min", chunks.iter().map(|chunk| chunk.transfer_id.0.as_slice()))
+        .bytes("transfer_id_max", chunks.iter().map(|chunk| chunk.transfer_id.1.as_slice()))
+        .bytes("hashes", chunks.iter().map(|chunk| chunk.hashes.as_slice()))
+        .bytes("leaves", chunks.iter().map(|chunk| chunk.leaves.as_slice()))
+}
+
+fn details_rows<'q>(log: Log, code: &'q str, chunks: &'q [PackedChunk]) -> Insert<'q> {
+    Insert::into(log.details_table(), code, chunks.len())
+        .differing_integers("first_index", chunks.iter().map(|chunk| chunk.first_index))
+        .bytes("details", chunks.iter().map(|chunk| chunk.details.as_slice()))
+}
+
+/// Adds the root of a perfect subtree, the `index`th of its level.
 fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) {
     let (tile, known) = (index / TILE_WIDTH, index % TILE_WIDTH);
     match completed.iter_mut().find(|other| (other.level, other.tile) == (level, tile)) {
@@ -196,28 +235,25 @@ fn complete(completed: &mut Vec<Completed>, level: u8, index: u64, root: &Hash) 
     }
 }
 
-/// Keeps the growing edge of a log.
+/// Stores the frontier of a log.
 pub(crate) async fn set_frontier(
     transaction: &mut EngineTransaction,
     code: &str,
     log: Log,
     frontier: &Frontier,
 ) -> Result<(), StoreError> {
-    const SET: LogSql = log_sql!(all "INSERT INTO " table "head" all " (municipality_code, size, frontier) VALUES ($1, $2, $3) \
-        ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size, frontier = excluded.frontier");
     let bytes = frontier.to_bytes();
-    let set = Statement::about(code, SET.of(log)).integer(index(frontier.size())?).bytes(&bytes);
+    let set = Statement::about(code, SET_FRONTIER.about(log)).integer(index(frontier.size())?).bytes(&bytes);
     transaction.execute(&set).await
 }
 
-/// The growing edge of a municipality's log, as a transaction sees it.
+/// The frontier of a municipality's log, as a transaction sees it.
 pub(crate) async fn log_frontier(
     transaction: &mut EngineTransaction,
     code: &str,
     log: Log,
 ) -> Result<Frontier, StoreError> {
-    const HEAD: LogSql = log_sql!(all "SELECT frontier FROM " table "head" all " WHERE municipality_code = $1");
-    match transaction.fetch_optional(&Statement::about(code, HEAD.of(log))).await? {
+    match transaction.fetch_optional(&Statement::about(code, FRONTIER.about(log))).await? {
         Some(row) => Frontier::from_bytes(row.bytes(0)?).map_err(|_| StoreError::Corrupt { table: "log_head" }),
         None => Ok(Frontier::empty()),
     }

@@ -1,16 +1,18 @@
-//! Signed heads of the log: kept before they are shown, one for each size.
+//! Checkpoints of the log, one for each size. They are stored before they are shown.
 
 use atena_ledger::Hash;
 use jiff::Timestamp;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::engine::{Row, Statement};
 use crate::error::StoreError;
 use crate::log_append::index;
-use crate::logs::{LogSql, log_sql};
+use crate::logs::LogSql;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
-/// A signed head.
+/// A checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     /// Leaves in the tree.
@@ -21,24 +23,63 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-const NEWEST: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1");
+static NEWEST: LogSql = LogSql::same(
+    "SELECT size, root, note FROM log_checkpoint
+    WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1",
+);
+
+static INSERT: LogSql = LogSql::same(
+    "INSERT INTO log_checkpoint (municipality_code, size, root, note, signed_at)
+    VALUES ($1, $2, $3, $4, $5)",
+);
+
+// The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
+static THIN_OUT: LogSql = LogSql::same(
+    "DELETE FROM log_checkpoint
+    WHERE municipality_code = $1
+        AND size < (
+            SELECT min(size) FROM (
+                SELECT size FROM log_checkpoint
+                WHERE municipality_code = $1 ORDER BY size DESC LIMIT 1000) AS newest)
+        AND size NOT IN (
+            SELECT max(size) FROM log_checkpoint
+            WHERE municipality_code = $1 GROUP BY (signed_at + 32400000000) / 86400000000)",
+);
+
+static FROM: LogSql = LogSql::same(
+    "SELECT size, root, note FROM log_checkpoint
+    WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3",
+);
+
+static TIMES: LogSql = LogSql::same(
+    "SELECT size, signed_at FROM log_checkpoint
+    WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log_checkpoint.newest", Listed::Log(&NEWEST)),
+    ("db.log_checkpoint.insert", Listed::Log(&INSERT)),
+    ("db.log_checkpoint.thin_out", Listed::Log(&THIN_OUT)),
+    ("db.log_checkpoint.from", Listed::Log(&FROM)),
+    ("db.log_checkpoint.times", Listed::Log(&TIMES)),
+];
 
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Keeps a signed head. A second head of the same size is refused, also when another process signed the first.
+    /// Stores a checkpoint. A second one of the same size is refused, also when another process
+    /// signed the first.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] where that size has a head.
+    /// [`StoreError::Constraint`] where there is a checkpoint of that size.
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.insert")]
     pub async fn insert_checkpoint(
         &mut self,
         checkpoint: &StoredCheckpoint,
         signed_at: Timestamp,
     ) -> Result<(), StoreError> {
-        const INSERT: LogSql = log_sql!(all "INSERT INTO " table "checkpoint" all " (municipality_code, size, root, note, signed_at) \
-            VALUES ($1, $2, $3, $4, $5)");
-        let insert = Statement::about(self.municipality.as_str(), INSERT.of(self.log))
+        let insert = Statement::about(self.municipality.as_str(), INSERT.about(self.log))
             .integer(index(checkpoint.size)?)
             .bytes(checkpoint.root.0.as_slice())
             .text(&checkpoint.note)
@@ -46,28 +87,23 @@ impl WriteTransaction {
         self.transaction.execute(&insert).await
     }
 
-    /// Forgets signed heads that say nothing more: of those before the newest thousand, the last of each day in Japan stays.
+    /// Deletes old checkpoints. Of those before the newest thousand, the last of each day in Japan
+    /// stays.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.thin_out")]
     pub async fn thin_out_checkpoints(&mut self) -> Result<(), StoreError> {
-        // The day in Japan: nine hours ahead of UTC, in microseconds, whole days since 1970-01-01.
-        const THIN_OUT: LogSql = log_sql!(all "DELETE FROM " table "checkpoint" all " WHERE municipality_code = $1 AND size < \
-            (SELECT min(size) FROM (SELECT size FROM " table "checkpoint" all " WHERE municipality_code = $1 \
-                ORDER BY size DESC LIMIT 1000) AS newest) \
-            AND size NOT IN (SELECT max(size) FROM " table "checkpoint" all " WHERE municipality_code = $1 \
-                GROUP BY (signed_at + 32400000000) / 86400000000)");
-        self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT.of(self.log))).await
+        self.transaction.execute(&Statement::about(self.municipality.as_str(), THIN_OUT.about(self.log))).await
     }
 
-    /// The newest signed head, as this transaction sees it.
+    /// The newest checkpoint, as this transaction sees it.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&mut self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let newest = Statement::about(self.municipality.as_str(), NEWEST.of(self.log));
+        let newest = Statement::about(self.municipality.as_str(), NEWEST.about(self.log));
         self.transaction.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 }
@@ -75,37 +111,34 @@ impl WriteTransaction {
 // === impl Store ===
 
 impl Store {
-    /// The newest signed head.
+    /// The newest checkpoint.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.newest")]
     pub async fn newest_checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let newest = Statement::about(self.code(), NEWEST.of(self.log));
+        let newest = Statement::about(self.code(), NEWEST.about(self.log));
         self.engine.fetch_optional(&newest).await?.as_ref().map(checkpoint).transpose()
     }
 
-    /// Signed heads of at least `from` leaves, smallest first.
+    /// Checkpoints of at least `from` leaves, smallest first.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.from")]
     pub async fn checkpoints_from(&self, from: u64, limit: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT size, root, note FROM " table "checkpoint" all " \
-            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
-        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), FROM.about(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(checkpoint).collect()
     }
 
-    /// When heads of at least `from` leaves were signed, smallest first: their sizes, and microseconds since 1970.
+    /// When checkpoints of at least `from` leaves were signed, smallest first: their sizes, and
+    /// microseconds since 1970.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_checkpoint.times")]
     pub async fn checkpoint_times_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, i64)>, StoreError> {
-        const TIMES: LogSql = log_sql!(all "SELECT size, signed_at FROM " table "checkpoint" all " \
-            WHERE municipality_code = $1 AND size >= $2 ORDER BY size LIMIT $3");
-        let from = Statement::about(self.code(), TIMES.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), TIMES.about(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_checkpoint")?, row.integer(1)?))).collect()
     }

@@ -1,12 +1,12 @@
-//! The sealed details of a chunk's leaves, packed: for each leaf the person (length and digits, length 0 for nobody) and the sealed
-//! bytes (length in 4 bytes, big endian; 0 once erased).
+//! The sealed details of a chunk's leaves, packed: for each leaf the person (length and digits,
+//! length 0 where unknown) and the sealed bytes (length in 4 bytes, big endian; 0 once erased).
 
 use atena_domain::UnifiedAddressNumber;
 
 use crate::error::StoreError;
 use crate::log_append::LogEntry;
 
-/// Details of one leaf as stored: whom they are sealed for, and the sealed bytes (empty once erased).
+/// Details of one leaf as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDetails {
     /// The person, where known.
@@ -48,7 +48,7 @@ pub(crate) fn unpack_details(packed: &[u8]) -> Result<Vec<StoredDetails>, StoreE
     details.collect()
 }
 
-/// The people alone, of whom there may be many chunks' worth.
+/// The people alone, without copying the sealed bytes of many chunks.
 pub(crate) fn unpack_people(packed: &[u8]) -> Result<Vec<Option<UnifiedAddressNumber>>, StoreError> {
     Packed { rest: packed }.map(|one| Ok(one?.0)).collect()
 }

@@ -2,11 +2,30 @@
 
 use atena_domain::UnifiedAddressNumber;
 
-use crate::engine::{Insert, Sql, Statement, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Insert, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::store::Store;
 use crate::write::WriteTransaction;
+
+const SIZE: Sql = Sql::same("SELECT size FROM log_index_head WHERE municipality_code = $1");
+
+// Another gateway may have been faster: then the index reaches further already.
+const EXTEND: Sql = Sql::same(
+    "INSERT INTO log_index_head (municipality_code, size)
+    VALUES ($1, $2)
+    ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size
+    WHERE log_index_head.size < excluded.size",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log_index.size", Listed::Sql(SIZE)),
+    ("db.log_index.extend", Listed::Insert(|| leaf_rows("", &[]))),
+    ("db.log_index.extend: size", Listed::Sql(EXTEND)),
+];
 
 // === impl Store ===
 
@@ -17,7 +36,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_index.size")]
     pub async fn log_index_size(&self) -> Result<u64, StoreError> {
-        const SIZE: Sql = sql!(all "SELECT size FROM log_index_head WHERE municipality_code = $1");
         let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE)).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_index_head"))
     }
@@ -36,15 +54,15 @@ impl WriteTransaction {
         leaves: &[(UnifiedAddressNumber, u64)],
         size: u64,
     ) -> Result<(), StoreError> {
-        // Another gateway may have been faster: then it reaches further already.
-        const REACH: Sql = sql!(all "INSERT INTO log_index_head (municipality_code, size) VALUES ($1, $2) \
-            ON CONFLICT (municipality_code) DO UPDATE SET size = excluded.size WHERE log_index_head.size < excluded.size");
         let code = self.municipality.as_str();
-        let rows = Insert::into("log_person", code, leaves.len())
-            .texts("unified_address_number", leaves.iter().map(|(person, _)| person.as_str()))
-            .integers("leaf_index", leaves.iter().map(|(_, leaf)| signed(*leaf)))
-            .on_conflict(" ON CONFLICT DO NOTHING");
-        self.transaction.insert(&rows).await?;
-        self.transaction.execute(&Statement::about(code, REACH).integer(index(size)?)).await
+        self.transaction.insert(&leaf_rows(code, leaves)).await?;
+        self.transaction.execute(&Statement::about(code, EXTEND).integer(index(size)?)).await
     }
+}
+
+fn leaf_rows<'q>(code: &'q str, leaves: &'q [(UnifiedAddressNumber, u64)]) -> Insert<'q> {
+    Insert::into("log_person", code, leaves.len())
+        .texts("unified_address_number", leaves.iter().map(|(person, _)| person.as_str()))
+        .integers("leaf_index", leaves.iter().map(|(_, leaf)| signed(*leaf)))
+        .on_conflict(" ON CONFLICT DO NOTHING")
 }

@@ -1,19 +1,21 @@
-//! Which versions of the key sign heads of the logs, and since when: said in the database, so that all gateways change it at one point of
-//! the log.
+//! Which versions of the key sign checkpoints, and since when. This stands in the database, so that
+//! all gateways change the key at one point of the log.
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
-/// A version of the key that signs heads, or signed them.
+/// A version of the key that signs checkpoints, or signed them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLogKey {
     /// Which version.
     pub version: u32,
-    /// Its public half (Ed25519): another key of the same version is not it.
+    /// Its public half (Ed25519). A key of the same version with another half is refused.
     pub public_key: [u8; 32],
     /// Since when; the first one since the beginning (1970).
     pub since: Timestamp,
@@ -21,13 +23,26 @@ pub struct StoredLogKey {
     pub until: Option<Timestamp>,
 }
 
-const ALL: Sql = sql!(all "SELECT version, public_key, signs_since, signs_until FROM log_key \
-    WHERE municipality_code = $1 ORDER BY version");
+const ALL: Sql = Sql::same(
+    "SELECT version, public_key, signs_since, signs_until FROM log_key
+    WHERE municipality_code = $1 ORDER BY version",
+);
+
+const SET: Sql = Sql::same(
+    "INSERT INTO log_key (municipality_code, version, public_key, signs_since, signs_until)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (municipality_code, version) DO UPDATE SET signs_until = excluded.signs_until",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] =
+    &[("db.log_key.all", Listed::Sql(ALL)), ("db.log_key.set", Listed::Sql(SET))];
 
 // === impl Store ===
 
 impl Store {
-    /// Every version that signed or signs, oldest first; none as long as the first was never replaced.
+    /// Every version that signed or signs, oldest first; none as long as the first was never
+    /// replaced.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -40,7 +55,7 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// As [`Store::log_keys`]; until this transaction ends nobody changes them.
+    /// As [`Store::log_keys`]. No other transaction changes them until this one ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -56,8 +71,6 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_key.set")]
     pub async fn set_log_key(&mut self, key: &StoredLogKey) -> Result<(), StoreError> {
-        const SET: Sql = sql!(all "INSERT INTO log_key (municipality_code, version, public_key, signs_since, signs_until) \
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (municipality_code, version) DO UPDATE SET signs_until = excluded.signs_until");
         let set = Statement::about(self.municipality.as_str(), SET)
             .integer(key.version.into())
             .bytes(&key.public_key)

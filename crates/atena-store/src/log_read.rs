@@ -1,4 +1,5 @@
-//! Reading the transfer log back: chunks of leaves for those who search or check it, nodes for those who prove from it.
+//! Reading the transfer log: chunks of leaves, for searches and checks, and nodes of the tree, for
+//! proofs.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,11 +9,13 @@ use atena_ledger::{Chunk, Hash, Node, TILE_WIDTH, perfect_root};
 use atena_policy::AuditPermit;
 use uuid::Uuid;
 
-use crate::engine::{Row, Sql, Statement, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Row, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, unpack_details, unpack_people};
-use crate::logs::{LogSql, log_sql};
+use crate::logs::LogSql;
 use crate::store::Store;
 
 /// Leaves of one commit as they are stored, bytes not yet read.
@@ -21,7 +24,8 @@ pub struct StoredChunk {
     pub first_index: u64,
     /// Leaves in it, as the row says.
     pub leaf_count: u64,
-    /// The newest time at which one of its transfers was requested, microseconds since 1970, as the row says.
+    /// The newest time at which one of its transfers was requested, microseconds since 1970, as the
+    /// row says.
     pub requested_max: i64,
     /// The leaf hashes, as the row says.
     pub hashes: Vec<u8>,
@@ -40,10 +44,93 @@ pub struct ChunkRange {
     pub requested_to: Option<i64>,
 }
 
-/// The first leaf of a chunk, and for each of its leaves whom it is about, where known.
+/// The first leaf of a chunk, and the person of each of its leaves, where known.
 pub type PeopleOfChunk = (u64, Vec<Option<UnifiedAddressNumber>>);
 
 const CORRUPT: StoreError = StoreError::Corrupt { table: "log_chunk" };
+
+static SIZE: LogSql = LogSql::same("SELECT size FROM log_head WHERE municipality_code = $1");
+
+static NEWEST_TIME: LogSql = LogSql::same(
+    "SELECT first_index, requested_max FROM log_chunk
+    WHERE municipality_code = $1 ORDER BY first_index DESC LIMIT 1",
+);
+
+const NEWEST: Sql = Sql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND first_index < $2 AND requested_max >= $3
+        AND requested_min <= $4
+    ORDER BY first_index DESC LIMIT $5",
+);
+
+static OLDEST: LogSql = LogSql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND first_index + leaf_count > $2
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_chunk
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index LIMIT $3",
+);
+
+static HASHES: LogSql = LogSql::same(
+    "SELECT first_index, leaf_count, hashes FROM log_chunk
+    WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3",
+);
+
+const BY_ID: Sql = Sql::same(
+    "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk
+    WHERE municipality_code = $1 AND transfer_id_max >= $2 AND transfer_id_min <= $2
+    ORDER BY transfer_id_max",
+);
+
+const OF_PERSON: Sql = Sql::same(
+    "SELECT leaf_index FROM log_person
+    WHERE municipality_code = $1 AND unified_address_number = $2 AND leaf_index < $3
+    ORDER BY leaf_index DESC LIMIT $4",
+);
+
+static DETAILS: LogSql = LogSql::same(
+    "SELECT details FROM log_details
+    WHERE municipality_code = $1 AND first_index = $2",
+);
+
+static PEOPLE: LogSql = LogSql::same(
+    "SELECT first_index, details FROM log_details
+    WHERE municipality_code = $1
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_details
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index LIMIT $3",
+);
+
+static TILE: LogSql = LogSql::same(
+    "SELECT hashes FROM log_tile
+    WHERE municipality_code = $1 AND level = $2 AND tile_index = $3",
+);
+
+static TILE_OF_LEAVES: LogSql = LogSql::same(
+    "SELECT first_index, hashes FROM log_chunk
+    WHERE municipality_code = $1 AND first_index < $3
+        AND first_index >= coalesce((
+            SELECT max(first_index) FROM log_chunk
+            WHERE municipality_code = $1 AND first_index <= $2), 0)
+    ORDER BY first_index",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log.size", Listed::Log(&SIZE)),
+    ("db.log.newest_time", Listed::Log(&NEWEST_TIME)),
+    ("db.log.newest", Listed::Sql(NEWEST)),
+    ("db.log.oldest", Listed::Log(&OLDEST)),
+    ("db.log.hashes", Listed::Log(&HASHES)),
+    ("db.log.by_id", Listed::Sql(BY_ID)),
+    ("db.log.of_person", Listed::Sql(OF_PERSON)),
+    ("db.log.details", Listed::Log(&DETAILS)),
+    ("db.log.people", Listed::Log(&PEOPLE)),
+    ("db.log.tile", Listed::Log(&TILE)),
+    ("db.log.tile: leaves", Listed::Log(&TILE_OF_LEAVES)),
+];
 
 // === impl Store ===
 
@@ -54,20 +141,18 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.size")]
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        const SIZE: LogSql = log_sql!(all "SELECT size FROM " table "head" all " WHERE municipality_code = $1");
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.of(self.log))).await?;
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), SIZE.about(self.log))).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_head"))
     }
 
-    /// The first leaf of the newest chunk, and the newest time at which one of its transfers was requested (microseconds since 1970).
+    /// The first leaf of the newest chunk, and the newest time at which one of its transfers was
+    /// requested (microseconds since 1970).
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.newest_time")]
     pub async fn newest_leaf_time(&self) -> Result<Option<(u64, i64)>, StoreError> {
-        const NEWEST: LogSql = log_sql!(all "SELECT first_index, requested_max FROM " table "chunk" all " \
-            WHERE municipality_code = $1 ORDER BY first_index DESC LIMIT 1");
-        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST.of(self.log))).await?;
+        let row = self.engine.fetch_optional(&Statement::about(self.code(), NEWEST_TIME.about(self.log))).await?;
         row.map(|row| Ok((row.count(0, "log_chunk")?, row.integer(1)?))).transpose()
     }
 
@@ -82,9 +167,6 @@ impl Store {
         range: ChunkRange,
         limit: u32,
     ) -> Result<Vec<StoredChunk>, StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
-            WHERE municipality_code = $1 AND first_index < $2 AND requested_max >= $3 AND requested_min <= $4 \
-            ORDER BY first_index DESC LIMIT $5");
         let newest = Statement::about(self.code(), NEWEST)
             .integer(range.before.map_or(i64::MAX, signed))
             .integer(range.requested_from.unwrap_or(i64::MIN))
@@ -93,30 +175,26 @@ impl Store {
         self.engine.fetch_all(&newest).await?.iter().map(chunk).collect()
     }
 
-    /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and copying the log.
+    /// Chunks of leaves from the one that holds leaf `from` on, oldest first: for checking and
+    /// copying the log.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.oldest")]
     pub async fn log_chunks_from(&self, from: u64, limit: u32) -> Result<Vec<StoredChunk>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index + leaf_count > $2 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), OLDEST.about(self.log)).integer(index(from)?).integer(limit.into());
         self.engine.fetch_all(&from).await?.iter().map(chunk).collect()
     }
 
-    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf: for checking a large log quickly. They end
-    /// before a chunk that has not as many hashes as leaves, which asks for a closer look.
+    /// The leaf hashes alone of chunks from leaf `from` on, oldest first, each with its first leaf:
+    /// for checking a large log quickly. They end before a chunk that does not have as many hashes
+    /// as leaves.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.hashes")]
     pub async fn log_hashes_from(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<Hash>)>, StoreError> {
-        const HASHES: LogSql = log_sql!(all "SELECT first_index, leaf_count, hashes FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index >= $2 ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), HASHES.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), HASHES.about(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         let mut chunks = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -135,9 +213,7 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.by_id")]
     pub async fn log_chunk_of(&self, id: Uuid) -> Result<Option<(StoredChunk, usize)>, StoreError> {
-        const OF_ID: Sql = sql!(all "SELECT first_index, leaf_count, requested_max, hashes, leaves FROM log_chunk \
-            WHERE municipality_code = $1 AND transfer_id_max >= $2 AND transfer_id_min <= $2 ORDER BY transfer_id_max");
-        let of_id = Statement::about(self.code(), OF_ID).bytes(id.as_bytes());
+        let of_id = Statement::about(self.code(), BY_ID).bytes(id.as_bytes());
         for row in self.engine.fetch_all(&of_id).await? {
             let chunk = chunk(&row)?;
             let place = chunk.leaves()?.leaves().position(|(_, leaf)| leaf.id == *id.as_bytes());
@@ -148,8 +224,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Indexes of the leaves about a person, newest first, and how far the search index reaches: newer leaves have to be looked
-    /// through.
+    /// Indexes of the leaves about a person, newest first. Leaves after [`Store::log_index_size`]
+    /// are not in the search index yet.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -161,8 +237,6 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<u64>, StoreError> {
-        const OF_PERSON: Sql = sql!(all "SELECT leaf_index FROM log_person WHERE municipality_code = $1 \
-            AND unified_address_number = $2 AND leaf_index < $3 ORDER BY leaf_index DESC LIMIT $4");
         let leaves = Statement::about(self.code(), OF_PERSON)
             .text(person.as_str())
             .integer(before.map_or(i64::MAX, signed))
@@ -176,24 +250,19 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.details")]
     pub async fn log_details(&self, first_index: u64) -> Result<Vec<StoredDetails>, StoreError> {
-        const DETAILS: LogSql = log_sql!(all "SELECT details FROM " table "details" all " WHERE municipality_code = $1 AND first_index = $2");
-        let details = Statement::about(self.code(), DETAILS.of(self.log)).integer(index(first_index)?);
+        let details = Statement::about(self.code(), DETAILS.about(self.log)).integer(index(first_index)?);
         let row = self.engine.fetch_optional(&details).await?;
         row.map_or(Err(StoreError::Corrupt { table: "log_details" }), |row| unpack_details(row.bytes(0)?))
     }
 
-    /// Whom the leaves of chunks are about, from the chunk that holds leaf `from` on, oldest first, each with its first leaf: for the search index,
-    /// which needs nothing else of them.
+    /// The people of chunks' leaves, from the chunk that holds leaf `from` on, oldest first, each
+    /// with its first leaf: all that the search index needs.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.people")]
     pub async fn log_people_from(&self, from: u64, limit: u32) -> Result<Vec<PeopleOfChunk>, StoreError> {
-        const FROM: LogSql = log_sql!(all "SELECT first_index, details FROM " table "details" all " \
-            WHERE municipality_code = $1 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "details" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index LIMIT $3");
-        let from = Statement::about(self.code(), FROM.of(self.log)).integer(index(from)?).integer(limit.into());
+        let from = Statement::about(self.code(), PEOPLE.about(self.log)).integer(index(from)?).integer(limit.into());
         let rows = self.engine.fetch_all(&from).await?;
         rows.iter().map(|row| Ok((row.count(0, "log_details")?, unpack_people(row.bytes(1)?)?))).collect()
     }
@@ -230,18 +299,15 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log.tile")]
     pub async fn log_tile(&self, level: u8, tile: u64) -> Result<Vec<Hash>, StoreError> {
-        const TILE: LogSql = log_sql!(all "SELECT hashes FROM " table "tile" all " WHERE municipality_code = $1 AND level = $2 AND tile_index = $3");
-        const LEAVES: LogSql = log_sql!(all "SELECT first_index, hashes FROM " table "chunk" all " \
-            WHERE municipality_code = $1 AND first_index < $3 AND first_index >= coalesce( \
-                (SELECT max(first_index) FROM " table "chunk" all " WHERE municipality_code = $1 AND first_index <= $2), 0) \
-            ORDER BY first_index");
         if level > 0 {
-            let stored = Statement::about(self.code(), TILE.of(self.log)).integer(level.into()).integer(index(tile)?);
+            let stored =
+                Statement::about(self.code(), TILE.about(self.log)).integer(level.into()).integer(index(tile)?);
             let row = self.engine.fetch_optional(&stored).await?;
             return row.map_or(Ok(Vec::new()), |row| hashes(row.bytes(0)?));
         }
         let (start, end) = (tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH);
-        let leaves = Statement::about(self.code(), LEAVES.of(self.log)).integer(index(start)?).integer(index(end)?);
+        let leaves =
+            Statement::about(self.code(), TILE_OF_LEAVES.about(self.log)).integer(index(start)?).integer(index(end)?);
         let rows = self.engine.fetch_all(&leaves).await?;
         let mut leaves = Vec::with_capacity(256);
         let mut expected = None;

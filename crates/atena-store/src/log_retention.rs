@@ -1,11 +1,39 @@
 //! Erasing details whose retention period has ended. The leaves stay, and with them every proof.
 
-use crate::engine::{Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Sql, Statement};
 use crate::error::StoreError;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, pack_stored};
 use crate::store::Store;
 use crate::write::WriteTransaction;
+
+const PLACE: Sql = Sql::same("SELECT first_index FROM log_retention WHERE municipality_code = $1 AND kind = $2");
+
+const REPLACE_DETAILS: Sql = Sql::same(
+    "UPDATE log_details SET details = $3
+    WHERE municipality_code = $1 AND first_index = $2",
+);
+
+const FORGET_LEAF: Sql = Sql::same(
+    "DELETE FROM log_person
+    WHERE municipality_code = $1 AND unified_address_number = $2 AND leaf_index = $3",
+);
+
+const SET_PLACE: Sql = Sql::same(
+    "INSERT INTO log_retention (municipality_code, kind, first_index)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (municipality_code, kind) DO UPDATE SET first_index = excluded.first_index",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.log_retention.place", Listed::Sql(PLACE)),
+    ("db.log_details.erase", Listed::Sql(REPLACE_DETAILS)),
+    ("db.log_details.erase: search index", Listed::Sql(FORGET_LEAF)),
+    ("db.log_retention.set", Listed::Sql(SET_PLACE)),
+];
 
 // === impl Store ===
 
@@ -16,7 +44,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_retention.place")]
     pub async fn retention_place(&self, kind: &str) -> Result<u64, StoreError> {
-        const PLACE: Sql = sql!(all "SELECT first_index FROM log_retention WHERE municipality_code = $1 AND kind = $2");
         let row = self.engine.fetch_optional(&Statement::about(self.code(), PLACE).text(kind)).await?;
         row.map_or(Ok(0), |row| row.count(0, "log_retention"))
     }
@@ -25,7 +52,8 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Replaces the details of a chunk by what is left of them, and takes leaves whose details are gone out of the search index.
+    /// Replaces the details of a chunk by what is left of them, and removes erased leaves from the
+    /// search index.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -36,30 +64,24 @@ impl WriteTransaction {
         left: &[StoredDetails],
         erased: &[(atena_domain::UnifiedAddressNumber, u64)],
     ) -> Result<(), StoreError> {
-        const REPLACE: Sql =
-            sql!(all "UPDATE log_details SET details = $3 WHERE municipality_code = $1 AND first_index = $2");
-        const FORGET: Sql = sql!(all "DELETE FROM log_person \
-            WHERE municipality_code = $1 AND unified_address_number = $2 AND leaf_index = $3");
         let left = pack_stored(left);
         let code = self.municipality.as_str();
-        let replace = Statement::about(code, REPLACE).integer(index(first_index)?).bytes(&left);
+        let replace = Statement::about(code, REPLACE_DETAILS).integer(index(first_index)?).bytes(&left);
         self.transaction.execute(&replace).await?;
         for (person, leaf) in erased {
-            let forget = Statement::about(code, FORGET).text(person.as_str()).integer(index(*leaf)?);
+            let forget = Statement::about(code, FORGET_LEAF).text(person.as_str()).integer(index(*leaf)?);
             self.transaction.execute(&forget).await?;
         }
         Ok(())
     }
 
-    /// Keeps how far a kind of details has been erased.
+    /// Records how far a kind of details has been erased.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.log_retention.set")]
     pub async fn set_retention_place(&mut self, kind: &str, first_index: u64) -> Result<(), StoreError> {
-        const SET: Sql = sql!(all "INSERT INTO log_retention (municipality_code, kind, first_index) VALUES ($1, $2, $3) \
-            ON CONFLICT (municipality_code, kind) DO UPDATE SET first_index = excluded.first_index");
-        let set = Statement::about(self.municipality.as_str(), SET).text(kind).integer(index(first_index)?);
+        let set = Statement::about(self.municipality.as_str(), SET_PLACE).text(kind).integer(index(first_index)?);
         self.transaction.execute(&set).await
     }
 }

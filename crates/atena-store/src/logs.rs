@@ -1,4 +1,6 @@
-//! The two logs of a municipality, alike in everything but their tables: transfers, and what those did who run the system.
+//! The two logs of a municipality, of transfers and of administration. Only their tables differ.
+
+use std::sync::OnceLock;
 
 use crate::engine::Sql;
 
@@ -11,11 +13,11 @@ pub enum Log {
     Administration,
 }
 
-/// A statement about either log; made by the `log_sql!` macro.
-#[derive(Clone, Copy)]
+/// A statement about either log, written for the transfer log. That about the admin log is the same
+/// but for the tables: `log_head` is `admin_log_head` there.
 pub(crate) struct LogSql {
-    pub(crate) transfers: Sql,
-    pub(crate) administration: Sql,
+    transfers: Sql,
+    administration: OnceLock<Sql>,
 }
 
 // === impl Log ===
@@ -32,7 +34,7 @@ impl Log {
         }
     }
 
-    /// Its table of the growing edge, which is compared when it is copied.
+    /// Its table of the frontier, which is compared when a log is copied.
     pub(crate) const fn head_table(self) -> &'static str {
         match self {
             Self::Transfers => "log_head",
@@ -40,7 +42,7 @@ impl Log {
         }
     }
 
-    /// Its table of what is sealed beside them.
+    /// Its table of the sealed details.
     pub(crate) const fn details_table(self) -> &'static str {
         match self {
             Self::Transfers => "log_details",
@@ -52,35 +54,45 @@ impl Log {
 // === impl LogSql ===
 
 impl LogSql {
+    /// A statement that both engines take.
+    pub(crate) const fn same(text: &'static str) -> Self {
+        Self::per_engine(text, text)
+    }
+
+    /// A statement that differs between the engines.
+    pub(crate) const fn per_engine(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { transfers: Sql::per_engine(sqlite, postgres), administration: OnceLock::new() }
+    }
+
     /// The statement about this log.
-    pub(crate) const fn of(self, log: Log) -> Sql {
+    pub(crate) fn about(&self, log: Log) -> Sql {
         match log {
             Log::Transfers => self.transfers,
-            Log::Administration => self.administration,
+            // Made once, and kept as long as the process lives.
+            Log::Administration => *self.administration.get_or_init(|| {
+                let Sql { sqlite, postgres } = self.transfers;
+                Sql::per_engine(about_admin_log(sqlite).leak(), about_admin_log(postgres).leak())
+            }),
         }
     }
 }
 
-/// Puts a statement together from the parts of [`sql!`](crate::engine::sql), in which `table "chunk"` stands for that table of the log that
-/// is asked about.
-macro_rules! log_sql {
-    (@sqlite transfers table $name:literal) => { concat!("log_", $name) };
-    (@sqlite administration table $name:literal) => { concat!("admin_log_", $name) };
-    (@sqlite $log:ident $kind:ident $text:literal) => { $crate::engine::sql!(@sqlite $kind $text) };
-    (@postgres transfers table $name:literal) => { concat!("log_", $name) };
-    (@postgres administration table $name:literal) => { concat!("admin_log_", $name) };
-    (@postgres $log:ident $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
-    ($($kind:ident $text:literal)+) => {
-        $crate::logs::LogSql {
-            transfers: $crate::engine::Sql::new(
-                concat!($($crate::logs::log_sql!(@sqlite transfers $kind $text)),+),
-                concat!($($crate::logs::log_sql!(@postgres transfers $kind $text)),+),
-            ),
-            administration: $crate::engine::Sql::new(
-                concat!($($crate::logs::log_sql!(@sqlite administration $kind $text)),+),
-                concat!($($crate::logs::log_sql!(@postgres administration $kind $text)),+),
-            ),
-        }
-    };
+/// A statement with the tables of the admin log in place of those of the transfer log.
+fn about_admin_log(statement: &str) -> String {
+    statement.replace(" log_", " admin_log_")
 }
-pub(crate) use log_sql;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_about_the_admin_log_names_its_tables() {
+        let count = LogSql::same("SELECT count(*) FROM log_head WHERE size > (SELECT max(size) FROM log_tile)");
+        assert_eq!(
+            count.about(Log::Administration).postgres,
+            "SELECT count(*) FROM admin_log_head WHERE size > (SELECT max(size) FROM admin_log_tile)"
+        );
+        assert_eq!(count.about(Log::Transfers).sqlite, count.transfers.sqlite);
+    }
+}

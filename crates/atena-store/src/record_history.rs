@@ -1,28 +1,97 @@
-//! Former revisions of records. Each is kept under the change that superseded it, so the newest revision leads to the one before it, and that
-//! to the one before, by their own change sequences.
+//! Former revisions of records. Each is stored under the change that superseded it. So the change
+//! sequence of the newest revision leads to the one before it, and so on.
 
 use std::collections::HashMap;
 
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::ReconstructPermit;
 
-use crate::engine::{Batch, BatchRow, BatchSql, Sql, Statement, batch, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Batch, BatchRow, BatchSql, Kind, List, ListOf, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::people::person_of;
 use crate::records::{Numbered, StoredRecord, place};
 use crate::store::Store;
 use crate::write::WriteTransaction;
 
+/// What [`Former::read`] reads.
+const COLUMNS: &[(&str, Kind)] = &[
+    ("change_sequence", Kind::Integer),
+    ("unified_address_number", Kind::Text),
+    ("dataset", Kind::Text),
+    ("record_key", Kind::Text),
+    ("revision", Kind::Integer),
+    ("deleted", Kind::Integer),
+    ("sealed", Kind::Bytes),
+];
+
 /// Former revisions by the changes that superseded them.
-const FORMER: BatchSql = batch!(each "$2::bigint[]"
-    select integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
-        integer "revision", integer "deleted", bytes "sealed";
-    all " FROM record_history WHERE municipality_code = $1 AND superseded_by" wanted "$2" done "");
+static FORMER: BatchSql = BatchSql::of_list(
+    COLUMNS,
+    Sql::same("FROM record_history WHERE municipality_code = $1 AND superseded_by = ANY($2)"),
+    List::new(ListOf::Integers, "$2"),
+);
+
+static NEWEST: BatchSql = BatchSql::of_list(
+    COLUMNS,
+    Sql::same(
+        "FROM record
+        WHERE municipality_code = $1 AND dataset = $2 AND record_key = ANY($3)",
+    ),
+    List::new(ListOf::Texts, "$3"),
+);
+
+const KEEP_FORMER: Sql = Sql::per_engine(
+    "INSERT INTO record_history (
+        municipality_code, superseded_by, dataset, record_key, revision,
+        unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at)
+    SELECT record.municipality_code, $4 + listed.key, record.dataset, record.record_key,
+        record.revision, record.unified_address_number, record.change_sequence,
+        record.deleted, record.sealed, record.content_mac, record.stored_at
+    FROM json_each($3) AS listed CROSS JOIN record
+    WHERE record.municipality_code = $1 AND record.dataset = $2
+        AND (record.unified_address_number, record.record_key)
+            = (substr(listed.value, 1, 15), substr(listed.value, 16))",
+    "INSERT INTO record_history (
+        municipality_code, superseded_by, dataset, record_key, revision,
+        unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at)
+    SELECT record.municipality_code, $4 + listed.place - 1, record.dataset, record.record_key,
+        record.revision, record.unified_address_number, record.change_sequence,
+        record.deleted, record.sealed, record.content_mac, record.stored_at
+    FROM unnest($3::text[]) WITH ORDINALITY AS listed (value, place)
+    CROSS JOIN LATERAL (
+        SELECT * FROM record
+        WHERE record.municipality_code = $1 AND record.dataset = $2
+            AND (record.unified_address_number, record.record_key)
+                = (substr(listed.value, 1, 15), substr(listed.value, 16))
+        OFFSET 0) AS record",
+);
+
+const NEWEST_OF_PERSON: Sql = Sql::same(
+    "SELECT change_sequence FROM record
+    WHERE municipality_code = $1 AND unified_address_number = $2",
+);
+
+const ERASE_FORMER: Sql = Sql::same(
+    "DELETE FROM record_history
+    WHERE municipality_code = $1 AND superseded_by = $2 RETURNING change_sequence",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.record.exact: former", Listed::Batch(&FORMER)),
+    ("db.record.exact", Listed::Batch(&NEWEST)),
+    ("db.record.insert: former", Listed::Sql(KEEP_FORMER)),
+    ("db.person.erase: newest records", Listed::Sql(NEWEST_OF_PERSON)),
+    ("db.person.erase: former records", Listed::Sql(ERASE_FORMER)),
+];
 
 // === impl Store ===
 
 impl Store {
-    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no longer there are left out.
+    /// Given revisions of a dataset, deletions included, in the order asked for; those that are no
+    /// longer there are left out.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -33,10 +102,6 @@ impl Store {
         dataset: Dataset,
         rows: &[(RecordKey, u64)],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const NEWEST: BatchSql = batch!(each "$3::text[]"
-            select integer "change_sequence", text "unified_address_number", text "dataset", text "record_key",
-                integer "revision", integer "deleted", bytes "sealed";
-            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let newest = NEWEST.about(self.code()).text(dataset.as_str()).texts(rows.iter().map(|(key, _)| key.as_str()));
         let mut found: HashMap<(RecordKey, u64), StoredRecord> = HashMap::new();
         let mut at = self.engine.fetch_batch(&NEWEST, &newest).await?;
@@ -69,26 +134,15 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// Keeps the newest revisions of a dataset's records as former ones, before they are replaced by revisions with these change sequences, which
-    /// follow each other.
+    /// Copies the newest revisions of a dataset's records into the history, before these revisions
+    /// replace them. The change sequences of these follow each other.
     pub(crate) async fn keep_former(&mut self, replaced_by: &[Numbered<'_>]) -> Result<(), StoreError> {
-        const KEEP: Sql = sql!(all "INSERT INTO record_history (municipality_code, superseded_by, dataset, record_key, revision, \
-                unified_address_number, change_sequence, deleted, sealed, content_mac, stored_at) \
-            SELECT record.municipality_code, "
-            sqlite "$4 + wanted.key"
-            postgres "$4 + wanted.place - 1"
-            all ", record.dataset, record.record_key, record.revision, record.unified_address_number, record.change_sequence, \
-                record.deleted, record.sealed, record.content_mac, record.stored_at FROM "
-            sqlite "json_each($3) AS wanted CROSS JOIN record"
-            postgres "unnest($3::text[]) WITH ORDINALITY AS wanted (value, place) CROSS JOIN LATERAL (SELECT * FROM record"
-            all " WHERE record.municipality_code = $1 AND record.dataset = $2 AND (record.unified_address_number, record.record_key)"
-            at_wanted "" postgres " OFFSET 0) AS record");
         let Some(first) = replaced_by.first() else { return Ok(()) };
         let places: Vec<_> = replaced_by
             .iter()
             .map(|one| place(&one.revision.unified_address_number, &one.revision.record_key))
             .collect();
-        let keep = Statement::about(self.municipality.as_str(), KEEP)
+        let keep = Statement::about(self.municipality.as_str(), KEEP_FORMER)
             .text(first.revision.dataset.as_str())
             .texts(places.iter().map(String::as_str))
             .integer(first.sequence);
@@ -97,17 +151,16 @@ impl WriteTransaction {
 
     /// Erases the former revisions of a person's records.
     pub(crate) async fn erase_history(&mut self, person: &UnifiedAddressNumber) -> Result<(), StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT change_sequence FROM record \
-            WHERE municipality_code = $1 AND unified_address_number = $2");
-        const ERASE: Sql = sql!(all "DELETE FROM record_history WHERE municipality_code = $1 AND superseded_by = $2 \
-            RETURNING change_sequence");
         let code = self.municipality.as_str();
-        let newest = self.transaction.fetch_all(&Statement::about(code, NEWEST).text(person.as_str())).await?;
+        let newest =
+            self.transaction.fetch_all(&Statement::about(code, NEWEST_OF_PERSON).text(person.as_str())).await?;
         for row in newest {
             let mut from = Some(row.integer(0)?);
             while let Some(superseded_by) = from {
-                let former =
-                    self.transaction.fetch_optional(&Statement::about(code, ERASE).integer(superseded_by)).await?;
+                let former = self
+                    .transaction
+                    .fetch_optional(&Statement::about(code, ERASE_FORMER).integer(superseded_by))
+                    .await?;
                 from = former.map(|row| row.integer(0)).transpose()?;
             }
         }
@@ -115,7 +168,7 @@ impl WriteTransaction {
     }
 }
 
-/// A former revision and the change that it was.
+/// A revision and the change sequence that it took.
 struct Former {
     sequence: u64,
     record: StoredRecord,

@@ -6,7 +6,9 @@ use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::{PushPermit, ReleasePermit};
 use jiff::Timestamp;
 
-use crate::engine::{Batch, BatchRow, BatchSql, Insert, Sql, Statement, batch, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Batch, BatchRow, BatchSql, Insert, Kind, List, ListOf, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{FeedNumber, Notes, Seen};
 use crate::people::person_of;
@@ -22,7 +24,7 @@ pub struct NewRevision {
     pub record_key: RecordKey,
     /// The owner's revision.
     pub revision: u64,
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
     /// Whether it ends the record.
     pub deleted: bool,
@@ -36,13 +38,13 @@ pub struct NewRevision {
     pub supersedes: bool,
     /// The record's number, where it has one already.
     pub record_number: Option<u64>,
-    /// The feeds whose readers can see this change, and what they see.
+    /// The feeds whose readers can see this change, and what each sees of it.
     pub seen: Vec<(FeedNumber, Seen)>,
 }
 
 /// A revision that comes in, as what is stored of its record is looked for.
 pub struct ComingRecord<'r> {
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: &'r UnifiedAddressNumber,
     /// The owner's key.
     pub record_key: &'r RecordKey,
@@ -50,9 +52,9 @@ pub struct ComingRecord<'r> {
     pub revision: u64,
 }
 
-/// What is compared with a revision that comes in.
+/// The newest revision of a record, to be compared with one that comes in.
 pub struct RecordHead {
-    /// Whom the record is about.
+    /// The person of the record.
     pub unified_address_number: UnifiedAddressNumber,
     /// The newest revision.
     pub revision: u64,
@@ -69,7 +71,7 @@ pub struct RecordHead {
 /// A stored revision.
 #[derive(Clone)]
 pub struct StoredRecord {
-    /// Whom it is about.
+    /// The person.
     pub unified_address_number: UnifiedAddressNumber,
     /// The dataset.
     pub dataset: Dataset,
@@ -96,18 +98,101 @@ pub struct PushStatus {
     pub last_revision: u64,
 }
 
-/// What an owner gives a record that is new, most often.
+/// The revision that a new record mostly has.
 const FIRST_REVISION: u64 = 1;
 
-/// Records that change in one go. In a large town each lies on a page that nobody had in memory, under inner pages that few others need; between being
-/// kept as it was and being replaced they must not have been given up for the pages of others.
+/// Records that change at a time. In a large town each record lies on a page that was not in
+/// memory. The page must still be in memory when the record is replaced, after its former revision
+/// was copied.
 const CHANGED_AT_ONCE: usize = 256;
 
-/// What a revision that comes in does to the record that it is one of.
-const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE SET \
-    revision = excluded.revision, change_sequence = excluded.change_sequence, deleted = excluded.deleted, \
-    sealed = excluded.sealed, content_mac = excluded.content_mac, stored_at = excluded.stored_at, \
-    record_number = excluded.record_number";
+/// What a new revision does to its record.
+const BECOMES_NEWEST: &str = " ON CONFLICT (municipality_code, unified_address_number, dataset, record_key) DO UPDATE
+    SET revision = excluded.revision, change_sequence = excluded.change_sequence,
+        deleted = excluded.deleted, sealed = excluded.sealed,
+        content_mac = excluded.content_mac, stored_at = excluded.stored_at,
+        record_number = excluded.record_number";
+
+static CURRENT: BatchSql = BatchSql::of_list(
+    &[
+        ("unified_address_number", Kind::Text),
+        ("dataset", Kind::Text),
+        ("record_key", Kind::Text),
+        ("revision", Kind::Integer),
+        ("sealed", Kind::Bytes),
+    ],
+    Sql::same(
+        "FROM record
+        WHERE municipality_code = $1 AND deleted = 0 AND dataset = ANY($2)
+            AND unified_address_number = ANY($3)",
+    ),
+    List::range_read(Spacing::CheckDigit, "$3"),
+);
+
+// The last condition is true of every record: PostgreSQL uses the index by key only for statements
+// that bind the key.
+const STATUS: Sql = Sql::per_engine(
+    "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1),
+        coalesce(max(revision), 0),
+        (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2)
+    FROM record WHERE municipality_code = $1 AND dataset = $2",
+    "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1),
+        coalesce(max(revision), 0),
+        (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2)
+    FROM record WHERE municipality_code = $1 AND dataset = $2 AND record_key >= ''",
+);
+
+/// What [`record_head`] reads.
+const HEAD_COLUMNS: &[(&str, Kind)] = &[
+    ("record_key", Kind::Text),
+    ("unified_address_number", Kind::Text),
+    ("revision", Kind::Integer),
+    ("deleted", Kind::Integer),
+    ("content_mac", Kind::Bytes),
+    ("sealed", Kind::Bytes),
+    ("record_number", Kind::Integer),
+];
+
+static BY_PLACE: BatchSql = BatchSql::of_list(
+    HEAD_COLUMNS,
+    Sql::same(
+        "FROM record
+        WHERE municipality_code = $1 AND dataset = $2
+            AND (unified_address_number, record_key) = ANY($3)",
+    ),
+    List::new(ListOf::Places, "$3"),
+);
+
+static BY_KEY: BatchSql = BatchSql::of_list(
+    HEAD_COLUMNS,
+    Sql::per_engine(
+        "FROM record INDEXED BY record_by_key
+        WHERE municipality_code = $1 AND dataset = $2 AND record_key = ANY($3)",
+        "FROM record
+        WHERE municipality_code = $1 AND dataset = $2 AND record_key = ANY($3)",
+    ),
+    List::new(ListOf::Texts, "$3"),
+);
+
+const KEYS_BETWEEN: Sql = Sql::per_engine(
+    "SELECT 1 FROM record INDEXED BY record_by_key
+    WHERE municipality_code = $1 AND dataset = $2 AND record_key BETWEEN $3 AND $4
+    ORDER BY record_key LIMIT 1",
+    "SELECT 1 FROM record
+    WHERE municipality_code = $1 AND dataset = $2 AND record_key BETWEEN $3 AND $4
+    ORDER BY record_key LIMIT 1",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.record.current", Listed::Batch(&CURRENT)),
+    ("db.record.status", Listed::Sql(STATUS)),
+    ("db.record.heads: by person and key", Listed::Batch(&BY_PLACE)),
+    ("db.record.heads: by key", Listed::Batch(&BY_KEY)),
+    ("db.record.heads: keys between", Listed::Sql(KEYS_BETWEEN)),
+    ("db.record.insert: new records", Listed::Insert(|| new_rows("", &[]))),
+    ("db.record.insert: newer revisions", Listed::Insert(|| newer_rows("", &[]))),
+];
 
 // === impl StoredRecord ===
 
@@ -121,8 +206,8 @@ impl StoredRecord {
 // === impl Store ===
 
 impl Store {
-    /// The newest revisions of people's records in the permitted datasets, without those deleted; those of a
-    /// person stand together, ordered by dataset and record key.
+    /// The newest revisions of people's records in the permitted datasets, without those deleted;
+    /// those of a person stand together, ordered by dataset and record key.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -132,10 +217,6 @@ impl Store {
         permits: &[ReleasePermit],
         people: &[UnifiedAddressNumber],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        const CURRENT: BatchSql = batch!(near_unified "$3::text[]"
-            select text "unified_address_number", text "dataset", text "record_key", integer "revision", bytes "sealed";
-            all " FROM record WHERE municipality_code = $1 AND deleted = 0 AND dataset" texts "$2"
-            all " AND unified_address_number" wanted "$3" done "");
         let current =
             CURRENT.about(self.code()).texts(datasets(permits)).texts(people.iter().map(UnifiedAddressNumber::as_str));
         let mut records = current_records(&self.engine.fetch_batch(&CURRENT, &current).await?)?;
@@ -149,12 +230,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.status")]
     pub async fn push_status(&self, permit: &PushPermit) -> Result<PushStatus, StoreError> {
-        const STATUS: Sql = sql!(all "SELECT count(*) FILTER (WHERE deleted = 0), count(*) FILTER (WHERE deleted = 1), \
-                coalesce(max(revision), 0), \
-                (SELECT count(*) FROM record_history WHERE municipality_code = $1 AND dataset = $2) \
-            FROM record WHERE municipality_code = $1 AND dataset = $2"
-            // True of every record: the index by key serves only statements that bind the key.
-            postgres " AND record_key >= ''");
         let status = Statement::about(self.code(), STATUS).text(permit.dataset().as_str());
         let Some(row) = self.engine.fetch_optional(&status).await? else { return Ok(PushStatus::default()) };
         let (current, deleted) = (row.count(0, "record")?, row.count(1, "record")?);
@@ -170,8 +245,9 @@ impl Store {
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
-    /// The newest revisions of records. One that has changed is looked for beside its person, where its next revision will be written anyway;
-    /// what is not there, or says that it is new, is looked for by its key alone, whoever it is about.
+    /// The newest revisions of records. A record that has changed is looked up by person and key,
+    /// where its next revision will be written. A record that is not found there, or is new, is
+    /// looked up by its key alone, because it may be another person's.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -181,16 +257,6 @@ impl WriteTransaction {
         dataset: Dataset,
         records: &[ComingRecord<'_>],
     ) -> Result<HashMap<RecordKey, RecordHead>, StoreError> {
-        const BY_PLACE: BatchSql = batch!(each "$3::text[]"
-            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac",
-                bytes "sealed", integer "record_number";
-            all " FROM record WHERE municipality_code = $1 AND dataset = $2 AND (unified_address_number, record_key)"
-            wanted_place "$3" done "");
-        const BY_KEY: BatchSql = batch!(each "$3::text[]"
-            select text "record_key", text "unified_address_number", integer "revision", integer "deleted", bytes "content_mac",
-                bytes "sealed", integer "record_number";
-            all " FROM record" sqlite " INDEXED BY record_by_key"
-            all " WHERE municipality_code = $1 AND dataset = $2 AND record_key" wanted "$3" done "");
         let changed = records.iter().filter(|record| record.revision > FIRST_REVISION);
         let places: Vec<_> = changed.map(|record| place(record.unified_address_number, record.record_key)).collect();
         let by_place =
@@ -209,22 +275,22 @@ impl WriteTransaction {
         Ok(heads)
     }
 
-    /// Whether there is any record whose key is one of these, or lies between them. Where keys are new they are often all beyond those that are there,
-    /// and asking once is a thousandth of looking each one up.
+    /// Whether there is any record whose key is one of these, or lies between them. New keys often
+    /// come after all keys that there are. Then one question saves looking up each key.
     async fn has_keys_between(&mut self, dataset: Dataset, keys: &[&str]) -> Result<bool, StoreError> {
-        const BETWEEN: Sql = sql!(all "SELECT 1 FROM record" sqlite " INDEXED BY record_by_key"
-            all " WHERE municipality_code = $1 AND dataset = $2 AND record_key BETWEEN $3 AND $4 ORDER BY record_key LIMIT 1");
         let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(false) };
-        let between = Statement::about(self.municipality.as_str(), BETWEEN);
+        let between = Statement::about(self.municipality.as_str(), KEYS_BETWEEN);
         let between = between.text(dataset.as_str()).text(first).text(last);
         Ok(self.transaction.fetch_optional(&between).await?.is_some())
     }
 
-    /// Adds revisions, each newer than those before it of its record; each takes a change sequence, those of one record in order. What was newest
-    /// until now goes into the history as it is. Changed records are gone through in their own order, not in that in which they came.
+    /// Adds revisions, each newer than those before it of its record. Each takes a change sequence;
+    /// those of one record rise. The revision that was newest goes into the history. Changed
+    /// records are written in the order of their key, not in that of the push.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision though it should have none.
+    /// [`StoreError::Constraint`] where a record belongs to another person, or has a revision
+    /// though it should have none.
     #[tracing::instrument(level = "debug", skip_all, name = "db.record.insert")]
     pub async fn insert_revisions<'r>(&mut self, revisions: &'r [NewRevision]) -> Result<(), StoreError> {
         if revisions.is_empty() {
@@ -232,10 +298,10 @@ impl WriteTransaction {
         }
         let first = self.take_change_sequences(revisions.len()).await?;
         let (mut next, mut notes) = (first, Notes::default());
-        // Numbers of records that change once more further on.
+        // Numbers of records that have another revision in `waiting`.
         let mut numbers: HashMap<(Dataset, &RecordKey), i64> = HashMap::new();
         let mut waiting: Vec<&NewRevision> = revisions.iter().collect();
-        // A record can change once in one statement: its next revision goes with the next.
+        // A statement can change a record once: its next revision goes into the next statement.
         while !waiting.is_empty() {
             let mut seen = HashSet::with_capacity(waiting.len());
             let (now, later): (Vec<_>, Vec<_>) =
@@ -256,11 +322,11 @@ impl WriteTransaction {
                 numbered
             };
             let (newer, new) = (numbered(newer), numbered(new));
-            self.transaction.insert(&rows_of(self.municipality.as_str(), &new)).await?;
+            self.transaction.insert(&new_rows(self.municipality.as_str(), &new)).await?;
             let of_datasets = newer.chunk_by(|one, next| one.revision.dataset == next.revision.dataset);
             for some in of_datasets.flat_map(|of_dataset| of_dataset.chunks(CHANGED_AT_ONCE)) {
                 self.keep_former(some).await?;
-                self.transaction.insert(&rows_of(self.municipality.as_str(), some).on_conflict(BECOMES_NEWEST)).await?;
+                self.transaction.insert(&newer_rows(self.municipality.as_str(), some)).await?;
             }
             if !later.is_empty() {
                 let all = newer.iter().chain(&new);
@@ -279,7 +345,13 @@ pub(crate) struct Numbered<'r> {
     pub(crate) revision: &'r NewRevision,
 }
 
-fn rows_of<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
+/// Revisions that replace the newest of their records.
+fn newer_rows<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
+    new_rows(code, revisions).on_conflict(BECOMES_NEWEST)
+}
+
+/// The first revisions of their records.
+fn new_rows<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
     let new = || revisions.iter().map(|one| one.revision);
     Insert::into("record", code, revisions.len())
         .texts("unified_address_number", new().map(|revision| revision.unified_address_number.as_str()))
@@ -294,7 +366,7 @@ fn rows_of<'q>(code: &'q str, revisions: &[Numbered<'q>]) -> Insert<'q> {
         .integers("record_number", revisions.iter().map(|one| one.record_number))
 }
 
-/// The newest revision of a record: key, person, revision, whether it ended the record, and digest of each row.
+/// The newest revision of a record, from [`HEAD_COLUMNS`].
 fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError> {
     let head = RecordHead {
         unified_address_number: person_of(row.text(1)?, "record")?,
@@ -302,13 +374,13 @@ fn record_head(row: BatchRow<'_>) -> Result<(RecordKey, RecordHead), StoreError>
         deleted: row.integer(3)? != 0,
         content_mac: row.bytes32(4, "record")?,
         sealed: row.bytes(5)?,
-        // 0 for one that has not changed since there are feeds.
+        // 0 for one that has not changed since feeds were introduced.
         record_number: Some(row.count(6, "record")?).filter(|number| *number > 0),
     };
     Ok((RecordKey::parse(row.text(0)?).map_err(StoreError::corrupt("record"))?, head))
 }
 
-/// A person and a key in one text, as `wanted_place` of the `sql!` macro takes them apart again: unified numbers are all of one length.
+/// A person and a key in one text, for [`ListOf::Places`]: all unified numbers have one length.
 pub(crate) fn place(person: &UnifiedAddressNumber, key: &RecordKey) -> String {
     [person.as_str(), key.as_str()].concat()
 }

@@ -4,7 +4,9 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::engine::{Sql, Statement, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{Sql, Statement};
 use crate::error::StoreError;
 use crate::write::WriteTransaction;
 
@@ -37,6 +39,22 @@ pub struct NewReviewCase {
     pub created_at: Timestamp,
 }
 
+const INSERT: Sql = Sql::same(
+    "INSERT INTO review_case (municipality_code, case_id, kind, system_id, local_address_number,
+        unified_address_number, other_unified_address_number, sealed, content_mac, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (municipality_code, content_mac) DO NOTHING",
+);
+
+const FIND: Sql = Sql::same(
+    "SELECT case_id FROM review_case
+    WHERE municipality_code = $1 AND content_mac = $2",
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] =
+    &[("db.review_case.open", Listed::Sql(INSERT)), ("db.review_case.open: find", Listed::Sql(FIND))];
+
 // === impl WriteTransaction ===
 
 impl WriteTransaction {
@@ -46,10 +64,6 @@ impl WriteTransaction {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.review_case.open")]
     pub async fn open_review_case(&mut self, case: NewReviewCase) -> Result<Uuid, StoreError> {
-        const INSERT: Sql = sql!(all "INSERT INTO review_case (municipality_code, case_id, kind, system_id, \
-                local_address_number, unified_address_number, other_unified_address_number, sealed, content_mac, created_at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (municipality_code, content_mac) DO NOTHING");
-        const FIND: Sql = sql!(all "SELECT case_id FROM review_case WHERE municipality_code = $1 AND content_mac = $2");
         let kind = match case.kind {
             ReviewKind::SecondLocalNumber => "SECOND_LOCAL_NUMBER",
             ReviewKind::MaybeOnePerson => "MAYBE_ONE_PERSON",

@@ -1,5 +1,5 @@
-//! A municipality as it was at one moment, and copying it into another database, of either engine: how it is backed up, restored and
-//! moved.
+//! A municipality as it was at one moment, and its copy in another database of either engine. This
+//! is how a municipality is backed up, restored and moved.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::logs::Log;
 use crate::tables::{CONTENT, Kind, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes};
 use crate::write::WriteTransaction;
 
-/// Everything that a database held of a municipality at one moment. Gateways go on meanwhile.
+/// Everything that a database held of a municipality at one moment. Gateways need not stop for it.
 pub struct Snapshot {
     pub(crate) municipality: Arc<MunicipalityCode>,
     pub(crate) transaction: EngineTransaction,
@@ -26,7 +26,8 @@ pub enum Part {
     Everything,
     /// All but the keys of people and the search index of the log, which is derived.
     Content,
-    /// The wrapped keys of people alone. Who is to be erased is erased from this part too, so its copies are kept briefly.
+    /// The wrapped keys of people alone. A person who is erased must be erased from its copies too,
+    /// so they are kept briefly.
     PersonKeys,
 }
 
@@ -93,8 +94,9 @@ impl Snapshot {
         log_frontier(&mut self.transaction, self.municipality.as_str(), log).await
     }
 
-    /// Copies a part into a database that has nothing of it yet, and compares: as many rows in each table, and logs whose leaves
-    /// give the same roots. It is there once the target's transaction commits. `progress` is told of rows as they are copied.
+    /// Copies a part into a database that has nothing of it yet. Then it compares: each table has
+    /// as many rows, and the leaves of each log give the same root. The copy is there once the
+    /// target's transaction commits. `progress` is called with the number of rows of each page.
     ///
     /// # Errors
     /// [`CopyError`]: then the target's transaction must be dropped.
@@ -127,7 +129,7 @@ impl Snapshot {
         }
         for log in logs {
             let head = self.log_frontier(*log).await?;
-            if log_of(target, code.as_str(), *log).await? != head {
+            if frontier_of_leaves(target, code.as_str(), *log).await? != head {
                 return Err(CopyError::RootDiffers);
             }
             set_frontier(&mut target.transaction, code.as_str(), *log, &head).await?;
@@ -142,14 +144,10 @@ impl Snapshot {
         progress: &mut impl FnMut(u64),
     ) -> Result<u64, StoreError> {
         let code = Arc::clone(&self.municipality);
-        let mut pages = Pages::of(table, code.as_str());
+        let mut pages = Pages::new(table, code.as_str());
         let mut copied = 0;
         while let Some(rows) = pages.next(&mut self.transaction).await? {
-            let mut insert = Insert::into(table.name, code.as_str(), rows.len());
-            for (index, (name, kind)) in table.columns().enumerate() {
-                insert = insert.column(name, column(rows, index, kind)?);
-            }
-            target.transaction.insert(&insert).await?;
+            target.transaction.insert(&table_rows(table, code.as_str(), rows)?).await?;
             let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
             progress(count);
             copied += count;
@@ -168,7 +166,7 @@ struct Pages<'t> {
 // === impl Pages ===
 
 impl<'t> Pages<'t> {
-    fn of(table: &'t Table, code: &'t str) -> Self {
+    fn new(table: &'t Table, code: &'t str) -> Self {
         Self { table, code, last: None }
     }
 
@@ -202,6 +200,15 @@ async fn count(of: &mut EngineTransaction, code: &str, table: &Table) -> Result<
     rows.first().map_or(Ok(0), |row| row.count(0, table.name))
 }
 
+/// Rows of a table, to be inserted as they are.
+pub(crate) fn table_rows<'q>(table: &Table, code: &'q str, rows: &'q [Row]) -> Result<Insert<'q>, StoreError> {
+    let mut insert = Insert::into(table.name, code, rows.len());
+    for (index, (name, kind)) in table.columns().enumerate() {
+        insert = insert.column(name, column(rows, index, kind)?);
+    }
+    Ok(insert)
+}
+
 fn column(rows: &[Row], index: usize, kind: Kind) -> Result<Column<'_>, StoreError> {
     Ok(match kind {
         Kind::Text => Column::Text(rows.iter().map(|row| row.text(index)).collect::<Result<_, _>>()?),
@@ -214,11 +221,11 @@ fn column(rows: &[Row], index: usize, kind: Kind) -> Result<Column<'_>, StoreErr
     })
 }
 
-/// The growing edge that the leaves give which a transaction sees.
-async fn log_of(target: &mut WriteTransaction, code: &str, log: Log) -> Result<Frontier, StoreError> {
+/// The frontier that the leaves give, as a transaction sees them.
+async fn frontier_of_leaves(target: &mut WriteTransaction, code: &str, log: Log) -> Result<Frontier, StoreError> {
     let table = log_hashes(log);
     let mut tree = Frontier::empty();
-    let mut pages = Pages::of(&table, code);
+    let mut pages = Pages::new(&table, code);
     while let Some(rows) = pages.next(&mut target.transaction).await? {
         for row in rows {
             let (hashes, rest) = row.bytes(1)?.as_chunks::<32>();

@@ -5,21 +5,42 @@ use std::sync::Arc;
 use atena_domain::MunicipalityCode;
 use atena_ledger::Frontier;
 
+#[cfg(test)]
+use crate::catalogue::Listed;
 use crate::database::{Database, StoreOptions};
-use crate::engine::{Engine, Sql, Statement, sql};
+use crate::engine::{Engine, Sql, Statement};
 use crate::error::StoreError;
 use crate::logs::Log;
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
 
-/// The database of one municipality: every question asked of it is asked for that municipality alone (municipality-apart).
+/// The database of one municipality: every question asked of it is asked for that municipality
+/// alone (municipality-apart).
 #[derive(Clone)]
 pub struct Store {
     pub(crate) municipality: Arc<MunicipalityCode>,
     pub(crate) engine: Engine,
-    /// The log that its log functions are about.
+    /// The log that its log functions read and write.
     pub(crate) log: Log,
 }
+
+const LOG_HEAD: Sql = Sql::same("SELECT size FROM log_head WHERE municipality_code = $1");
+
+// Transactions that write lock this row, so it must exist before the first of them.
+const INSERT_LOG_HEAD: Sql = Sql::same(
+    "INSERT INTO log_head (municipality_code, size, frontier)
+    VALUES ($1, 0, $2)
+    ON CONFLICT (municipality_code) DO NOTHING",
+);
+
+const PROBE: Sql = Sql::same("UPDATE log_head SET size = size WHERE municipality_code = $1");
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.open", Listed::Sql(LOG_HEAD)),
+    ("db.open: log head", Listed::Sql(INSERT_LOG_HEAD)),
+    ("db.probe", Listed::Sql(PROBE)),
+];
 
 // === impl Store ===
 
@@ -33,23 +54,20 @@ impl Store {
     }
 
     /// The store of one municipality in an open database.
-    pub(crate) async fn of(engine: Engine, municipality: MunicipalityCode) -> Result<Self, StoreError> {
-        const IS_THERE: Sql = sql!(all "SELECT size FROM log_head WHERE municipality_code = $1");
-        // The row that writers take turns on is there before the first of them.
-        const HEAD: Sql = sql!(all "INSERT INTO log_head (municipality_code, size, frontier) VALUES ($1, 0, $2) \
-            ON CONFLICT (municipality_code) DO NOTHING");
+    pub(crate) async fn open_in(engine: Engine, municipality: MunicipalityCode) -> Result<Self, StoreError> {
         let store = Self { municipality: Arc::new(municipality), engine, log: Log::Transfers };
-        if store.engine.fetch_optional(&Statement::about(store.code(), IS_THERE)).await?.is_none() {
+        if store.engine.fetch_optional(&Statement::about(store.code(), LOG_HEAD)).await?.is_none() {
             let empty = Frontier::empty().to_bytes();
             let mut transaction = store.begin_write("open").await?;
-            transaction.transaction.execute(&Statement::about(store.code(), HEAD).bytes(&empty)).await?;
+            transaction.transaction.execute(&Statement::about(store.code(), INSERT_LOG_HEAD).bytes(&empty)).await?;
             transaction.commit().await?;
         }
         Ok(store)
     }
 
-    /// The same database, with its log functions about this log: size, chunks, details, nodes, tiles, signed heads and appending. Retention and
-    /// search are of the transfer log, whichever this is.
+    /// The same database, whose log functions read and write this log: size, chunks, details,
+    /// nodes, tiles, checkpoints and appending. Retention and search always concern the transfer
+    /// log.
     #[must_use]
     pub fn about_log(&self, log: Log) -> Self {
         Self { log, ..self.clone() }
@@ -59,8 +77,8 @@ impl Store {
         self.municipality.as_str()
     }
 
-    /// Begins a transaction that may write; it is rolled back unless committed. Transactions of one municipality take turns. `name`
-    /// says what for, in traces.
+    /// Begins a transaction that may write; it is rolled back unless committed. Transactions of one
+    /// municipality run one after the other. `name` is its name in traces.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -70,8 +88,8 @@ impl Store {
         Ok(WriteTransaction { municipality: Arc::clone(&self.municipality), log: self.log, transaction })
     }
 
-    /// Where to read from if what is read has to be as new as the change `sequence`: the replica if there is one and it has seen
-    /// that change, the database itself otherwise.
+    /// Where to read what has to be as new as the change `sequence`: the replica if there is one
+    /// and it has that change, the database itself otherwise.
     pub async fn as_new_as(&self, sequence: u64) -> Self {
         let Engine::Postgres(engine) = &self.engine else { return self.clone() };
         let Some(replica) = engine.replica() else { return self.clone() };
@@ -82,13 +100,12 @@ impl Store {
         }
     }
 
-    /// Whether anything can be written: writes a row as it is, durably.
+    /// Finds whether the database can be written to: updates a row to what it was, durably.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.probe")]
     pub async fn probe_write(&self) -> Result<(), StoreError> {
-        const PROBE: Sql = sql!(all "UPDATE log_head SET size = size WHERE municipality_code = $1");
         let mut transaction = self.begin_write("probe").await?;
         transaction.transaction.execute(&Statement::about(self.code(), PROBE)).await?;
         transaction.commit().await

@@ -1,4 +1,4 @@
-//! The tables of one municipality, for whoever copies all of them.
+//! The tables of one municipality, for copying all of them.
 
 use crate::logs::Log;
 
@@ -126,7 +126,7 @@ pub(crate) const CONTENT: [Table; 18] = [
     log_details(Log::Administration),
 ];
 
-/// The trees above the leaves, and their signed heads.
+/// The trees above the leaves, and the checkpoints.
 pub(crate) const LOG_TREE: [Table; 4] = [
     log_tile("log_tile"),
     log_checkpoint("log_checkpoint"),
@@ -185,17 +185,18 @@ impl Table {
         self.key.iter().chain(self.rest).copied()
     }
 
-    /// The statement for the next rows after a key (or the first ones), in the order of the key. `$1` is the municipality.
+    /// The statement for the next rows after a key (or the first ones), in the order of the key.
+    /// `$1` is the municipality.
     pub(crate) fn page(&self, after_key: bool) -> String {
         let names: Vec<&str> = self.columns().map(|(name, _)| name).collect();
         let key: Vec<&str> = self.key.iter().map(|(name, _)| *name).collect();
-        let mut sql = format!("SELECT {} FROM {} WHERE municipality_code = $1", names.join(", "), self.name);
+        let mut sql = format!("SELECT {}\nFROM {} WHERE municipality_code = $1", names.join(", "), self.name);
         if after_key {
             let bounds: Vec<String> = (2..).take(key.len()).map(|parameter| format!("${parameter}")).collect();
             sql.push_str(&format!(" AND ({}) > ({})", key.join(", "), bounds.join(", ")));
         }
         let order = if key.is_empty() { "municipality_code".to_owned() } else { key.join(", ") };
-        sql.push_str(&format!(" ORDER BY {order} LIMIT {}", self.page_rows));
+        sql.push_str(&format!("\nORDER BY {order} LIMIT {}", self.page_rows));
         sql
     }
 
@@ -291,8 +292,8 @@ mod tests {
         let [_, _, _, link, ..] = &CONTENT;
         assert_eq!(
             link.page(true),
-            "SELECT system_id, local_address_number, unified_address_number, change_sequence FROM link \
-             WHERE municipality_code = $1 AND (system_id, local_address_number) > ($2, $3) \
+            "SELECT system_id, local_address_number, unified_address_number, change_sequence\n\
+             FROM link WHERE municipality_code = $1 AND (system_id, local_address_number) > ($2, $3)\n\
              ORDER BY system_id, local_address_number LIMIT 1000"
         );
     }

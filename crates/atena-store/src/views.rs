@@ -6,7 +6,9 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use jiff::Timestamp;
 
-use crate::engine::{BatchSql, Insert, Sql, Statement, batch, signed, sql};
+#[cfg(test)]
+use crate::catalogue::Listed;
+use crate::engine::{BatchRow, BatchSql, Insert, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -45,6 +47,56 @@ pub struct StoredView {
     pub sealed: Vec<u8>,
 }
 
+const NEWEST: Sql = Sql::same(
+    "SELECT revision, sealed FROM person_view
+    WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3
+    ORDER BY revision DESC LIMIT 1",
+);
+
+// The view is not joined: PostgreSQL would read links in the order of their keys, and so all of a
+// municipality.
+const PROTECTED: Sql = Sql::same(
+    "SELECT count(*) FROM link
+    WHERE municipality_code = $1 AND unified_address_number = $2
+        AND 1 = (
+            SELECT protected FROM person_view AS view
+            WHERE view.municipality_code = $1 AND view.system_id = link.system_id
+                AND view.local_address_number = link.local_address_number
+            ORDER BY view.revision DESC LIMIT 1)",
+);
+
+/// The newest views of a system, of the people in a list.
+const NEWEST_OF_LIST: Sql = Sql::same(
+    "FROM person_view AS view
+    WHERE view.municipality_code = $1 AND view.system_id = $2
+        AND view.local_address_number = ANY($3)
+        AND view.revision = (
+            SELECT max(newest.revision) FROM person_view AS newest
+            WHERE newest.municipality_code = $1 AND newest.system_id = $2
+                AND newest.local_address_number = view.local_address_number)",
+);
+
+static HEADS: BatchSql = BatchSql::of_list(
+    &[("view.local_address_number", Kind::Text), ("view.revision", Kind::Integer), ("view.content_mac", Kind::Bytes)],
+    NEWEST_OF_LIST,
+    List::range_read(Spacing::Consecutive, "$3"),
+);
+
+static SEALED: BatchSql = BatchSql::of_list(
+    &[("view.local_address_number", Kind::Text), ("view.revision", Kind::Integer), ("view.sealed", Kind::Bytes)],
+    NEWEST_OF_LIST,
+    List::range_read(Spacing::Consecutive, "$3"),
+);
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, Listed)] = &[
+    ("db.person_view.newest", Listed::Sql(NEWEST)),
+    ("db.person_view.is_protected", Listed::Sql(PROTECTED)),
+    ("db.person_view.heads", Listed::Batch(&HEADS)),
+    ("db.person_view.sealed", Listed::Batch(&SEALED)),
+    ("db.person_view.insert", Listed::Insert(|| view_rows("", &[]))),
+];
+
 // === impl Store ===
 
 impl Store {
@@ -58,9 +110,6 @@ impl Store {
         permit: &ReleasePermit,
         local: &LocalAddressNumber,
     ) -> Result<Option<StoredView>, StoreError> {
-        const NEWEST: Sql = sql!(all "SELECT revision, sealed FROM person_view \
-            WHERE municipality_code = $1 AND system_id = $2 AND local_address_number = $3 \
-            ORDER BY revision DESC LIMIT 1");
         let newest = Statement::about(self.code(), NEWEST).text(permit.caller().as_str()).text(local.as_str());
         let row = self.engine.fetch_optional(&newest).await?;
         row.map(|row| Ok(StoredView { revision: row.count(0, "person_view")?, sealed: row.bytes(1)?.to_vec() }))
@@ -73,11 +122,6 @@ impl Store {
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.is_protected")]
     pub async fn is_protected(&self, person: &UnifiedAddressNumber) -> Result<bool, StoreError> {
-        // The view is no join: PostgreSQL would read links in the order of their keys, and so all of a municipality.
-        const PROTECTED: Sql = sql!(all "SELECT count(*) FROM link \
-            WHERE municipality_code = $1 AND unified_address_number = $2 AND 1 = (SELECT protected FROM person_view AS view \
-                WHERE view.municipality_code = $1 AND view.system_id = link.system_id \
-                    AND view.local_address_number = link.local_address_number ORDER BY view.revision DESC LIMIT 1)");
         let protected = Statement::about(self.code(), PROTECTED).text(person.as_str());
         self.engine.fetch_optional(&protected).await?.map_or(Ok(false), |row| Ok(row.integer(0)? > 0))
     }
@@ -96,20 +140,10 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, ViewHead>, StoreError> {
-        const HEADS: BatchSql = batch!(near "$3::text[]"
-            select text "view.local_address_number", integer "view.revision", bytes "view.content_mac"; all " FROM person_view AS view \
-            WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
-            all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
-                WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
-                AND newest.local_address_number = view.local_address_number)" done "");
-        let heads = HEADS
-            .about(self.municipality.as_str())
-            .text(system.as_str())
-            .texts(locals.iter().map(LocalAddressNumber::as_str));
+        let heads = newest_of(&HEADS, self.municipality.as_str(), system, locals);
         self.transaction.fetch_batch(&HEADS, &heads).await?.into_map(|row| {
-            let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("person_view"))?;
             let revision = row.count(1, "person_view")?;
-            Ok((local, ViewHead { revision, content_mac: row.bytes32(2, "person_view")? }))
+            Ok((local_number(row)?, ViewHead { revision, content_mac: row.bytes32(2, "person_view")? }))
         })
     }
 
@@ -123,20 +157,10 @@ impl WriteTransaction {
         system: &SystemId,
         locals: &[LocalAddressNumber],
     ) -> Result<HashMap<LocalAddressNumber, StoredView>, StoreError> {
-        const SEALED: BatchSql = batch!(near "$3::text[]"
-            select text "view.local_address_number", integer "view.revision", bytes "view.sealed"; all " FROM person_view AS view \
-            WHERE view.municipality_code = $1 AND view.system_id = $2 AND view.local_address_number" wanted "$3"
-            all " AND view.revision = (SELECT max(newest.revision) FROM person_view AS newest \
-                WHERE newest.municipality_code = $1 AND newest.system_id = $2 \
-                AND newest.local_address_number = view.local_address_number)" done "");
-        let sealed = SEALED
-            .about(self.municipality.as_str())
-            .text(system.as_str())
-            .texts(locals.iter().map(LocalAddressNumber::as_str));
+        let sealed = newest_of(&SEALED, self.municipality.as_str(), system, locals);
         self.transaction.fetch_batch(&SEALED, &sealed).await?.into_map(|row| {
-            let local = LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("person_view"))?;
             let revision = row.count(1, "person_view")?;
-            Ok((local, StoredView { revision, sealed: row.bytes(2)?.to_vec() }))
+            Ok((local_number(row)?, StoredView { revision, sealed: row.bytes(2)?.to_vec() }))
         })
     }
 
@@ -146,14 +170,31 @@ impl WriteTransaction {
     /// [`StoreError::Constraint`] for a revision that exists already.
     #[tracing::instrument(level = "debug", skip_all, name = "db.person_view.insert")]
     pub async fn insert_views(&mut self, views: &[NewView]) -> Result<(), StoreError> {
-        let rows = Insert::into("person_view", self.municipality.as_str(), views.len())
-            .texts("system_id", views.iter().map(|view| view.system_id.as_str()))
-            .texts("local_address_number", views.iter().map(|view| view.local_address_number.as_str()))
-            .integers("revision", views.iter().map(|view| signed(view.revision)))
-            .bytes("sealed", views.iter().map(|view| view.sealed.as_slice()))
-            .bytes("content_mac", views.iter().map(|view| view.content_mac.as_slice()))
-            .integers("protected", views.iter().map(|view| view.protected.into()))
-            .integers("stored_at", views.iter().map(|view| view.stored_at.as_microsecond()));
-        self.transaction.insert(&rows).await
+        self.transaction.insert(&view_rows(self.municipality.as_str(), views)).await
     }
+}
+
+/// A statement about the newest views of a system.
+fn newest_of<'q>(
+    sql: &BatchSql,
+    code: &'q str,
+    system: &'q SystemId,
+    locals: &'q [LocalAddressNumber],
+) -> Statement<'q> {
+    sql.about(code).text(system.as_str()).texts(locals.iter().map(LocalAddressNumber::as_str))
+}
+
+fn local_number(row: BatchRow<'_>) -> Result<LocalAddressNumber, StoreError> {
+    LocalAddressNumber::parse(row.text(0)?).map_err(StoreError::corrupt("person_view"))
+}
+
+fn view_rows<'q>(code: &'q str, views: &'q [NewView]) -> Insert<'q> {
+    Insert::into("person_view", code, views.len())
+        .texts("system_id", views.iter().map(|view| view.system_id.as_str()))
+        .texts("local_address_number", views.iter().map(|view| view.local_address_number.as_str()))
+        .integers("revision", views.iter().map(|view| signed(view.revision)))
+        .bytes("sealed", views.iter().map(|view| view.sealed.as_slice()))
+        .bytes("content_mac", views.iter().map(|view| view.content_mac.as_slice()))
+        .integers("protected", views.iter().map(|view| view.protected.into()))
+        .integers("stored_at", views.iter().map(|view| view.stored_at.as_microsecond()))
 }

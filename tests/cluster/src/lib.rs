@@ -1,5 +1,6 @@
-//! PostgreSQL for tests: the server that `ATENA_TEST_DATABASE_URL` names, or a throw-away cluster made with `initdb` from the installed
-//! binaries, run by an unprivileged user in a folder of its own, reached through a socket there, and gone with the test's process.
+//! PostgreSQL for tests: the server that `ATENA_TEST_DATABASE_URL` names, or a throw-away cluster
+//! made with `initdb` from the installed binaries, run by an unprivileged user in a folder of its
+//! own, reached through a socket there, and gone with the test's process.
 #![allow(clippy::expect_used, clippy::panic, reason = "tests are told by panics")]
 
 use std::fs;
@@ -30,7 +31,8 @@ pub struct Cluster {
     folder: PathBuf,
     data: String,
     port: u16,
-    /// Ends the server and removes the folder once its standard input is closed: with this value, or with the process.
+    /// Ends the server and removes the folder once its standard input is closed: with this value,
+    /// or with the process.
     _keeper: Child,
 }
 
@@ -65,6 +67,24 @@ impl Server {
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
+    /// Runs a script of psql past the gateways, up to its first error; what it answers, unaligned.
+    pub fn script(url: &str, script: &str) -> String {
+        let psql = Command::new(binaries().join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut psql = psql.expect("psql runs");
+        let mut input = psql.stdin.take().expect("its standard input is piped");
+        let script = script.to_owned();
+        let written = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
+        let done = psql.wait_with_output().expect("psql ends");
+        let _ = written.join();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
     fn database_from(&self, template: &str) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("atena_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -96,7 +116,8 @@ impl Cluster {
         cluster
     }
 
-    /// A folder for a cluster whose server will be reached through the socket of this port, without data yet.
+    /// A folder for a cluster whose server will be reached through the socket of this port, without
+    /// data yet.
     fn make(port: u16) -> Self {
         let folder = tempfile::Builder::new().prefix("atena-pg").tempdir().expect("a temporary folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the folder's mode");
@@ -134,7 +155,8 @@ impl Cluster {
         cluster
     }
 
-    /// A standby of this primary, fed by streaming replication; from now on a commit waits for it (`synchronous_commit`).
+    /// A standby of this primary, fed by streaming replication; from now on a commit waits for it
+    /// (`synchronous_commit`).
     pub fn start_standby(&self) -> Self {
         let standby = Self::make(free_port());
         let primary = format!("host=127.0.0.1 port={} user=atena application_name=standby", self.port);
@@ -177,8 +199,7 @@ impl Cluster {
     /// Starts the server and waits until it answers.
     pub fn serve(&self, settings: &[&str]) {
         let mut options = format!(
-            "-p {} -c listen_addresses='' -c unix_socket_directories={} -c shared_buffers=64MB -c max_connections=200 \
-             -c shared_preload_libraries=pg_stat_statements -c compute_query_id=on",
+            "-p {} -c listen_addresses='' -c unix_socket_directories={} -c shared_buffers=64MB -c max_connections=200",
             self.port,
             self.folder.display()
         );
@@ -216,24 +237,6 @@ impl Cluster {
         Server::sql(&self.url(database), statement)
     }
 
-    /// Runs a script of psql in a database; what it answers, unaligned.
-    pub fn script(&self, database: &str, script: &str) -> String {
-        let psql = Command::new(self.binaries.join("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", &self.url(database)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut psql = psql.expect("psql runs");
-        let mut input = psql.stdin.take().expect("its standard input is piped");
-        let script = script.to_owned();
-        let written = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
-        let done = psql.wait_with_output().expect("psql ends");
-        let _ = written.join();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    }
-
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         let socket = self.folder.to_str().expect("a path in UTF-8").replace('/', "%2F");
@@ -252,7 +255,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those on the path.
+/// The folder of PostgreSQL's programs: those of the newest version that Debian installed, or those
+/// on the path.
 fn binaries() -> PathBuf {
     let debian =
         fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));

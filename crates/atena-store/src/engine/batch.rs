@@ -1,39 +1,68 @@
-//! Many rows in one. Through sqlx a row costs more on its way to us than it takes to be found: on SQLite each of its values is copied by
-//! itself, on PostgreSQL each row goes through a stream. So the database answers with one row, or few, that have every column's values end to end.
-//! PostgreSQL answers with rows only where each value of a list is looked up by itself. Either way it is read here by row and column.
+//! Statements that find many rows.
+//!
+//! A row costs more on its way through sqlx than it takes to be found: SQLite's driver copies each
+//! value by itself, and PostgreSQL's reads each row from a stream. So the database answers with one
+//! row, or few, in which the values of each column stand end to end. Only where PostgreSQL looks up
+//! each value of a list by itself does it answer with plain rows. [`Batch`] reads both by row and
+//! column.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sqlx::Row as _;
 
-use super::columns::{Columns, Kind, UNREADABLE};
+use super::batch_text::Texts;
+use super::columns::{Columns, Kind, MALFORMED};
 use super::neighbours::Spacing;
 use super::row::Row;
 use super::sql::{Sql, Statement, Value};
 use crate::error::StoreError;
 
-/// Neighbours that stand in one row of PostgreSQL: what is joined for a row is moved each time that it has doubled, and memory that is given
-/// back above 128 KiB has to be asked for anew.
+/// Neighbours that PostgreSQL answers in one row. It moves joined values each time that they have
+/// doubled, and above 128 KiB it gives the memory back and asks for it again.
 const NEIGHBOURS_OF_ROW: usize = 128;
 
-/// A statement whose answer is a [`Batch`]; made by the `batch!` macro.
+/// A statement whose answer is a [`Batch`].
 ///
-/// One about each value of a list of texts, its last parameter, may have a `near` form: where the values are neighbours, everything from the
-/// first to the last is read in one go, which costs a fraction of looking each one up, and what lies between them is left out again.
-#[derive(Clone, Copy)]
+/// It is written as its columns and the rest of a `SELECT`, from `FROM` on. What is sent is made of
+/// them once, see [`Texts`]; all of it stands in `statements/` of this crate.
 pub(crate) struct BatchSql {
-    pub(super) sql: Sql,
-    near: Option<(Spacing, Sql)>,
-    kinds: &'static [Kind],
+    pub(super) columns: &'static [(&'static str, Kind)],
+    pub(super) from: Sql,
+    pub(super) list: Option<List>,
+    texts: OnceLock<Texts>,
+}
+
+/// The list of values that a statement is about: its last parameter. The statement compares it by
+/// `= ANY($3)`.
+#[derive(Clone, Copy)]
+pub(crate) struct List {
+    /// `$3`, for example.
+    pub(super) parameter: &'static str,
+    pub(super) of: ListOf,
+    /// Where the values are neighbours, all rows from the first to the last are read in order, and
+    /// those that are not of the list are left out. That costs a fraction of looking up each value.
+    /// The statement's first column must be the one that is compared.
+    pub(super) range_read: Option<Spacing>,
+}
+
+/// What the values of a list are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListOf {
+    Texts,
+    Integers,
+    Blobs,
+    /// A person's 15 digits and a record key in one text, compared with a pair of columns.
+    Places,
 }
 
 /// Rows by column.
 pub(crate) struct Batch {
     rows: Rows,
-    /// The places of the rows that were asked for, where there are others between them.
-    wanted: Option<Vec<usize>>,
+    /// Which rows are of the list, where others were read with them.
+    listed: Option<Vec<usize>>,
 }
 
 enum Rows {
@@ -48,131 +77,116 @@ pub(crate) struct BatchRow<'b> {
     row: usize,
 }
 
-/// `batch!(select text "a", integer "b", bytes "c"; all " FROM t WHERE …")`: the columns with their kinds, then parts as in `sql!`; for a statement
-/// about each value of a long list, `batch!(each "$3::text[]" select …)`, or `batch!(near "$3::text[]" select text "key", …)` where the list
-/// may be of neighbours and the first column is the one that is compared (`near_unified` where that is the unified address number).
-macro_rules! batch {
-    (near $list:literal $($columns_and_parts:tt)+) => {
-        $crate::engine::batch!(@near $crate::engine::Spacing::Close, $list $($columns_and_parts)+)
-    };
-    (near_unified $list:literal $($columns_and_parts:tt)+) => {
-        $crate::engine::batch!(@near $crate::engine::Spacing::CheckDigit, $list $($columns_and_parts)+)
-    };
-    (@near $spacing:expr, $list:literal select $kind:ident $column:literal $(, $more:ident $next:literal)*;
-        $($part:ident $text:literal)+) => {
-        $crate::engine::batch!(each $list select $kind $column $(, $more $next)*; $($part $text)+).or_near(
-            $spacing,
-            $crate::engine::sql!(
-                near each $list all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
-            ),
-        )
-    };
-    (select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
-        $crate::engine::BatchSql::new(
-            $crate::engine::sql!(
-                together all "SELECT count(*), " $kind $column $(all ", " $more $next)* $($part $text)+
-            ),
-            &[$crate::engine::batch!(@kind $kind) $(, $crate::engine::batch!(@kind $more))*],
-        )
-    };
-    (each $list:literal select $kind:ident $column:literal $(, $more:ident $next:literal)*; $($part:ident $text:literal)+) => {
-        $crate::engine::BatchSql::new(
-            $crate::engine::sql!(
-                each $list sqlite "SELECT count(*), " postgres "SELECT " $kind $column $(all ", " $more $next)* $($part $text)+
-            ),
-            &[$crate::engine::batch!(@kind $kind) $(, $crate::engine::batch!(@kind $more))*],
-        )
-    };
-    (@kind text) => { $crate::engine::Kind::Text };
-    (@kind integer) => { $crate::engine::Kind::Integer };
-    (@kind bytes) => { $crate::engine::Kind::Bytes };
+// === impl List ===
+
+impl List {
+    pub(crate) const fn new(of: ListOf, parameter: &'static str) -> Self {
+        Self { parameter, of, range_read: None }
+    }
+
+    /// A list of texts that may be neighbours.
+    pub(crate) const fn range_read(spacing: Spacing, parameter: &'static str) -> Self {
+        Self { parameter, of: ListOf::Texts, range_read: Some(spacing) }
+    }
 }
-pub(crate) use batch;
 
 // === impl BatchSql ===
 
 impl BatchSql {
-    pub(crate) const fn new(sql: Sql, kinds: &'static [Kind]) -> Self {
-        Self { sql, near: None, kinds }
+    /// A statement that is sent as it is: `from` begins with `FROM`.
+    pub(crate) const fn all(columns: &'static [(&'static str, Kind)], from: Sql) -> Self {
+        Self { columns, from, list: None, texts: OnceLock::new() }
     }
 
-    pub(crate) const fn or_near(self, spacing: Spacing, near: Sql) -> Self {
-        Self { near: Some((spacing, near)), ..self }
+    /// A statement about each value of a list.
+    pub(crate) const fn of_list(columns: &'static [(&'static str, Kind)], from: Sql, list: List) -> Self {
+        Self { columns, from, list: Some(list), texts: OnceLock::new() }
     }
 
     /// The statement about one municipality, which is its first parameter.
     pub(crate) fn about<'q>(&self, municipality: &'q str) -> Statement<'q> {
-        Statement::about(municipality, self.sql)
+        Statement::about(municipality, self.texts().look_up)
     }
 
-    /// The form of the statement that reads what lies between the values of its list, which are neighbours, and the values in order.
-    pub(super) fn near<'q>(&self, statement: &Statement<'q>) -> Option<(Statement<'q>, Vec<&'q str>)> {
-        let (spacing, near) = self.near?;
+    /// What is sent.
+    pub(crate) fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts::new(self))
+    }
+
+    /// The form of the statement that reads a range, and the values of its list in order; `None`
+    /// where the values are no neighbours.
+    pub(super) fn range_read<'q>(&self, statement: &Statement<'q>) -> Option<(Statement<'q>, Vec<&'q str>)> {
+        let (spacing, sql) = self.list?.range_read.zip(self.texts().range_read)?;
         let (Value::Texts(list), others) = statement.values.split_last()? else { return None };
-        let mut wanted = list.clone();
-        if !wanted.is_sorted() {
-            wanted.sort_unstable();
+        let mut listed = list.clone();
+        if !listed.is_sorted() {
+            listed.sort_unstable();
         }
-        // One that stands twice must not end one part and begin the next.
-        wanted.dedup();
-        if !spacing.are_neighbours(&wanted) {
+        // A value that stands twice must not end one part and begin the next.
+        listed.dedup();
+        if !spacing.are_neighbours(&listed) {
             return None;
         }
-        let parts = wanted.chunks(NEIGHBOURS_OF_ROW).flat_map(|part| [part.first(), part.last()]).flatten().copied();
+        let parts = listed.chunks(NEIGHBOURS_OF_ROW).flat_map(|part| [part.first(), part.last()]).flatten().copied();
         let values = others.iter().cloned().chain([Value::Texts(parts.collect())]).collect();
-        Some((Statement { sql: near, values }, wanted))
+        Some((Statement { sql, values }, listed))
     }
 
-    /// What was answered: rows with all columns, or rows of PostgreSQL where each value of the list was looked up by itself.
+    /// Reads an answer: joined columns, or plain rows where PostgreSQL looked up each value by
+    /// itself.
     pub(super) fn read(&self, rows: Vec<Row>) -> Result<Batch, StoreError> {
-        let by_itself = |row: &Row| matches!(row, Row::Postgres(row) if row.len() == self.kinds.len());
-        Ok(Batch::of(match rows.first() {
-            Some(first) if !by_itself(first) => Rows::Columns(Columns::read(&rows, self.kinds)?),
+        let is_plain = |row: &Row| matches!(row, Row::Postgres(row) if row.len() == self.columns.len());
+        let rows = match rows.first() {
+            Some(first) if !is_plain(first) => {
+                Rows::Columns(Columns::read(&rows, self.columns.iter().map(|(_, kind)| *kind))?)
+            }
             _ => Rows::Each(rows),
-        }))
+        };
+        Ok(Batch::new(rows))
     }
 }
 
 // === impl Batch ===
 
 impl Batch {
-    fn of(rows: Rows) -> Self {
-        Self { rows, wanted: None }
+    fn new(rows: Rows) -> Self {
+        Self { rows, listed: None }
     }
 
     /// The rows in order.
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
-        let count = match (&self.wanted, &self.rows) {
-            (Some(wanted), _) => wanted.len(),
+        let count = match (&self.listed, &self.rows) {
+            (Some(listed), _) => listed.len(),
             (None, Rows::Columns(columns)) => columns.rows(),
             (None, Rows::Each(rows)) => rows.len(),
         };
         (0..count).map(|place| {
-            let row = self.wanted.as_ref().map_or(Some(place), |wanted| wanted.get(place).copied());
+            let row = self.listed.as_ref().map_or(Some(place), |listed| listed.get(place).copied());
             // Past the end there is nothing to read.
             BatchRow { batch: self, row: row.unwrap_or(usize::MAX) }
         })
     }
 
-    /// Only the rows whose first column is one of these, which are in order.
+    /// Only the rows whose first column is one of these values, which are in order.
     pub(super) fn only(mut self, values: &[&str]) -> Result<Self, StoreError> {
-        let mut wanted = Vec::with_capacity(values.len());
-        // Rows come in order too, most often: then the next value is this one's, or that of the row before.
+        let mut listed = Vec::with_capacity(values.len());
+        // Rows mostly come in order too: then the value is the same as in the row before, or the
+        // next.
         let mut at = 0;
         for row in self.rows() {
             let value = row.text(0)?;
-            if values.get(at).is_none_or(|near| *near != value) {
+            if values.get(at).is_none_or(|this| *this != value) {
                 at = match values.get(at + 1) {
                     Some(next) if *next == value => at + 1,
                     _ => values.partition_point(|other| *other < value),
                 };
             }
-            if values.get(at).is_some_and(|near| *near == value) {
-                wanted.push(row.row);
+            if values.get(at).is_some_and(|this| *this == value) {
+                listed.push(row.row);
             }
         }
-        if wanted.len() < self.rows().len() {
-            self.wanted = Some(wanted);
+        if listed.len() < self.rows().len() {
+            self.listed = Some(listed);
         }
         Ok(self)
     }
@@ -193,7 +207,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn text(self, column: usize) -> Result<&'b str, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.text(self.row, column),
-            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.text(column),
+            Rows::Each(rows) => rows.get(self.row).ok_or(MALFORMED)?.text(column),
         }
     }
 
@@ -201,7 +215,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn integer(self, column: usize) -> Result<i64, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.integer(self.row, column),
-            Rows::Each(rows) => rows.get(self.row).ok_or(UNREADABLE)?.integer(column),
+            Rows::Each(rows) => rows.get(self.row).ok_or(MALFORMED)?.integer(column),
         }
     }
 
@@ -214,7 +228,7 @@ impl<'b> BatchRow<'b> {
     pub(crate) fn bytes(self, column: usize) -> Result<Bytes, StoreError> {
         match &self.batch.rows {
             Rows::Columns(columns) => columns.bytes(self.row, column),
-            Rows::Each(rows) => Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(UNREADABLE)?.bytes(column)?)),
+            Rows::Each(rows) => Ok(Bytes::copy_from_slice(rows.get(self.row).ok_or(MALFORMED)?.bytes(column)?)),
         }
     }
 
@@ -229,63 +243,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_columns_are_the_same_in_both_engines() {
-        const FIND: BatchSql =
-            batch!(each "$2::text[]" select text "a", bytes "c"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
-        assert_eq!(
-            FIND.sql.sqlite,
-            "SELECT count(*), group_concat(a, char(31)), group_concat(length(c), char(31)), CAST(group_concat(c, '') AS BLOB) \
-             FROM t WHERE m = $1 AND a IN (SELECT value FROM json_each($2))"
-        );
-        assert_eq!(
-            FIND.sql.postgres,
-            "SELECT found.* FROM unnest($2::text[]) AS wanted (value) CROSS JOIN LATERAL \
-             (SELECT a, c FROM t WHERE m = $1 AND a = wanted.value OFFSET 0) AS found"
-        );
-        assert_eq!(FIND.kinds, [Kind::Text, Kind::Bytes]);
-
-        const ALL: BatchSql = batch!(select text "a", bytes "c"; all " FROM t WHERE m = $1");
-        assert_eq!(
-            ALL.sql.postgres,
-            "SELECT count(*), string_agg(a, chr(31)), string_agg(length(c)::text, chr(31)), string_agg(c, '') FROM t WHERE m = $1"
-        );
-    }
-
-    #[test]
-    fn neighbours_are_read_in_one_go() {
-        const NEAR: Sql = {
-            const FIND: BatchSql = batch!(near "$2::text[]" select text "a", integer "b"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
-            FIND.near.unwrap().1
-        };
-        assert_eq!(
-            NEAR.sqlite,
-            "SELECT count(*), group_concat(a, char(31)), group_concat(b, char(31)) FROM t \
-             WHERE m = $1 AND a BETWEEN json_extract($2, '$[0]') AND json_extract($2, '$[#-1]')"
-        );
-        assert_eq!(
-            NEAR.postgres,
-            "SELECT part.* FROM generate_series(1, cardinality($2::text[]), 2) AS near (at) CROSS JOIN LATERAL (\
-             SELECT count(*), string_agg(a, chr(31)), string_agg((b)::text, chr(31)) FROM t \
-             WHERE m = $1 AND a BETWEEN ($2::text[])[near.at] AND ($2::text[])[near.at + 1]) AS part"
-        );
-    }
-
-    #[test]
     fn neighbours_are_read_in_parts_that_share_no_value() {
-        const FIND: BatchSql =
-            batch!(near "$2::text[]" select text "a"; all " FROM t WHERE m = $1 AND a" wanted "$2" done "");
+        static FIND: BatchSql = BatchSql::of_list(
+            &[("a", Kind::Text)],
+            Sql::same("FROM t WHERE m = $1 AND a = ANY($2)"),
+            List::range_read(Spacing::Consecutive, "$2"),
+        );
         let numbers: Vec<_> = (0..2 * NEIGHBOURS_OF_ROW + 1).map(|number| format!("{number:04}")).collect();
         let twice = numbers.iter().chain(&numbers).map(String::as_str);
         let statement = FIND.about("m").texts(twice);
-        let (near, wanted) = FIND.near(&statement).unwrap();
-        assert_eq!(wanted, numbers);
-        let Some(Value::Texts(parts)) = near.values.last() else { panic!("the list comes last") };
+        let (range_read, listed) = FIND.range_read(&statement).unwrap();
+        assert_eq!(listed, numbers);
+        let Some(Value::Texts(parts)) = range_read.values.last() else { panic!("the list comes last") };
         assert_eq!(*parts, ["0000", "0127", "0128", "0255", "0256", "0256"]);
     }
 
     #[test]
-    fn only_what_was_asked_for_is_left() {
-        let batch = Batch::of(Rows::Columns(Columns::sample()));
+    fn only_rows_of_the_list_are_left() {
+        let batch = Batch::new(Rows::Columns(Columns::sample()));
         let second = batch.rows().nth(1).unwrap();
         assert!(second.count(1, "t").is_err() && second.bytes32(2, "t").is_err());
         let only = batch.only(&[""]).unwrap();

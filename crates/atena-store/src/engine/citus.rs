@@ -1,7 +1,7 @@
 //! The workers of a Citus cluster: what a gateway asks of its server holds for them as well.
 //!
-//! A session's settings stay on the server that it is of. The coordinator's own sessions on the workers have those of the role
-//! (`deploy/citus/distribute.sql`).
+//! A session's settings stay on the server that it is of. The coordinator's own sessions on the
+//! workers have those of the role (`deploy/citus/distribute.sql`).
 
 use sqlx::Row as _;
 use sqlx::postgres::PgPool;
@@ -11,7 +11,8 @@ use crate::error::StoreError;
 /// Whether this server belongs to a Citus cluster.
 pub(super) const IS_CITUS: &str = "SELECT to_regclass('pg_dist_partition') IS NOT NULL";
 
-/// Asks every worker for the settings that decide whether a commit is durable, and for the lock timeout, as names and values.
+/// Asks every worker for the settings that decide whether a commit is durable, and for the lock
+/// timeout, as names and values.
 const WORKERS: &str = "SELECT nodename || ':' || nodeport, success, result FROM run_command_on_workers($$SELECT \
     string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings \
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'lock_timeout')$$)";

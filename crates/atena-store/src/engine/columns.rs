@@ -1,15 +1,17 @@
-//! Rows by column: an answer that has every column's values end to end, read from one row of the database or, part by part, from several.
+//! Rows by column: an answer in which the values of each column stand end to end, in one row of the
+//! database or in several, part by part.
 
 use bytes::Bytes;
 
 use super::row::Row;
 use crate::error::StoreError;
 
-/// Stands between values in an answer (U+001F, the unit separator). Whatever has it as a part of a value is refused when it is read.
+/// Stands between values in an answer (U+001F, the unit separator). An answer with a value that
+/// contains it is refused.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
-/// What an answer that was not asked for is.
-pub(super) const UNREADABLE: StoreError = StoreError::Unavailable("rows were not answered as they were asked for");
+/// The answer does not have the columns or the number of values that it should have.
+pub(super) const MALFORMED: StoreError = StoreError::Unavailable("the database answered with malformed rows");
 
 /// What a column holds. None of its values may be NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +37,12 @@ enum Values {
 // === impl Columns ===
 
 impl Columns {
-    /// The columns of these kinds out of rows that each have a count, and the values of so many rows behind it.
-    pub(super) fn read(parts: &[Row], kinds: &[Kind]) -> Result<Self, StoreError> {
+    /// Reads columns of these kinds. Each part begins with a count, and the values of so many rows
+    /// follow.
+    pub(super) fn read(parts: &[Row], kinds: impl ExactSizeIterator<Item = Kind>) -> Result<Self, StoreError> {
         let mut counted = Vec::with_capacity(parts.len());
         for part in parts {
-            let rows = usize::try_from(part.integer(0)?).map_err(|_| UNREADABLE)?;
+            let rows = usize::try_from(part.integer(0)?).map_err(|_| MALFORMED)?;
             // Where there is no row, every column is NULL.
             if rows > 0 {
                 counted.push((part, rows));
@@ -48,8 +51,8 @@ impl Columns {
         let mut place = 1;
         let mut columns = Vec::with_capacity(kinds.len());
         for kind in kinds {
-            columns.push(Values::read(*kind, &counted, place)?);
-            place += if *kind == Kind::Bytes { 2 } else { 1 };
+            columns.push(Values::read(kind, &counted, place)?);
+            place += if kind == Kind::Bytes { 2 } else { 1 };
         }
         Ok(Self { rows: counted.iter().map(|(_, rows)| rows).sum(), columns })
     }
@@ -60,26 +63,27 @@ impl Columns {
     }
 
     pub(super) fn text(&self, row: usize, column: usize) -> Result<&str, StoreError> {
-        let Some(Values::Text { joined, ends }) = self.columns.get(column) else { return Err(UNREADABLE) };
+        let Some(Values::Text { joined, ends }) = self.columns.get(column) else { return Err(MALFORMED) };
         let start = start(ends, row, SEPARATOR.len_utf8())?;
-        joined.get(start..*ends.get(row).ok_or(UNREADABLE)?).ok_or(UNREADABLE)
+        joined.get(start..*ends.get(row).ok_or(MALFORMED)?).ok_or(MALFORMED)
     }
 
     pub(super) fn integer(&self, row: usize, column: usize) -> Result<i64, StoreError> {
-        let Some(Values::Integer(values)) = self.columns.get(column) else { return Err(UNREADABLE) };
-        values.get(row).copied().ok_or(UNREADABLE)
+        let Some(Values::Integer(values)) = self.columns.get(column) else { return Err(MALFORMED) };
+        values.get(row).copied().ok_or(MALFORMED)
     }
 
     pub(super) fn bytes(&self, row: usize, column: usize) -> Result<Bytes, StoreError> {
-        let Some(Values::Bytes { joined, ends }) = self.columns.get(column) else { return Err(UNREADABLE) };
-        Ok(joined.slice(start(ends, row, 0)?..*ends.get(row).ok_or(UNREADABLE)?))
+        let Some(Values::Bytes { joined, ends }) = self.columns.get(column) else { return Err(MALFORMED) };
+        Ok(joined.slice(start(ends, row, 0)?..*ends.get(row).ok_or(MALFORMED)?))
     }
 }
 
 // === impl Values ===
 
 impl Values {
-    /// One column, which stands at `place` in each part (and behind it, if it is of bytes: their lengths come first).
+    /// One column, which stands at `place` in each part. Bytes take two places: their lengths, then
+    /// the bytes.
     fn read(kind: Kind, parts: &[(&Row, usize)], place: usize) -> Result<Self, StoreError> {
         let rows = parts.iter().map(|(_, rows)| rows).sum();
         Ok(match kind {
@@ -108,7 +112,7 @@ impl Values {
                         Some(end)
                     })
                     .collect();
-                Self::Bytes { ends: ends.filter(|_| end == joined.len()).ok_or(UNREADABLE)?, joined }
+                Self::Bytes { ends: ends.filter(|_| end == joined.len()).ok_or(MALFORMED)?, joined }
             }
         })
     }
@@ -118,7 +122,7 @@ impl Values {
 fn start(ends: &[usize], row: usize, between: usize) -> Result<usize, StoreError> {
     match row.checked_sub(1) {
         None => Ok(0),
-        Some(before) => Ok(ends.get(before).ok_or(UNREADABLE)? + between),
+        Some(before) => Ok(ends.get(before).ok_or(MALFORMED)? + between),
     }
 }
 
@@ -127,7 +131,7 @@ fn ends(text: &str, before: usize, rows: usize, out: &mut Vec<usize>) -> Result<
     let there = out.len();
     out.extend(text.match_indices(SEPARATOR).map(|(at, _)| before + at));
     out.push(before + text.len());
-    if out.len() - there == rows { Ok(()) } else { Err(UNREADABLE) }
+    if out.len() - there == rows { Ok(()) } else { Err(MALFORMED) }
 }
 
 /// The integers of all parts, of which there are so many.
@@ -143,9 +147,9 @@ fn integers(parts: &[(&Row, usize)], place: usize, rows: usize) -> Result<Vec<i6
 fn split(text: &str, rows: usize, out: &mut Vec<i64>) -> Result<(), StoreError> {
     let there = out.len();
     for value in text.split(SEPARATOR) {
-        out.push(value.parse().map_err(|_| UNREADABLE)?);
+        out.push(value.parse().map_err(|_| MALFORMED)?);
     }
-    if out.len() - there == rows { Ok(()) } else { Err(UNREADABLE) }
+    if out.len() - there == rows { Ok(()) } else { Err(MALFORMED) }
 }
 
 #[cfg(test)]

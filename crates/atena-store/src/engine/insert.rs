@@ -1,9 +1,11 @@
-//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL, or the `VALUES` of one row.
+//! Many rows in few statements: wide prepared statements on SQLite, one `UNNEST` on PostgreSQL, or
+//! the `VALUES` of one row.
 
 use std::fmt::Write as _;
 
-/// Rows of one wide statement on SQLite. Few sizes, so that their prepared forms stay cached; each statement is a way to SQLite's thread and
-/// back, so rows that fill no statement go with the next larger one, whose other rows are empty.
+/// Rows of one wide statement on SQLite. There are few sizes, so that prepared statements stay
+/// cached. Each statement is a round trip to SQLite's thread: rows that do not fill one go with the
+/// next larger one, whose other rows are empty.
 const ROWS_OF_STATEMENT: [usize; 4] = [1, 8, 64, 512];
 
 /// The values of one column, a row after the other.
@@ -17,7 +19,8 @@ pub(crate) enum Column<'q> {
     SameInteger(i64),
 }
 
-/// Rows to insert, column by column; the municipality is the first column of every table and is the same in all rows.
+/// Rows to insert, column by column; the municipality is the first column of every table and is the
+/// same in all rows.
 pub(crate) struct Insert<'q> {
     pub(super) municipality: &'q str,
     pub(super) table: &'static str,
@@ -87,7 +90,8 @@ impl<'q> Insert<'q> {
         self.column(name, Column::integers(values.collect()))
     }
 
-    /// As [`Insert::integers`], where it is chance if all are the same: one statement, whether they are or not.
+    /// As [`Insert::integers`], where all are the same only by chance. Then there is one statement
+    /// for both cases.
     pub(crate) fn differing_integers(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
         self.column(name, Column::Integer(values.collect()))
     }
@@ -113,22 +117,23 @@ impl<'q> Insert<'q> {
             sql.push_str(", ");
             sql.push_str(name);
         }
-        sql.push_str(") ");
+        sql.push_str(")\n");
         sql
     }
 
-    /// How many rows the statement on SQLite has that takes the next of so many that are left.
+    /// How many rows the next statement on SQLite has, where so many are left.
     pub(super) fn rows_of_statement(left: usize) -> usize {
         let [.., largest] = ROWS_OF_STATEMENT;
-        // Half empty is dearer than twice.
+        // A half-empty wide statement costs more than two narrow ones.
         let fits = |size: usize| left >= size || left > size / 2;
         ROWS_OF_STATEMENT.into_iter().rev().find(|size| fits(*size)).unwrap_or(largest)
     }
 
-    /// The statement for `rows` rows on SQLite. Parameters: row by row whether it is filled (1, or NULL) and what differs between rows; then
-    /// the municipality, then what is the same in all rows. None has a number: to find the name of a parameter, SQLite walks through those
-    /// that have one.
-    pub(super) fn sqlite(&self, rows: usize) -> String {
+    /// The statement for `rows` rows on SQLite. Its parameters are, row by row, whether the row is
+    /// filled (1, or NULL) and its own values; then the municipality, then the values that all rows
+    /// share. No parameter has a number: SQLite looks for the name of each parameter among all that
+    /// have one.
+    pub(crate) fn sqlite(&self, rows: usize) -> String {
         let own = self.columns.iter().filter(|column| column.len().is_some()).count();
         let row = format!("(?{})", ", ?".repeat(own));
         let mut names = "filled".to_owned();
@@ -140,14 +145,14 @@ impl<'q> Insert<'q> {
                 Some(_) => write!(names, ", c{place}").and_then(|()| write!(selected, ", new.c{place}")),
             };
         }
-        let mut sql = format!("WITH new ({names}) AS (VALUES {}) ", vec![row.as_str(); rows].join(", "));
+        let mut sql = format!("WITH new ({names}) AS (\n    VALUES {})\n", vec![row.as_str(); rows].join(", "));
         sql.push_str(&self.head());
-        let _ = write!(sql, "SELECT ?{selected} FROM new WHERE new.filled{}", self.conflict);
+        let _ = write!(sql, "SELECT ?{selected}\nFROM new WHERE new.filled{}", self.conflict);
         sql
     }
 
     /// The statement for one row on PostgreSQL.
-    pub(super) fn postgres_one(&self) -> String {
+    pub(crate) fn postgres_one(&self) -> String {
         let mut sql = self.head();
         sql.push_str("VALUES ($1");
         for place in 0..self.columns.len() {
@@ -158,7 +163,7 @@ impl<'q> Insert<'q> {
     }
 
     /// The statement for several rows on PostgreSQL.
-    pub(super) fn postgres(&self) -> String {
+    pub(crate) fn postgres(&self) -> String {
         let mut sql = self.head();
         let (mut selected, mut unnested) = (String::new(), Vec::new());
         for (place, column) in self.columns.iter().enumerate() {
@@ -172,14 +177,15 @@ impl<'q> Insert<'q> {
             }
         }
         if unnested.is_empty() {
-            // As many that are all alike.
+            // All rows are alike.
             let rows = self.rows;
-            let _ = write!(sql, "SELECT $1{selected} FROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);
+            let _ =
+                write!(sql, "SELECT $1{selected}\nFROM generate_series(1::bigint, {rows}::bigint){}", self.conflict);
             return sql;
         }
         let (parameters, names): (Vec<_>, Vec<_>) = unnested.into_iter().unzip();
         let (parameters, names) = (parameters.join(", "), names.join(", "));
-        let _ = write!(sql, "SELECT $1{selected} FROM UNNEST({parameters}) AS new ({names}){}", self.conflict);
+        let _ = write!(sql, "SELECT $1{selected}\nFROM UNNEST({parameters}) AS new ({names}){}", self.conflict);
         sql
     }
 }
@@ -196,13 +202,13 @@ mod tests {
             .on_conflict(" ON CONFLICT DO NOTHING");
         assert_eq!(
             insert.sqlite(2),
-            "WITH new (filled, c0, c1) AS (VALUES (?, ?, ?), (?, ?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence) \
-             SELECT ?, new.c0, new.c1 FROM new WHERE new.filled ON CONFLICT DO NOTHING"
+            "WITH new (filled, c0, c1) AS (\n    VALUES (?, ?, ?), (?, ?, ?))\nINSERT INTO link \
+             (municipality_code, system_id, change_sequence)\nSELECT ?, new.c0, new.c1\nFROM new WHERE new.filled ON CONFLICT DO NOTHING"
         );
         assert_eq!(
             insert.postgres(),
-            "INSERT INTO link (municipality_code, system_id, change_sequence) \
-             SELECT $1, new.c0, new.c1 FROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
+            "INSERT INTO link (municipality_code, system_id, change_sequence)\n\
+             SELECT $1, new.c0, new.c1\nFROM UNNEST($2::text[], $3::bigint[]) AS new (c0, c1) ON CONFLICT DO NOTHING"
         );
     }
 
@@ -231,19 +237,21 @@ mod tests {
             .integers("at", [7, 7].into_iter());
         assert_eq!(
             insert.sqlite(2),
-            "WITH new (filled, c1) AS (VALUES (?, ?), (?, ?)) INSERT INTO link (municipality_code, system_id, change_sequence, at) \
-             SELECT ?, ?, new.c1, ? FROM new WHERE new.filled"
+            "WITH new (filled, c1) AS (\n    VALUES (?, ?), (?, ?))\n\
+             INSERT INTO link (municipality_code, system_id, change_sequence, at)\n\
+             SELECT ?, ?, new.c1, ?\nFROM new WHERE new.filled"
         );
         assert_eq!(
             insert.postgres(),
-            "INSERT INTO link (municipality_code, system_id, change_sequence, at) \
-             SELECT $1, $2::text, new.c1, $4::bigint FROM UNNEST($3::bigint[]) AS new (c1)"
+            "INSERT INTO link (municipality_code, system_id, change_sequence, at)\n\
+             SELECT $1, $2::text, new.c1, $4::bigint\nFROM UNNEST($3::bigint[]) AS new (c1)"
         );
         let one = Insert::into("link", "132098", 1).texts("system_id", ["a"].into_iter());
         assert_eq!(
             one.sqlite(1),
-            "WITH new (filled) AS (VALUES (?)) INSERT INTO link (municipality_code, system_id) SELECT ?, ? FROM new WHERE new.filled"
+            "WITH new (filled) AS (\n    VALUES (?))\nINSERT INTO link (municipality_code, system_id)\n\
+             SELECT ?, ?\nFROM new WHERE new.filled"
         );
-        assert_eq!(one.postgres_one(), "INSERT INTO link (municipality_code, system_id) VALUES ($1, $2)");
+        assert_eq!(one.postgres_one(), "INSERT INTO link (municipality_code, system_id)\nVALUES ($1, $2)");
     }
 }

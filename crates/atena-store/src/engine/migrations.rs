@@ -1,7 +1,9 @@
-//! Brings the tables of PostgreSQL to this version, with the bookkeeping of sqlx, one statement at a time.
+//! Brings the tables of PostgreSQL to this version, with the bookkeeping of sqlx, one statement at
+//! a time.
 //!
-//! sqlx sends a migration as one query. Citus passes most changes of a distributed table on to its workers as they came, and
-//! a worker refuses a text of several statements. A table that a migration makes is distributed in its transaction.
+//! sqlx sends a migration as one query. Citus passes most changes of a distributed table on to its
+//! workers as they came, and a worker refuses a text of several statements. A table that a
+//! migration makes is distributed in its transaction.
 
 mod split;
 
@@ -77,7 +79,8 @@ async fn distribute_new_tables(connection: &mut PgConnection) -> Result<(), sqlx
     for table in local_tables(connection).await? {
         let any = format!("SELECT EXISTS (SELECT FROM {table})");
         let has_rows: bool = sqlx::query_scalar(AssertSqlSafe(any)).fetch_one(&mut *connection).await?;
-        // A trigger that keeps a log from being changed only looks at the row before it: safe on a worker.
+        // A trigger that keeps a log from being changed only looks at the row before it: safe on a
+        // worker.
         sqlx::raw_sql("SET LOCAL citus.enable_unsafe_triggers = on").execute(&mut *connection).await?;
         sqlx::query("SELECT create_distributed_table($1::regclass, 'municipality_code', colocate_with => 'person')")
             .bind(&table)

@@ -1,8 +1,10 @@
 //! The two engines behind one set of statements: SQLite, embedded, and PostgreSQL.
 //!
-//! What an engine does is boxed here: its futures take kilobytes, and every future above would be moved about with them.
+//! Futures of an engine are boxed here. They take kilobytes, which every future above would hold
+//! and move too.
 
 mod batch;
+mod batch_text;
 mod citus;
 mod columns;
 mod insert;
@@ -19,19 +21,24 @@ mod sqlite_file;
 use std::time::Duration;
 
 use crate::error::StoreError;
-pub(crate) use batch::{Batch, BatchRow, BatchSql, batch};
+pub(crate) use batch::{Batch, BatchRow, BatchSql, List, ListOf};
 pub(crate) use columns::Kind;
 pub(crate) use insert::{Column, Insert};
 pub(crate) use neighbours::Spacing;
 pub(crate) use pooler::refusal as refusal_of_pooler;
+#[cfg(test)]
+pub(crate) use postgres::LOCK as POSTGRES_LOCK;
 pub(crate) use postgres::PostgresEngine;
 use postgres::PostgresTransaction;
 pub(crate) use row::{Row, signed};
-pub(crate) use sql::{Sql, Statement, Value, sql};
+#[cfg(test)]
+pub(crate) use sql::dedented;
+pub(crate) use sql::{Sql, Statement, Value};
 pub(crate) use sqlite::SqliteEngine;
 use sqlite::SqliteTransaction;
 
-/// How long a connection waits for a lock, for its turn, or for the database to come back.
+/// How long a connection waits for a lock, for the transactions before its own, or for the database
+/// to come back.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Says in the trace of a call what a statement did and to how many rows, so that `atena prove` can
@@ -49,9 +56,9 @@ pub(crate) enum Engine {
 
 /// A transaction.
 ///
-/// After its first failed statement it does nothing more and can't be committed. SQLite may have rolled it back by itself
-/// (a full disk), so that the next statement would be durable alone. PostgreSQL would answer a COMMIT with a rollback
-/// that the driver takes for success.
+/// After its first failed statement it does nothing more and can't be committed. SQLite may have
+/// rolled it back by itself (a full disk), so that the next statement would be durable alone.
+/// PostgreSQL would answer a COMMIT with a rollback that the driver takes for success.
 pub(crate) struct EngineTransaction {
     open: OpenTransaction,
     failed: bool,
@@ -81,8 +88,8 @@ impl Engine {
 
     /// Every row that a reading statement finds, by column.
     pub(crate) async fn fetch_batch(&self, batch: &BatchSql, statement: &Statement<'_>) -> Result<Batch, StoreError> {
-        let all = match batch.near(statement) {
-            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+        let all = match batch.range_read(statement) {
+            Some((range_read, listed)) => batch.read(self.fetch_all(&range_read).await?)?.only(&listed),
             None => batch.read(self.fetch_all(statement).await?),
         }?;
         trace_work("read by column", all.rows().len());
@@ -109,8 +116,9 @@ impl Engine {
         }
     }
 
-    /// Begins a transaction that may write. Writers of one municipality take turns, on SQLite on its one writing connection, on
-    /// PostgreSQL on the row of the log's head: whoever has the turn sees everything that was committed before.
+    /// Begins a transaction that may write. Transactions of one municipality that write run one
+    /// after the other: SQLite has one writing connection, and on PostgreSQL each locks the row of
+    /// the log's head. So a transaction sees everything that was committed before it.
     pub(crate) async fn begin(&self, municipality: &str) -> Result<EngineTransaction, StoreError> {
         Ok(EngineTransaction::new(match self {
             Self::Sqlite(engine) => OpenTransaction::Sqlite(Box::pin(engine.begin()).await?),
@@ -131,10 +139,10 @@ impl EngineTransaction {
             return Ok(Vec::new());
         }
         let rows = match self.usable()? {
-            OpenTransaction::Sqlite(of) => Box::pin(sqlite::fetch_all(&mut of.transaction, statement)).await,
-            OpenTransaction::Postgres(of) => Box::pin(postgres::fetch_all(&mut of.transaction, statement)).await,
+            OpenTransaction::Sqlite(open) => Box::pin(sqlite::fetch_all(&mut open.transaction, statement)).await,
+            OpenTransaction::Postgres(open) => Box::pin(postgres::fetch_all(&mut open.transaction, statement)).await,
         };
-        let rows = self.noted(rows)?;
+        let rows = self.remember(rows)?;
         trace_work("read", rows.len());
         Ok(rows)
     }
@@ -144,8 +152,8 @@ impl EngineTransaction {
         batch: &BatchSql,
         statement: &Statement<'_>,
     ) -> Result<Batch, StoreError> {
-        let all = match batch.near(statement) {
-            Some((near, wanted)) => batch.read(self.fetch_all(&near).await?)?.only(&wanted),
+        let all = match batch.range_read(statement) {
+            Some((range_read, listed)) => batch.read(self.fetch_all(&range_read).await?)?.only(&listed),
             None => batch.read(self.fetch_all(statement).await?),
         }?;
         trace_work("read by column", all.rows().len());
@@ -161,31 +169,32 @@ impl EngineTransaction {
         self.fetch_optional(statement).await?.ok_or(StoreError::Unavailable("a statement had no answer"))
     }
 
-    /// Every row that a reading statement finds which was put together at run time, from names of ours.
+    /// Every row that a reading statement finds. The statement was made at run time, from names of
+    /// tables and columns.
     pub(crate) async fn fetch_page(&mut self, sql: String, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         let rows = match self.usable()? {
-            OpenTransaction::Sqlite(of) => Box::pin(sqlite::fetch_page(&mut of.transaction, sql, values)).await,
-            OpenTransaction::Postgres(of) => Box::pin(postgres::fetch_page(&mut of.transaction, sql, values)).await,
+            OpenTransaction::Sqlite(open) => Box::pin(sqlite::fetch_page(&mut open.transaction, sql, values)).await,
+            OpenTransaction::Postgres(open) => Box::pin(postgres::fetch_page(&mut open.transaction, sql, values)).await,
         };
-        self.noted(rows)
+        self.remember(rows)
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement<'_>) -> Result<(), StoreError> {
         let done = match self.usable()? {
-            OpenTransaction::Sqlite(of) => Box::pin(sqlite::execute(&mut of.transaction, statement)).await,
-            OpenTransaction::Postgres(of) => Box::pin(postgres::execute(&mut of.transaction, statement)).await,
+            OpenTransaction::Sqlite(open) => Box::pin(sqlite::execute(&mut open.transaction, statement)).await,
+            OpenTransaction::Postgres(open) => Box::pin(postgres::execute(&mut open.transaction, statement)).await,
         };
-        self.noted(done)?;
+        self.remember(done)?;
         trace_work("execute", 0);
         Ok(())
     }
 
     pub(crate) async fn insert(&mut self, insert: &Insert<'_>) -> Result<(), StoreError> {
         let done = match self.usable()? {
-            OpenTransaction::Sqlite(of) => Box::pin(sqlite::insert(&mut of.transaction, insert)).await,
-            OpenTransaction::Postgres(of) => Box::pin(postgres::insert(&mut of.transaction, insert)).await,
+            OpenTransaction::Sqlite(open) => Box::pin(sqlite::insert(&mut open.transaction, insert)).await,
+            OpenTransaction::Postgres(open) => Box::pin(postgres::insert(&mut open.transaction, insert)).await,
         };
-        self.noted(done)?;
+        self.remember(done)?;
         trace_work("insert", insert.rows);
         Ok(())
     }
@@ -193,8 +202,8 @@ impl EngineTransaction {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.usable()?;
         match self.open {
-            OpenTransaction::Sqlite(of) => Box::pin(of.commit()).await,
-            OpenTransaction::Postgres(of) => Ok(Box::pin(of.transaction.commit()).await?),
+            OpenTransaction::Sqlite(open) => Box::pin(open.commit()).await,
+            OpenTransaction::Postgres(open) => Ok(Box::pin(open.transaction.commit()).await?),
         }
     }
 
@@ -203,8 +212,8 @@ impl EngineTransaction {
         if self.failed { Err(FAILED) } else { Ok(&mut self.open) }
     }
 
-    /// Notes whether the database did what it was asked.
-    fn noted<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    /// Remembers that a statement failed.
+    fn remember<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.failed |= result.is_err();
         Ok(result?)
     }

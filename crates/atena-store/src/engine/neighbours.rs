@@ -1,24 +1,25 @@
-//! Whether values of a list are neighbours: numbers of which nearly all between the first and the last are in the list. Reading past a few
-//! others costs less than looking each one up.
+//! Whether the values of a list are neighbours: numbers among which there are few others. Reading
+//! past a few others costs less than looking up each value.
 
-/// Fewer are looked up one by one.
+/// Fewer values are looked up one by one.
 const COUNT_MIN: usize = 16;
 
-/// At least one among so many numbers is of the list.
+/// At least one of so many numbers must be in the list.
 const SPARSE_MAX: u64 = 4;
 
-/// How far apart numbers are that follow each other.
+/// How far apart two numbers are that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spacing {
-    /// One, as far as anybody knows.
-    Close,
-    /// Ten: the last digit is a check digit.
+    /// By one: they may have any digits.
+    Consecutive,
+    /// By ten: the last digit is a check digit.
     CheckDigit,
 }
 
 impl Spacing {
-    /// Whether these values, which are in order, are neighbours: all of one length, alike but for decimal digits at the end. Of other texts nobody
-    /// knows how many there may be between them.
+    /// Whether these values are neighbours. They are in order. Neighbours have one length and
+    /// differ only in decimal digits at the end: between other texts there may be any number of
+    /// texts.
     pub(super) fn are_neighbours(self, values: &[&str]) -> bool {
         let (Some(first), Some(last)) = (values.first(), values.last()) else { return false };
         if values.len() < COUNT_MIN || values.iter().any(|value| value.len() != first.len()) {
@@ -33,7 +34,7 @@ impl Spacing {
             return false;
         };
         let sparse_max = match self {
-            Self::Close => SPARSE_MAX,
+            Self::Consecutive => SPARSE_MAX,
             Self::CheckDigit => 10 * SPARSE_MAX,
         };
         between < sparse_max * values.len() as u64
@@ -49,13 +50,13 @@ mod tests {
     }
 
     fn close(values: &[String]) -> bool {
-        Spacing::Close.are_neighbours(&values.iter().map(String::as_str).collect::<Vec<_>>())
+        Spacing::Consecutive.are_neighbours(&values.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     #[test]
     fn dense_numbers_are_neighbours() {
         assert!(close(&numbers(1)) && close(&numbers(4)));
-        assert!(!close(&numbers(5)), "most of what lies between would be read in vain");
+        assert!(!close(&numbers(5)), "most rows of the range would be left out");
         let numbers_of_people = numbers(40);
         let people: Vec<_> = numbers_of_people.iter().map(String::as_str).collect();
         assert!(Spacing::CheckDigit.are_neighbours(&people));

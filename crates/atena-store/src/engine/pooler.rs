@@ -1,8 +1,10 @@
-//! Recognises what stands between the gateway and PostgreSQL and shares server sessions among its clients.
+//! Recognises what stands between the gateway and PostgreSQL and shares server sessions among its
+//! clients.
 //!
-//! A transaction pooler (PgBouncer with `pool_mode = transaction`, PgCat, Odyssey) gives each transaction another session. Then
-//! prepared statements are missing, and the settings that every session asks for are lost: a gateway that vanished would keep its
-//! place among the writers. One that keeps a session for each client, with the settings in force, is as good as the server.
+//! A transaction pooler (PgBouncer with `pool_mode = transaction`, PgCat, Odyssey) gives each
+//! transaction another session. Then prepared statements are missing, and the settings that every
+//! session asks for are lost: a gateway that vanished would keep its place among the writers. One
+//! that keeps a session for each client, with the settings in force, is as good as the server.
 
 use std::time::Duration;
 
@@ -41,12 +43,15 @@ pub(crate) fn refusal(error: &sqlx::Error) -> Option<StoreError> {
     Some(StoreError::Open(format!("{what}: {REMEDY}")))
 }
 
-/// Refuses a server behind a pooler that gives each transaction another session, or drops the settings of a session.
+/// Refuses a server behind a pooler that gives each transaction another session, or drops the
+/// settings of a session.
 pub(super) async fn refuse(server: &PgConnectOptions, session: &[(&str, &str)]) -> Result<(), StoreError> {
     let (is_shared, lost) = match tokio::time::timeout(ANSWER_MAX, look_at(server, session)).await {
         Ok(seen) => seen?,
         Err(_) => {
-            return Err(StoreError::Unavailable("three sessions at once are not to be had; is a pooler before it?"));
+            return Err(StoreError::Unavailable(
+                "three sessions could not be opened at once: does a pooler limit them?",
+            ));
         }
     };
     if is_shared {
@@ -61,7 +66,8 @@ pub(super) async fn refuse(server: &PgConnectOptions, session: &[(&str, &str)]) 
 
 /// Whether sessions are shared, and a setting that got lost.
 async fn look_at(server: &PgConnectOptions, session: &[(&str, &str)]) -> Result<(bool, Option<String>), sqlx::Error> {
-    // Three clients that take turns: a pooler that hands its sessions around gives one of them the session of another.
+    // Three clients, one after the other: a pooler that shares sessions gives one of them the
+    // session of another.
     let mut first = server.connect().await?;
     let own = session_of(&mut first).await?;
     let mut others = Vec::new();
@@ -81,7 +87,8 @@ async fn look_at(server: &PgConnectOptions, session: &[(&str, &str)]) -> Result<
     Ok((false, lost))
 }
 
-/// The server's process that answers. Not prepared: what is prepared may be missing in the next session.
+/// The server's process that answers. Not prepared: what is prepared may be missing in the next
+/// session.
 async fn session_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }

@@ -1,4 +1,5 @@
-//! PostgreSQL 15 or newer: any number of gateways on one database, which may move to another server while they run.
+//! PostgreSQL 15 or newer: any number of gateways on one database, which may move to another server
+//! while they run.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,16 +17,17 @@ use super::sql::{Statement, Value};
 use super::{WAIT_MAX, citus, migrations, pooler};
 use crate::error::StoreError;
 
-/// Rows of one statement, at most. Of more the server has to ask for memory anew each time.
+/// Rows of one statement, at most. For more the server has to ask for memory anew each time.
 const ROWS_OF_STATEMENT: usize = 512;
 
 /// The oldest server that is served, as `server_version_num`.
 const VERSION_MIN: i64 = 150_000;
 
-/// What every session asks of the server: a gateway that vanished must not keep its turn.
+/// Settings of every session. A gateway that vanished must not keep its lock.
 ///
-/// Every statement has its index. Tables that have grown since they were last analysed must not be walked through instead, rows come in the
-/// index's order without being gathered in a bitmap first, and compiling a plan costs more than it saves.
+/// Every statement has its index. A table that has grown since it was last analysed must not be
+/// read from end to end instead. Rows come in the order of the index, without a bitmap. Compiling a
+/// plan costs more than it saves.
 const SESSION: [(&str, &str); 11] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
@@ -40,8 +42,13 @@ const SESSION: [(&str, &str); 11] = [
     ("jit", "off"),
 ];
 
-/// Settings without which what was acknowledged would not be durable, and the values that they must not have.
+/// Settings without which what was acknowledged would not be durable, and the values that they must
+/// not have.
 const DURABLE: [(&str, &str); 3] = [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")];
+
+/// Locks a municipality for the transaction that writes. It is an update and not `FOR UPDATE`:
+/// before Citus moves a shard, it waits for transactions that wrote, and not for row locks.
+pub(crate) const LOCK: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
 
 /// A database on one of several servers, and perhaps a replica to read from.
 #[derive(Clone)]
@@ -49,11 +56,12 @@ pub(crate) struct PostgresEngine {
     primary: Arc<Primary>,
     replica: Option<PgPool>,
     reads_replica: bool,
-    /// Writers of this process that have or await a turn, so that there are always connections left to read with.
+    /// Limits the writers of this process that hold or wait for a lock, so that connections are
+    /// left to read with.
     writers: Arc<Semaphore>,
 }
 
-/// A transaction; one that may write has its turn.
+/// A transaction. One that may write has locked its municipality.
 pub(crate) struct PostgresTransaction {
     pub(super) transaction: Transaction<'static, Postgres>,
     _writer: Option<OwnedSemaphorePermit>,
@@ -62,8 +70,9 @@ pub(crate) struct PostgresTransaction {
 // === impl PostgresEngine ===
 
 impl PostgresEngine {
-    /// Opens the database at `url`, which may name several servers (`postgres://user@one,two/database`): the one that takes writes is
-    /// used, and looked for again when it is lost. The tables are migrated as needed.
+    /// Opens the database at `url`, which may name several servers
+    /// (`postgres://user@one,two/database`): the one that takes writes is used, and looked for
+    /// again when it is lost. The tables are migrated as needed.
     pub(crate) async fn open(url: &str, replica: Option<&str>, connections_max: u32) -> Result<Self, StoreError> {
         let servers = servers(url)?;
         let replica = match replica {
@@ -128,7 +137,8 @@ impl PostgresEngine {
         self.replica.is_some().then(|| Self { reads_replica: true, ..self.clone() })
     }
 
-    /// Reading again harms nothing, so that a lost connection or server is noticed only by the time it takes.
+    /// Reading again harms nothing: after a lost connection the statement is sent again, and only
+    /// takes longer.
     pub(super) async fn fetch_all(&self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
         if let Some(replica) = self.replica.as_ref().filter(|_| self.reads_replica) {
             match read(replica, statement).await {
@@ -150,22 +160,20 @@ impl PostgresEngine {
         }
     }
 
-    /// Begins a transaction that has its municipality's turn. Until it has the turn nothing has happened, so a lost server is looked
-    /// for again.
+    /// Begins a transaction that has locked its municipality. Before it has the lock nothing has
+    /// happened, so after a lost connection it is begun again.
     pub(super) async fn begin(&self, municipality: &str) -> Result<PostgresTransaction, StoreError> {
-        // An update and not FOR UPDATE: Citus waits for those who wrote before it moves a shard, but not for row locks.
-        const TURN: &str = "UPDATE log_head SET size = size WHERE municipality_code = $1 RETURNING size";
         let deadline = Instant::now() + WAIT_MAX;
         let writer = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(writer)) = writer else { return Err(StoreError::Unavailable("too many writers are waiting")) };
         loop {
             let started = Instant::now();
-            let turn = async {
+            let locked = async {
                 let mut transaction = self.primary.pool.begin().await?;
-                sqlx::query(TURN).bind(municipality).fetch_optional(&mut *transaction).await?;
+                sqlx::query(LOCK).bind(municipality).fetch_optional(&mut *transaction).await?;
                 Ok(transaction)
             };
-            let error = match turn.await {
+            let error = match locked.await {
                 Ok(transaction) => return Ok(PostgresTransaction { transaction, _writer: Some(writer) }),
                 Err(error) => error,
             };
@@ -197,8 +205,8 @@ impl PostgresEngine {
 }
 
 fn options(connections_max: u32) -> PgPoolOptions {
-    // A connection that was lost is found out by its first statement, which is tried again; asking first would cost every call a
-    // round trip.
+    // A lost connection is noticed by its first statement, which is sent again. Asking first would
+    // cost every call a round trip.
     PgPoolOptions::new().max_connections(connections_max).acquire_timeout(CONNECT_MAX).test_before_acquire(false)
 }
 
@@ -261,7 +269,7 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
         return insert_one(connection, insert).await;
     }
     let sql = insert.postgres();
-    // Rows that are all alike are told by their number.
+    // Where all rows are alike, the statement itself says how many there are.
     let all_alike = insert.columns.iter().all(|column| column.len().is_none());
     let at_once = if all_alike { insert.rows } else { ROWS_OF_STATEMENT };
     for start in (0..insert.rows).step_by(at_once) {
@@ -283,7 +291,8 @@ pub(super) async fn insert(connection: &mut PgConnection, insert: &Insert<'_>) -
     Ok(())
 }
 
-/// One row by its values. Citus hands that to the shard as it is; an `UNNEST` it copies, and commits in two phases.
+/// One row by its values. Citus passes it to the shard as it is. An `UNNEST` it copies, and commits
+/// in two phases.
 async fn insert_one(connection: &mut PgConnection, insert: &Insert<'_>) -> Result<(), sqlx::Error> {
     let mut query = sqlx::query(AssertSqlSafe(insert.postgres_one())).bind(insert.municipality);
     for column in &insert.columns {

@@ -17,7 +17,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Primary {
     pub(super) pool: PgPool,
     servers: Vec<PgConnectOptions>,
-    /// When the pool was last pointed at a server that takes writes. Older connections are not used again.
+    /// When the pool was last pointed at a server that takes writes. Older connections are not used
+    /// again.
     found: Arc<Mutex<Instant>>,
     looking: tokio::sync::Mutex<Look>,
 }
@@ -27,6 +28,8 @@ struct Look {
     at: Instant,
     /// The server that was found, and when it was started.
     found: Option<(usize, String)>,
+    /// When the last look began that found none.
+    failed: Option<Instant>,
 }
 
 /// What was lost.
@@ -52,11 +55,12 @@ impl Primary {
                 Box::pin(async move { Ok(connection.age <= since) })
             })
             .connect_lazy_with(first);
-        let never = Look { at: Instant::now(), found: None };
+        let never = Look { at: Instant::now(), found: None, failed: None };
         Self { pool, servers, found, looking: tokio::sync::Mutex::new(never) }
     }
 
-    /// Waits until it is worth trying again; the error, if it is not an outage or has lasted too long.
+    /// Waits until it is worth trying again; the error, if it is not an outage or has lasted too
+    /// long.
     pub(super) async fn wait_out(
         &self,
         error: sqlx::Error,
@@ -72,20 +76,26 @@ impl Primary {
         Ok(())
     }
 
-    /// Looks for the server that takes writes, unless one was looked for after `lost`. Returns whether new connections are
-    /// better than those before. They are not where the server is the one in use and lost something behind it.
+    /// Looks for the server that takes writes, unless one was looked for after `lost`. Returns
+    /// whether new connections are better than those before. They are not where the server is the
+    /// one in use and lost something behind it.
     pub(super) async fn look(&self, lost: Instant, outage: Outage) -> Result<bool, StoreError> {
         let mut last = self.looking.lock().await;
         let mut cause = StoreError::Unavailable("no server was asked");
         if last.at > lost && last.found.is_some() {
             return Ok(*self.found.lock().unwrap_or_else(PoisonError::into_inner) > lost);
         }
+        // Calls that wait here share one failed look: each look may take seconds.
+        if last.failed.is_some_and(|began| began > lost) {
+            return Err(StoreError::Unavailable("no server that takes writes was found"));
+        }
+        let began = Instant::now();
         for (place, server) in self.servers.iter().enumerate() {
             match tokio::time::timeout(CONNECT_MAX, takes_writes(server)).await {
                 Ok(Ok((true, started))) => {
                     let found = Some((place, started));
                     let is_in_use = outage == Outage::BehindServer && last.found == found;
-                    *last = Look { at: Instant::now(), found };
+                    *last = Look { at: Instant::now(), found, failed: None };
                     if !is_in_use {
                         self.pool.set_connect_options(server.clone());
                         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -103,6 +113,7 @@ impl Primary {
                 Err(_) => cause = StoreError::Unavailable("the server does not answer"),
             }
         }
+        last.failed = Some(began);
         Err(cause)
     }
 }
@@ -135,7 +146,8 @@ fn outage_of(sqlstate: &str, text: &str) -> Option<Outage> {
     match sqlstate {
         // The server shuts down, starts, has no connections left, or is a standby now.
         "57P01" | "57P02" | "57P03" | "53300" | "25006" => Some(Outage::Connection),
-        // A coordinator of Citus lost a worker, and has no SQLSTATE for most of what it hears from there.
+        // A coordinator of Citus lost a worker, and has no SQLSTATE for most of what it hears from
+        // there.
         "XX000" if text.contains("connection") => Some(Outage::BehindServer),
         // The protocol was violated: that does not go away.
         "08P01" => None,
@@ -147,6 +159,26 @@ fn outage_of(sqlstate: &str, text: &str) -> Option<Outage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that takes connections and says nothing costs all waiting calls one look.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn calls_that_wait_share_a_failed_look() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let server = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let primary = Arc::new(Primary::new(vec![server], PgPoolOptions::new()));
+        let lost = Instant::now();
+        let looks: Vec<_> = (0..4)
+            .map(|_| {
+                let primary = Arc::clone(&primary);
+                tokio::spawn(async move { primary.look(lost, Outage::Connection).await.is_err() })
+            })
+            .collect();
+        for look in looks {
+            assert!(look.await.unwrap());
+        }
+        assert!(lost.elapsed() < 2 * CONNECT_MAX, "{:?}", lost.elapsed());
+    }
 
     #[test]
     fn what_lies_behind_a_server_is_no_reason_to_leave_it() {

@@ -1,103 +1,28 @@
 //! One statement in the words of both engines, and the values bound to it.
 
-/// A statement's text for each engine; made by the `sql!` macro. Parameters are `$1`, `$2`, …; `$1` is the municipality, always.
+/// A statement's text for each engine. Parameters are `$1`, `$2`, …; `$1` is the municipality,
+/// always.
+///
+/// The texts are plain: what a constant says can be pasted into `sqlite3` or `psql`.
 #[derive(Clone, Copy)]
 pub(crate) struct Sql {
-    pub(super) sqlite: &'static str,
-    pub(super) postgres: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
 }
 
+// === impl Sql ===
+
 impl Sql {
-    pub(crate) const fn new(sqlite: &'static str, postgres: &'static str) -> Self {
+    /// A statement that both engines take.
+    pub(crate) const fn same(text: &'static str) -> Self {
+        Self { sqlite: text, postgres: text }
+    }
+
+    /// A statement that differs.
+    pub(crate) const fn per_engine(sqlite: &'static str, postgres: &'static str) -> Self {
         Self { sqlite, postgres }
     }
 }
-
-/// Puts a statement together from parts: `all "text"` is the same in both engines, `sqlite "text"` and `postgres "text"` are for the one engine, and `texts "$3"` says that what stands
-/// before is one of the few values bound as a list to that parameter.
-///
-/// A statement about each value of a long list begins with `each "$3::text[]"`, has `wanted "$3"` (or `wanted_blob`, for bytes; or
-/// `wanted_place`, for the 15 digits of a person and a key in one text) where the value is compared, and finishes with `done ""`. On
-/// PostgreSQL it looks up one value after the other by the index: planned as a whole, a table that has grown since it was last analysed
-/// would be walked through for every list. `at_wanted ""` compares a person and a key with such a text of a list that is joined as `wanted`.
-///
-/// `near` is for a statement of the same parts whose list is of firsts and lasts in turn, and that reads everything from the first to the last
-/// instead: on SQLite from the first of all to the last of all, on PostgreSQL from each first to its last, one row for each. See
-/// [`BatchSql`](crate::engine::BatchSql).
-///
-/// `text "column"`, `integer "column"` and `bytes "column"` are columns of a `batch!` statement: all values of each end to end, in one row
-/// (`together`) or few (`near`); but rows as they are on PostgreSQL where each value of a list is looked up by itself.
-macro_rules! sql {
-    (@all all $text:literal) => { $text };
-    (@all at_wanted $nothing:literal) => { " = (substr(wanted.value, 1, 15), substr(wanted.value, 16))" };
-    (@sqlite sqlite $text:literal) => { $text };
-    (@sqlite postgres $text:literal) => { "" };
-    (@sqlite text $column:literal) => { concat!("group_concat(", $column, ", char(31))") };
-    (@sqlite integer $column:literal) => { concat!("group_concat(", $column, ", char(31))") };
-    (@sqlite bytes $column:literal) => {
-        concat!("group_concat(length(", $column, "), char(31)), CAST(group_concat(", $column, ", '') AS BLOB)")
-    };
-    (@sqlite texts $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
-    (@sqlite each $list:literal) => { "" };
-    (@sqlite wanted $list:literal) => { concat!(" IN (SELECT value FROM json_each(", $list, "))") };
-    (@sqlite wanted_blob $list:literal) => { concat!(" IN (SELECT unhex(value) FROM json_each(", $list, "))") };
-    (@sqlite wanted_place $list:literal) => {
-        concat!(" IN (SELECT substr(value, 1, 15), substr(value, 16) FROM json_each(", $list, "))")
-    };
-    (@sqlite done $nothing:literal) => { "" };
-    (@sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
-    (@postgres sqlite $text:literal) => { "" };
-    (@postgres postgres $text:literal) => { $text };
-    (@postgres text $column:literal) => { $column };
-    (@postgres integer $column:literal) => { $column };
-    (@postgres bytes $column:literal) => { $column };
-    (@postgres texts $list:literal) => { concat!(" = ANY(", $list, ")") };
-    (@postgres each $list:literal) => {
-        concat!("SELECT found.* FROM unnest(", $list, ") AS wanted (value) CROSS JOIN LATERAL (")
-    };
-    (@postgres wanted $list:literal) => { " = wanted.value" };
-    (@postgres wanted_blob $list:literal) => { " = wanted.value" };
-    (@postgres wanted_place $list:literal) => { $crate::engine::sql!(@all at_wanted $list) };
-    (@postgres done $nothing:literal) => { " OFFSET 0) AS found" };
-    (@postgres $kind:ident $text:literal) => { $crate::engine::sql!(@all $kind $text) };
-    (@together_postgres text $column:literal) => { concat!("string_agg(", $column, ", chr(31))") };
-    (@together_postgres integer $column:literal) => { concat!("string_agg((", $column, ")::text, chr(31))") };
-    (@together_postgres bytes $column:literal) => {
-        concat!("string_agg(length(", $column, ")::text, chr(31)), string_agg(", $column, ", '')")
-    };
-    (@together_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@postgres $kind $text) };
-    (@near_sqlite wanted $list:literal) => {
-        concat!(" BETWEEN json_extract(", $list, ", '$[0]') AND json_extract(", $list, ", '$[#-1]')")
-    };
-    (@near_sqlite $kind:ident $text:literal) => { $crate::engine::sql!(@sqlite $kind $text) };
-    (@near_postgres each $list:literal) => {
-        concat!("SELECT part.* FROM generate_series(1, cardinality(", $list, "), 2) AS near (at) CROSS JOIN LATERAL (")
-    };
-    (@near_postgres wanted $list:literal) => {
-        concat!(" BETWEEN (", $list, "::text[])[near.at] AND (", $list, "::text[])[near.at + 1]")
-    };
-    (@near_postgres done $nothing:literal) => { ") AS part" };
-    (@near_postgres $kind:ident $text:literal) => { $crate::engine::sql!(@together_postgres $kind $text) };
-    (together $($kind:ident $text:literal)+) => {
-        $crate::engine::Sql::new(
-            concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
-            concat!($($crate::engine::sql!(@together_postgres $kind $text)),+),
-        )
-    };
-    (near $($kind:ident $text:literal)+) => {
-        $crate::engine::Sql::new(
-            concat!($($crate::engine::sql!(@near_sqlite $kind $text)),+),
-            concat!($($crate::engine::sql!(@near_postgres $kind $text)),+),
-        )
-    };
-    ($($kind:ident $text:literal)+) => {
-        $crate::engine::Sql::new(
-            concat!($($crate::engine::sql!(@sqlite $kind $text)),+),
-            concat!($($crate::engine::sql!(@postgres $kind $text)),+),
-        )
-    };
-}
-pub(crate) use sql;
 
 /// A bound value.
 #[derive(Clone)]
@@ -125,7 +50,7 @@ impl<'q> Statement<'q> {
         Self { sql, values: vec![Value::Text(municipality)] }
     }
 
-    /// The statement that is about every municipality of the database.
+    /// The one statement that is about every municipality of the database.
     pub(crate) fn about_all(sql: Sql) -> Self {
         Self { sql, values: Vec::new() }
     }
@@ -158,7 +83,7 @@ impl<'q> Statement<'q> {
         self.with(Value::Integers(values.into_iter().collect()))
     }
 
-    /// Whether it looks for one of no values: then there is nothing to find, and nobody has to be asked.
+    /// Whether one of its lists is empty: then it finds nothing and need not be sent.
     pub(super) fn finds_nothing(&self) -> bool {
         self.values.iter().any(|value| match value {
             Value::Texts(values) => values.is_empty(),
@@ -172,6 +97,14 @@ impl<'q> Statement<'q> {
         self.values.push(value);
         self
     }
+}
+
+/// A text of several lines without the indentation that they have in the source, but for the first.
+pub(crate) fn dedented(text: &str) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let common = text.lines().skip(1).map(indent).min().unwrap_or(0);
+    let lines: Vec<_> = text.lines().map(|line| line.get(common.min(indent(line))..).unwrap_or_default()).collect();
+    lines.join("\n")
 }
 
 /// Texts as a JSON array, as SQLite's `json_each` reads it.
@@ -228,29 +161,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_the_same_but_for_lists_and_hints() {
-        const FIND: Sql = sql!(all "SELECT a FROM t" sqlite " INDEXED BY i" all " WHERE m = $1 AND a" texts "$2");
-        assert_eq!(FIND.sqlite, "SELECT a FROM t INDEXED BY i WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
-        assert_eq!(FIND.postgres, "SELECT a FROM t WHERE m = $1 AND a = ANY($2)");
-    }
-
-    #[test]
-    fn each_value_of_a_long_list_is_looked_up_by_itself() {
-        const FIND: Sql = sql!(each "$2::text[]" all "SELECT a FROM t WHERE m = $1 AND a" wanted "$2" done "");
-        assert_eq!(FIND.sqlite, "SELECT a FROM t WHERE m = $1 AND a IN (SELECT value FROM json_each($2))");
-        assert_eq!(
-            FIND.postgres,
-            "SELECT found.* FROM unnest($2::text[]) AS wanted (value) CROSS JOIN LATERAL \
-             (SELECT a FROM t WHERE m = $1 AND a = wanted.value OFFSET 0) AS found"
-        );
-    }
-
-    #[test]
-    fn one_of_no_values_is_nothing() {
-        const FIND: Sql = sql!(all "SELECT a FROM record WHERE m = $1 AND a" texts "$2");
+    fn a_statement_with_an_empty_list_finds_nothing() {
+        const FIND: Sql = Sql::same("SELECT a FROM t WHERE m = $1 AND a = ANY($2)");
         assert!(Statement::about("132098", FIND).texts([]).finds_nothing());
         assert!(!Statement::about("132098", FIND).texts([""]).finds_nothing());
         assert!(!Statement::about("132098", FIND).finds_nothing());
+    }
+
+    #[test]
+    fn the_indentation_of_the_source_is_taken_away() {
+        let text = "SELECT a FROM t
+            WHERE m = $1
+                AND a = $2";
+        assert_eq!(dedented(text), "SELECT a FROM t\nWHERE m = $1\n    AND a = $2");
     }
 
     #[test]

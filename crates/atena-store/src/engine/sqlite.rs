@@ -21,32 +21,36 @@ use super::sql::{Statement, Value, json_blobs, json_integers, json_texts};
 use super::sqlite_file;
 use crate::error::StoreError;
 
-/// Connections that read at the same time: as many as there are processors, within these bounds. They take turns, and each keeps a thread, pages and
-/// what its allocator holds for it: a few MiB.
+/// Connections that read at the same time: as many as there are processors, within these bounds.
+/// Each keeps a thread, pages and what its allocator holds for it: a few MiB.
 const READERS_MIN: usize = 4;
 const READERS_MAX: usize = 8;
 
-/// Pages that the writing connection keeps: 8 MiB (negative: in KiB). What it writes into the log during a pull fills them once.
+/// Pages that the writing connection keeps: 8 MiB (negative: in KiB). A pull fills them once with
+/// what it writes into the log.
 const WRITER_CACHE: &str = "-8192";
 
-/// Pages that each reading connection keeps: 1 MiB. Whatever is committed empties them, and emptying more takes longer.
+/// Pages that each reading connection keeps: 1 MiB. Every commit empties them, and emptying more
+/// takes longer.
 const READER_CACHE: &str = "-1024";
 
-/// Rows that may wait for the task that asked: a page fits, so that reading it does not go back and forth between threads.
+/// Rows that SQLite's thread may read ahead. A page of a pull fits, so that it takes one round trip
+/// between threads.
 const ROWS_WAITING_MAX: usize = 1024;
 
-/// How long commits gather in the write-ahead log before they are written back together. What has not been written back by the time that the log is
-/// full keeps all who write waiting: pages of changes in a large town are all different ones, and a second's worth takes a sixth of a second.
+/// How long commits gather in the write-ahead log before they are written back together. When the
+/// log is full, a commit has to write back the rest while all others wait. In a large town all
+/// pages of changes differ: those of one second take a sixth of a second to write back.
 const WRITE_BACK_AFTER: Duration = Duration::from_millis(200);
 
-/// SQLite does not wait for another who writes back; we ask again.
+/// SQLite does not wait for another connection that writes back, so it is asked again.
 const TRUNCATE_AGAIN: Duration = Duration::from_millis(20);
 
 /// A database file.
 #[derive(Clone)]
 pub(crate) struct SqliteEngine {
     readers: SqlitePool,
-    /// One connection: SQLite has one writer, and waiting here is fairer than waiting for its lock.
+    /// One connection: SQLite has one writer, and the pool's queue is fairer than SQLite's lock.
     writer: SqlitePool,
     /// One connection, opened when there is something to write back.
     write_back: SqlitePool,
@@ -57,14 +61,15 @@ pub(crate) struct SqliteEngine {
 /// A transaction on one of its connections.
 pub(crate) struct SqliteTransaction {
     pub(super) transaction: Transaction<'static, Sqlite>,
-    /// Who is told of its commit.
+    /// Notified of its commit.
     committed: Arc<Notify>,
 }
 
 // === impl SqliteEngine ===
 
 impl SqliteEngine {
-    /// Opens a file, creating it with mode 0600 and migrating it as needed. Its path is taken as it is, never as a URL.
+    /// Opens a file, creating it with mode 0600 and migrating it as needed. Its path is taken as it
+    /// is, never as a URL.
     pub(crate) async fn open(file: &Path) -> Result<Self, StoreError> {
         let file = sqlite_file::examine(file)?;
         create_for_owner_alone(&file).map_err(|error| sqlite_file::unusable(&file, &error))?;
@@ -110,8 +115,9 @@ impl SqliteEngine {
         Ok(SqliteTransaction { transaction: self.readers.begin().await?, committed: Arc::clone(&self.committed) })
     }
 
-    /// Empties the write-ahead log into the database, so that nothing erased stays in it; waits for those who still read from it, and for
-    /// whoever is writing it back just now, here or in another process.
+    /// Empties the write-ahead log into the database, so that nothing erased stays in it; waits for
+    /// connections that still read from it, and for one that is writing it back, here or in another
+    /// process.
     pub(crate) async fn truncate_wal(&self) -> Result<(), StoreError> {
         let until = Instant::now() + WAIT_MAX;
         loop {
@@ -148,13 +154,15 @@ impl SqliteTransaction {
     }
 }
 
-/// Writes what was committed from the write-ahead log back into the database, beside those who write and read: a commit that had to do it
-/// would keep everybody waiting, for a tenth of a second at full speed. Pages that every commit touches are written once in a while.
+/// Background task: writes commits from the write-ahead log back into the database. A commit that
+/// had to do it would make all others wait, for a tenth of a second at full speed. A page that many
+/// commits change is written once for all of them.
 async fn write_back_after_commits(write_back: SqlitePool, committed: Arc<Notify>) {
     loop {
         committed.notified().await;
         tokio::time::sleep(WRITE_BACK_AFTER).await;
-        // Where it fails or somebody is in its way, the log goes on growing, and the writing connection does it in the end.
+        // Where it fails or another connection is in its way, the log grows on, and the writing
+        // connection writes it back when it is full.
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&write_back).await {
             tracing::warn!(%error, "the write-ahead log could not be written back");
         }
@@ -247,8 +255,9 @@ fn bound<'q>(
 
 /// A pool whose connections are replaced when they are left inside a transaction.
 ///
-/// SQLite rolls a transaction back by itself when the disk is full, when it can't read or write, and when memory runs out.
-/// The driver still counts it as open, and its own ROLLBACK then fails. Such a connection would refuse every later BEGIN.
+/// SQLite rolls a transaction back by itself when the disk is full, when it can't read or write,
+/// and when memory runs out. The driver still counts it as open, and its own ROLLBACK then fails.
+/// Such a connection would refuse every later BEGIN.
 fn pool_options(connections_max: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
@@ -260,7 +269,8 @@ fn pool_options(connections_max: u32) -> SqlitePoolOptions {
 /// Whether a connection may be used again.
 async fn is_outside_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
-        // A dropped transaction's ROLLBACK may still wait in the connection's queue; the ping waits behind it.
+        // The ROLLBACK of a dropped transaction may still wait in the connection's queue; the ping
+        // waits behind it.
         connection.ping().await?;
     }
     let outside = !connection.is_in_transaction();
@@ -275,7 +285,8 @@ fn readers_max() -> u32 {
     u32::try_from(processors.clamp(READERS_MIN, READERS_MAX)).unwrap_or(u32::MAX)
 }
 
-/// Creates the file for its owner alone, whatever the umask; SQLite gives its journal the same mode.
+/// Creates the file for its owner alone, whatever the umask; SQLite gives its journal the same
+/// mode.
 fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
@@ -286,7 +297,7 @@ fn create_for_owner_alone(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Engine, Sql, sql};
+    use super::super::{Engine, Sql};
     use super::*;
 
     async fn database() -> SqlitePool {
@@ -303,14 +314,17 @@ mod tests {
         assert_eq!(shared, 0);
     }
 
-    /// acknowledged-is-durable: SQLite ends the transaction by itself when the file may not grow. Nothing of it stays, it can't
-    /// be committed, and the next transaction works on a new connection.
+    /// acknowledged-is-durable: SQLite ends the transaction by itself when the file may not grow.
+    /// Nothing of it stays, it can't be committed, and the next transaction works on a new
+    /// connection.
     #[tokio::test]
     async fn a_connection_that_could_not_roll_back_is_replaced() {
-        const ADD: Sql = sql!(all "INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, $2)");
-        const GROW: Sql = sql!(all "INSERT INTO key_state (municipality_code, wrapping_id, index_versions) \
-            VALUES ($1, $2, hex(zeroblob(1000000)))");
-        const COUNT: Sql = sql!(all "SELECT count(*) FROM number_sequence");
+        const ADD: Sql = Sql::same("INSERT INTO number_sequence (municipality_code, next_body) VALUES ($1, $2)");
+        const GROW: Sql = Sql::same(
+            "INSERT INTO key_state (municipality_code, wrapping_id, index_versions)
+            VALUES ($1, $2, hex(zeroblob(1000000)))",
+        );
+        const COUNT: Sql = Sql::same("SELECT count(*) FROM number_sequence");
         let folder = tempfile::tempdir().unwrap();
         let sqlite = SqliteEngine::open(&folder.path().join("atena.db")).await.unwrap();
         let engine = Engine::Sqlite(sqlite.clone());

@@ -15,7 +15,8 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes of its header.
 const HEADER: usize = 100;
 
-/// Looks at a file, which need not be there, and gives its whole path: SQLite would read a relative one that begins with `file:` as a URL.
+/// Looks at a file, which need not be there, and gives its whole path: SQLite would read a relative
+/// one that begins with `file:` as a URL.
 ///
 /// # Errors
 /// [`StoreError::Open`]: it can't be used.

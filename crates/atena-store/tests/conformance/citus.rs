@@ -1,4 +1,5 @@
-//! What a gateway does where Citus distributes its tables. Citus is not at hand: its catalogue and its functions are played.
+//! What a gateway does where Citus distributes its tables. Citus is not at hand: its catalogue and
+//! its functions are played.
 
 use atena_domain::MunicipalityCode;
 use atena_store::{Store, StoreOptions};
@@ -38,7 +39,8 @@ async fn refusal(database: &Database) -> String {
     Store::open(&StoreOptions::new(database.url()), municipality).await.err().unwrap().to_string()
 }
 
-/// municipality-apart: a table that a migration makes is distributed like the others, and its old rows leave the coordinator.
+/// municipality-apart: a table that a migration makes is distributed like the others, and its old
+/// rows leave the coordinator.
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_distribute_what_they_make() {
     let database = distributed_before().await;
@@ -88,7 +90,8 @@ async fn a_worker_that_does_not_keep_what_it_commits_is_refused() {
     assert!(refused.contains("synchronous_commit is off on the Citus worker two:5433"), "{refused}");
 }
 
-/// The coordinator answers, so there is no better connection to be had: one would be made and thrown away for each try.
+/// The coordinator answers, so there is no better connection to be had: one would be made and
+/// thrown away for each try.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_worker_is_no_reason_to_leave_the_coordinator() {
     let database = Database::postgres();

@@ -99,7 +99,8 @@ async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
     assert_eq!(open(&store, &permit(&["f1"])).await, one, "a feed is opened once");
     assert_eq!(store.feeds_of(&tax()).await.unwrap(), [one.clone(), other.clone()]);
 
-    // Hidden from both; seen by the second; seen by both, and changed and deleted again in one commit.
+    // Hidden from both; seen by the second; seen by both, and changed and deleted again in one
+    // commit.
     push(&store, &[revision("A", 1, &people[0], false)]).await;
     push(&store, &[seen(revision("B", 1, &people[0], false), &[(&other, Seen::Appears)])]).await;
     let both = [(&one, Seen::Appears), (&other, Seen::Appears)];
@@ -122,7 +123,8 @@ async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
     assert_eq!(of_one.people[&people[1]].records[..], [appeared(4)]);
     let of_other = store.feed_changes(std::slice::from_ref(&other), 1, until, 100).await.unwrap();
     assert_eq!(of_other.people.keys().collect::<Vec<_>>(), [&people[0], &people[1]]);
-    // The number of a record is that of its first change, also where it changed three times at once.
+    // The number of a record is that of its first change, also where it changed three times at
+    // once.
     let records = store.numbered_records(&[permit(&["f1"])], &people).await.unwrap();
     let numbers: Vec<_> = records.iter().map(|one| (one.stored.record_key.as_str(), one.record_number)).collect();
     assert_eq!(numbers, [("A", 2), ("B", 3), ("C", 4), ("OLD", 1)]);

@@ -1,4 +1,5 @@
-//! The transfer log in the database: one tree, whatever the size of the commits and whoever commits.
+//! The transfer log in the database: one tree, whatever the size of the commits and however many
+//! stores commit.
 
 use std::sync::Arc;
 

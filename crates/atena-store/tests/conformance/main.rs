@@ -1,12 +1,15 @@
 //! What a database has to keep to be Atena's, asked of SQLite and PostgreSQL alike.
-#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod citus;
 mod copies;
+mod distribution;
 mod feeds;
 mod log;
 mod numbers;
+mod plans;
 mod records;
+mod statements;
 mod upgrade;
 
 use atena_domain::MunicipalityCode;

@@ -1,4 +1,5 @@
-//! Records: the newest revision in reach, every former one kept as it was, and changes in the order of their commits.
+//! Records: the newest revision in reach, every former one kept as it was, and changes in the order
+//! of their commits.
 
 use std::collections::BTreeSet;
 
@@ -184,12 +185,12 @@ async fn of_neighbours_only_those_asked_for_are_found(database: Database) {
     }
 }
 
-async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database: Database) {
+async fn writers_of_one_municipality_wait_for_each_other_and_others_do_not(database: Database) {
     let (store, again, other) =
         (database.open("132098").await, database.open("132098").await, database.open("131016").await);
     let (one, _) = people();
-    let mut turn = store.begin_write("turn").await.unwrap();
-    turn.insert_revisions(&[revision("A", 1, &one, false)]).await.unwrap();
+    let mut first = store.begin_write("first").await.unwrap();
+    first.insert_revisions(&[revision("A", 1, &one, false)]).await.unwrap();
     let waiting = tokio::spawn(async move {
         let mut transaction = again.begin_write("waits").await.unwrap();
         let (one, key) = (people().0, RecordKey::parse("A").unwrap());
@@ -198,8 +199,8 @@ async fn writers_of_one_municipality_take_turns_and_others_do_not_wait(database:
     if database.is_postgres() {
         push(&other, &[revision("A", 1, &one, false)]).await.unwrap();
     }
-    turn.commit().await.unwrap();
-    assert_eq!(waiting.await.unwrap(), 1, "whoever has the turn sees all that was committed before");
+    first.commit().await.unwrap();
+    assert_eq!(waiting.await.unwrap(), 1, "a transaction sees all that was committed before it");
 }
 
 crate::on_both_engines!(
@@ -208,5 +209,5 @@ crate::on_both_engines!(
     a_revision_is_never_overwritten,
     lists_of_any_length_and_any_characters_are_looked_up_at_once,
     of_neighbours_only_those_asked_for_are_found,
-    writers_of_one_municipality_take_turns_and_others_do_not_wait,
+    writers_of_one_municipality_wait_for_each_other_and_others_do_not,
 );

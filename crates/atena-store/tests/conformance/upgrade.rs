@@ -12,7 +12,8 @@ use crate::Database;
 use crate::feeds::permit;
 use crate::records::revision;
 
-/// Two records and a link as they were kept until the second schema: one record changed twice, after another was added.
+/// Two records and a link as they were kept until the second schema: one record changed twice,
+/// after another was added.
 const BEFORE: [&str; 4] = [
     "INSERT INTO change_sequence VALUES ('132098', 5)",
     "INSERT INTO link VALUES ('132098', 'resident-tax', 'T1', '000000000000019', 1)",
@@ -43,7 +44,8 @@ pub(crate) async fn made_before(database: &Database) {
         pool.close().await;
     }
     for statement in BEFORE {
-        // SQLite's tables are strict: a text is no BLOB there, and a cast of its own for each engine would be no clearer.
+        // SQLite's tables are strict: a text is no BLOB there, and a cast of its own for each
+        // engine would be no clearer.
         let statement = if database.is_postgres() { statement.to_owned() } else { blobs(statement) };
         database.change(Box::leak(statement.into_boxed_str())).await.unwrap();
     }
@@ -92,7 +94,8 @@ async fn what_superseded_a_revision_leads_to_it_and_records_get_their_numbers(da
 
 crate::on_both_engines!(what_superseded_a_revision_leads_to_it_and_records_get_their_numbers);
 
-/// No plan depends on what was there at the last ANALYZE, which the owner of the tables does not undo by `DELETE FROM pg_statistic`.
+/// No plan depends on what was there at the last ANALYZE, which the owner of the tables does not
+/// undo by `DELETE FROM pg_statistic`.
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_a_database_before_are_gone_and_do_not_come_back() {
     let database = Database::postgres();

@@ -1,6 +1,7 @@
 //! The statements of a script, as PostgreSQL itself separates them.
 
-/// The statements of `script`, each without its semicolon. Comments stay with the statement after them.
+/// The statements of `script`, each without its semicolon. Comments stay with the statement after
+/// them.
 pub(super) fn statements(script: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -36,7 +37,8 @@ fn comment(text: &str) -> Option<usize> {
     Some(inside.find("*/").map_or(text.len(), |end| end + 4))
 }
 
-/// How long the quoted text is with which a text begins: `'…'`, `"…"`, `$tag$…$tag$`. A doubled quote is two of them.
+/// How long the quoted text is with which a text begins: `'…'`, `"…"`, `$tag$…$tag$`. A doubled
+/// quote is two of them.
 fn quoted(text: &str) -> Option<usize> {
     let quote = match text.chars().next()? {
         '\'' => "'",

@@ -1,4 +1,5 @@
-//! What a migration may do where its tables are distributed by Citus, which is not at hand: a lint of every statement.
+//! What a migration may do where its tables are distributed by Citus, which is not at hand: a lint
+//! of every statement.
 
 use super::*;
 
@@ -43,7 +44,8 @@ fn plain(statement: &str) -> String {
     lines.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase()
 }
 
-/// Why a statement can't run where tables are distributed; `made` names the tables that its migration made before it.
+/// Why a statement can't run where tables are distributed; `made` names the tables that its
+/// migration made before it.
 fn refusal(statement: &str, made: &[String]) -> Option<&'static str> {
     let statement = plain(statement);
     if !TAKEN.iter().any(|head| statement.starts_with(head)) && !statement.starts_with("CREATE TRIGGER ") {

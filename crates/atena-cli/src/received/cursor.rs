@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::PullError;
 use crate::error::CliError;
 use crate::hexadecimal::{from_hexadecimal, hexadecimal};
+
+/// Mode of files that a pull makes: rows are personal data.
+pub(super) const NEW_FILE_MODE: u32 = 0o600;
 
 /// Version of the file's form.
 const VERSION: u32 = 1;
@@ -83,7 +87,7 @@ impl CursorFile {
     /// [`PullError::InUse`] when another pull has it.
     pub(super) fn lock(path: &Path) -> Result<Self, CliError> {
         let lock_path = beside(path, ".lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = File::options().create(true).truncate(false).write(true).mode(NEW_FILE_MODE).open(&lock_path);
         let lock = lock.map_err(CliError::file("write", &lock_path))?;
         try_lock(&lock, &lock_path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
@@ -124,7 +128,11 @@ impl CursorFile {
     pub(super) fn replace(&self, place: &Place) -> Result<(), CliError> {
         let new = beside(&self.path, ".new");
         let write = || -> io::Result<()> {
-            let mut opened = File::create(&new)?;
+            let mut opened = File::options().create(true).truncate(true).write(true).mode(NEW_FILE_MODE).open(&new)?;
+            // As the operator set it.
+            if let Ok(found) = fs::metadata(&self.path) {
+                opened.set_permissions(found.permissions())?;
+            }
             serde_json::to_writer(&mut opened, place)?;
             opened.write_all(b"\n")?;
             opened.sync_all()?;
@@ -148,7 +156,7 @@ impl Kept {
         match self {
             Self::Nothing => Vec::new(),
             Self::Old(cursor) => cursor.clone(),
-            Self::Place(place) => from_hexadecimal(&place.cursor).unwrap_or_default(),
+            Self::Place(place) => place.cursor(),
         }
     }
 }
@@ -159,14 +167,35 @@ impl Place {
     pub(super) fn new(cursor: &[u8], state: State, out: String, files: Vec<KeptFile>) -> Self {
         Self { atena_pull: VERSION, cursor: hexadecimal(cursor), state, out, files }
     }
+
+    /// The gateway's cursor; empty where no row counts yet.
+    pub(super) fn cursor(&self) -> Vec<u8> {
+        from_hexadecimal(&self.cursor).unwrap_or_default()
+    }
 }
 
-/// Locks a file for this pull alone, until it is closed.
+/// Locks a file for this pull alone, until it is closed. Where the file system has no locks, it says so and goes on.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<(), CliError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => PullError::InUse { path: path.to_owned() }.into(),
-        TryLockError::Error(source) => CliError::file("lock", path)(source),
-    })
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(PullError::InUse { path: path.to_owned() }.into()),
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+            let path = path.display();
+            // Nowhere else to report to, should stderr be closed.
+            let _ = writeln!(
+                io::stderr(),
+                "warning: the file system of {path} has no locks; see to it that no other pull runs with this file"
+            );
+            Ok(())
+        }
+        Err(TryLockError::Error(source)) => Err(CliError::file("lock", path)(source)),
+    }
+}
+
+/// Whether a lock failed because the file system knows none (NFS or FUSE without a lock service).
+fn has_no_locks(error: &io::Error) -> bool {
+    let no_lock_service = Some(rustix::io::Errno::NOLCK.raw_os_error());
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == no_lock_service
 }
 
 /// Makes durable that a file is in its folder.
@@ -185,6 +214,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn place(cursor: &[u8]) -> Place {
@@ -220,6 +251,25 @@ mod tests {
             fs::write(file.path(), damaged).unwrap();
             let error = file.read().unwrap_err().to_string();
             assert!(error.contains("tax.cursor") && error.contains("remove it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_file_is_for_its_owner_and_keeps_the_mode_that_it_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CursorFile::lock(&folder.path().join("tax.cursor")).unwrap();
+        let mode = || fs::metadata(file.path()).unwrap().permissions().mode() & 0o777;
+        file.replace(&place(b"one")).unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        file.replace(&place(b"two")).unwrap();
+        assert_eq!(mode(), 0o640);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        for (error, expected) in [(95, true), (38, true), (37, true), (5, false), (11, false)] {
+            assert_eq!(has_no_locks(&io::Error::from_raw_os_error(error)), expected, "{error}");
         }
     }
 

@@ -5,17 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::PullError;
-use super::cursor::{Kept, Place, State};
+use super::cursor::{Kept, KeptFile, Place, State};
 use super::file::PullFile;
+use super::stdout::{STDOUT, Stdout};
 use crate::error::CliError;
-
-/// What stands for stdout.
-pub(super) const STDOUT: &str = "-";
 
 /// Where the rows go.
 pub(super) enum Destination {
-    /// One after the other to stdout.
-    Stdout,
+    /// To stdout: one dataset in CSV, or any number of them in JSON Lines, whose lines name their dataset.
+    Stdout(Stdout),
     /// One file a dataset, in the order of the names asked for.
     Files {
         /// Their folder.
@@ -37,7 +35,7 @@ impl Destination {
                 Kept::Place(place) if place.out != STDOUT && place.state != State::Complete => {
                     Err(PullError::Elsewhere { out: place.out.clone() }.into())
                 }
-                _ => Ok(Self::Stdout),
+                _ => Ok(Self::Stdout(Stdout::of_process(kept, cursor.is_some())?)),
             };
         }
         let anew = || names.iter().map(|name| PullFile::anew(out, name, cursor.is_some())).collect();
@@ -50,45 +48,104 @@ impl Destination {
                 }
                 None => anew(),
             },
+            // It was killed before its first row counted.
+            Kept::Place(place) if place.cursor().is_empty() => anew(),
             Kept::Place(place) if is_same(out, names, place) => {
-                let goes_on = |name: &String| {
-                    let file = place.files.iter().find(|file| file.name == *name);
-                    file.map(|file| PullFile::goes_on(out, file, place.state))
-                };
-                names.iter().filter_map(goes_on).collect::<Result<_, _>>()?
+                // All were taken over. Where one of several is gone, it is a mistake more likely.
+                if place.state == State::Complete && there(out, names).is_none() {
+                    anew()
+                } else {
+                    let goes_on = |name: &String| {
+                        let file = place.files.iter().find(|file| file.name == *name);
+                        file.map(|file| PullFile::goes_on(out, file, place.state))
+                    };
+                    names.iter().filter_map(goes_on).collect::<Result<_, _>>()?
+                }
             }
-            Kept::Place(place) if place.state != State::Complete => {
-                return Err(PullError::Elsewhere { out: place.out.clone() }.into());
+            Kept::Place(place) => {
+                let is_other_data = datasets_of(&place_names(place)) != datasets_of(&asked_names(names));
+                let is_here = is_in(out, place);
+                // The gateway's cursor is for its datasets alone.
+                if place.out != STDOUT && (is_other_data || (is_here && place.state != State::Complete)) {
+                    let (kept, asked) = (listed(&place_names(place)), listed(&asked_names(names)));
+                    return Err(PullError::OtherFiles { kept, asked }.into());
+                }
+                if place.state != State::Complete {
+                    return Err(PullError::Elsewhere { out: place.out.clone() }.into());
+                }
+                // The rows of the last pull were taken over; those from now on go to new files.
+                match there(out, names) {
+                    Some(file) => return Err(PullError::NotOurs { file }.into()),
+                    None => anew(),
+                }
             }
-            // The rows of the last pull were taken over; those from now on go to new files.
-            Kept::Place(_) => match there(out, names) {
-                Some(file) => return Err(PullError::NotOurs { file }.into()),
-                None => anew(),
-            },
         };
         Ok(Self::Files { folder: out.to_owned(), files })
     }
 
-    /// The files; none for stdout.
-    pub(super) fn files(&self) -> &[PullFile] {
+    /// Adds the rows of each file (all of them, to stdout), and waits until they are on disk.
+    ///
+    /// # Errors
+    /// The disk is full. Then only a part may be there; see [`Self::cut_back`].
+    pub(super) fn append<'a>(&mut self, blocks: impl Iterator<Item = &'a [u8]>) -> Result<(), CliError> {
         match self {
-            Self::Stdout => &[],
-            Self::Files { files, .. } => files,
+            Self::Stdout(stdout) => {
+                for block in blocks {
+                    stdout.append(block)?;
+                }
+                stdout.sync()
+            }
+            Self::Files { files, .. } => {
+                files.iter_mut().zip(blocks).try_for_each(|(file, block)| file.append(block))
+            }
         }
     }
 
-    /// As [`Self::files`].
-    pub(super) fn files_mut(&mut self) -> &mut [PullFile] {
+    /// What counts of each file from the next cursor on.
+    pub(super) fn whole(&self) -> Vec<KeptFile> {
         match self {
-            Self::Stdout => &mut [],
-            Self::Files { files, .. } => files,
+            Self::Stdout(stdout) => stdout.whole().into_iter().collect(),
+            Self::Files { files, .. } => files.iter().map(PullFile::whole).collect(),
         }
+    }
+
+    /// All rows count from now on.
+    pub(super) fn keep_whole(&mut self) {
+        match self {
+            Self::Stdout(stdout) => {
+                if let Some(whole) = stdout.whole() {
+                    stdout.keep(whole);
+                }
+            }
+            Self::Files { files, .. } => files.iter_mut().for_each(|file| file.keep(file.whole())),
+        }
+    }
+
+    /// What counts of each file.
+    pub(super) fn kept(&self) -> Vec<KeptFile> {
+        match self {
+            Self::Stdout(stdout) => stdout.kept().cloned().into_iter().collect(),
+            Self::Files { files, .. } => files.iter().map(|file| file.kept().clone()).collect(),
+        }
+    }
+
+    /// Cuts every file back to what counts. Whether all hold whole rows now.
+    pub(super) fn cut_back(&mut self) -> bool {
+        match self {
+            Self::Stdout(stdout) => stdout.cut_back().unwrap_or(false),
+            Self::Files { files, .. } => files.iter_mut().fold(true, |all, file| file.cut_back().is_ok() && all),
+        }
+    }
+
+    /// Whether rows are written at once, because a program may wait for them.
+    pub(super) fn is_read_at_once(&self) -> bool {
+        matches!(self, Self::Stdout(stdout) if !stdout.is_file())
     }
 
     /// How the cursor file names it.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Stdout => STDOUT.to_owned(),
+            Self::Stdout(_) => STDOUT.to_owned(),
             Self::Files { folder, .. } => full(folder).to_string_lossy().into_owned(),
         }
     }
@@ -101,10 +158,30 @@ fn there(out: &Path, names: &[String]) -> Option<PathBuf> {
 
 /// Whether a place's files are those asked for: the same names in the same folder, which may have been moved.
 fn is_same(out: &Path, names: &[String], place: &Place) -> bool {
-    let kept: BTreeSet<&str> = place.files.iter().map(|file| file.name.as_str()).collect();
-    let asked: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let moved = || there(out, names).is_some() && !Path::new(&place.out).exists();
-    kept == asked && (full(out).to_string_lossy() == place.out || moved())
+    place_names(place) == asked_names(names) && (is_in(out, place) || moved())
+}
+
+/// Whether a place's files are in this folder.
+fn is_in(out: &Path, place: &Place) -> bool {
+    full(out).to_string_lossy() == place.out
+}
+
+fn place_names(place: &Place) -> BTreeSet<&str> {
+    place.files.iter().map(|file| file.name.as_str()).collect()
+}
+
+fn asked_names(names: &[String]) -> BTreeSet<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// The names without their format.
+fn datasets_of<'a>(names: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    names.iter().map(|name| name.split('.').next().unwrap_or(name)).collect()
+}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
 /// A folder's name from the root on; of one that is not there, as far as that can be said.

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::PullError;
-use super::cursor::{KeptFile, State, sync_folder_of, try_lock};
+use super::error::{PullError, Remedy};
+use super::cursor::{KeptFile, NEW_FILE_MODE, State, sync_folder_of, try_lock};
 use crate::error::CliError;
 use crate::hexadecimal::hexadecimal;
 
@@ -40,23 +41,24 @@ impl PullFile {
     /// It is not what the last pull left.
     pub(super) fn goes_on(folder: &Path, kept: &KeptFile, state: State) -> Result<Self, CliError> {
         let path = folder.join(&kept.name);
+        let remedy = Remedy::after(state);
         let mut file = match open(&path)? {
             Some(file) => file,
             None if kept.bytes == 0 => return Ok(Self::anew(folder, &kept.name, true)),
-            None => return Err(PullError::Missing { file: path }.into()),
+            None => return Err(PullError::Missing { file: path, remedy }.into()),
         };
         try_lock(&file, &path)?;
         let bytes = file.metadata().map_err(CliError::file("read", &path))?.len();
         if bytes < kept.bytes {
-            return Err(PullError::Shorter { file: path, bytes, kept: kept.bytes }.into());
+            return Err(PullError::Shorter { file: path, bytes, kept: kept.bytes, remedy }.into());
         }
         let digest = digest(&mut file, kept.bytes).map_err(CliError::file("read", &path))?;
         if hexadecimal(&digest.clone().finalize()) != kept.sha256 {
-            return Err(PullError::Changed { file: path }.into());
+            return Err(PullError::Changed { file: path, remedy }.into());
         }
         // Only a pull that did not end leaves rows that do not count.
         if bytes > kept.bytes && state != State::Going {
-            return Err(PullError::Longer { file: path, bytes, kept: kept.bytes }.into());
+            return Err(PullError::Longer { file: path, bytes, kept: kept.bytes, remedy }.into());
         }
         Ok(Self::at(folder, &kept.name, Some(file), kept.bytes, Some(digest)))
     }
@@ -75,8 +77,9 @@ impl PullFile {
             let opened = match open(&self.path)? {
                 Some(file) => file,
                 None => {
-                    let made = File::options().create(true).truncate(false).read(true).write(true).open(&self.path);
-                    made.map_err(CliError::file("write", &self.path))?
+                    let mut new = File::options();
+                    new.create(true).truncate(false).read(true).write(true).mode(NEW_FILE_MODE);
+                    new.open(&self.path).map_err(CliError::file("write", &self.path))?
                 }
             };
             try_lock(&opened, &self.path)?;
@@ -150,13 +153,14 @@ fn open(path: &Path) -> Result<Option<File>, CliError> {
     File::options().read(true).write(true).open(path).map(Some).map_err(CliError::file("write", path))
 }
 
-fn kept(name: &str, bytes: u64, digest: Option<&Sha256>) -> KeptFile {
+/// What counts of a file.
+pub(super) fn kept(name: &str, bytes: u64, digest: Option<&Sha256>) -> KeptFile {
     let sha256 = digest.map(|digest| hexadecimal(&digest.clone().finalize())).unwrap_or_default();
     KeptFile { name: name.to_owned(), bytes, sha256 }
 }
 
 /// The digest of the first `bytes` bytes, ready to go on with the next.
-fn digest(file: &mut File, bytes: u64) -> io::Result<Sha256> {
+pub(super) fn digest(file: &mut File, bytes: u64) -> io::Result<Sha256> {
     let (mut digest, mut block, mut left) = (Sha256::new(), vec![0; READ_BYTES], bytes);
     while left > 0 {
         let wanted = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));

@@ -7,12 +7,12 @@ mod cursor;
 mod destination;
 mod error;
 mod file;
+mod stdout;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use atena_proto::v1::{Dataset, PullRecordsResponse};
@@ -110,6 +110,9 @@ impl Cursor {
                 parts.push(Part::new(dataset, format)?);
             }
         }
+        if out == Path::new(stdout::STDOUT) && format == Format::Csv && parts.len() > 1 {
+            return Err(PullError::Mixed { datasets: parts.len() }.into());
+        }
         let name = |part: &Part| format!("{}.{extension}", terms::dataset_id(part.dataset));
         let names: Vec<String> = parts.iter().map(name).collect();
         let path = self.file.as_ref().map(CursorFile::path);
@@ -130,17 +133,22 @@ impl Prepared {
         if let Destination::Files { folder, .. } = &destination {
             fs::create_dir_all(folder).map_err(CliError::file("create", folder))?;
         }
-        let kept = (kept != Kept::Nothing).then(|| kept.cursor());
+        let kept = match (&destination, kept) {
+            // What a file on stdout held before has to stay, also where this pull is killed before its first cursor.
+            (Destination::Stdout(stdout), Kept::Nothing) => stdout.is_file().then(Vec::new),
+            (_, kept) => (kept != Kept::Nothing).then(|| kept.cursor()),
+        };
         let out = destination.text();
         let mut received = Received { cursor, destination, parts, out, whole: None, kept };
         // First: a crash after this may leave files that are longer, or not made yet.
         received.write_kept(State::Going)?;
         match &mut received.destination {
-            Destination::Stdout => {
+            Destination::Stdout(stdout) => {
+                stdout.begin()?;
                 // Excel opens what stdout was sent to as well.
-                let bom = if is_empty_file(&io::stdout()) { Bom::With } else { Bom::Without };
-                for (number, part) in received.parts.iter_mut().enumerate() {
-                    part.begin(if number == 0 { bom } else { Bom::Without });
+                let bom = if stdout.is_empty_file() { Bom::With } else { Bom::Without };
+                if !stdout.goes_on() {
+                    received.parts.iter_mut().for_each(|part| part.begin(bom));
                 }
             }
             Destination::Files { files, .. } => {
@@ -180,8 +188,8 @@ impl Received {
             (part.whole, part.whole_count) = (part.block.len(), part.count);
         }
         self.whole = Some(chunk.next_cursor);
-        let is_stdout = matches!(self.destination, Destination::Stdout);
-        if is_stdout || self.parts.iter().map(|part| part.block.len()).sum::<usize>() >= BLOCK_BYTES {
+        if self.destination.is_read_at_once()
+            || self.parts.iter().map(|part| part.block.len()).sum::<usize>() >= BLOCK_BYTES {
             self.keep(State::Going)?;
         }
         Ok(records)
@@ -235,29 +243,13 @@ impl Received {
 
     /// Writes the gathered rows, makes them durable, and keeps them with the cursor, in this order.
     fn keep(&mut self, state: State) -> Result<(), CliError> {
-        match &mut self.destination {
-            Destination::Stdout => {
-                let mut stdout = io::stdout().lock();
-                for part in &self.parts {
-                    stdout.write_all(&part.block).map_err(CliError::Output)?;
-                }
-                stdout.flush().map_err(CliError::Output)?;
-            }
-            Destination::Files { files, .. } => {
-                for (part, file) in self.parts.iter().zip(files) {
-                    file.append(&part.block)?;
-                }
-            }
-        }
+        self.destination.append(self.parts.iter().map(|part| part.block.as_slice()))?;
         let whole = self.whole.clone().or_else(|| self.kept.clone());
         if let (Some(cursor_file), Some(cursor)) = (&self.cursor, &whole) {
-            let files = self.destination.files().iter().map(|file| file.whole()).collect();
-            cursor_file.replace(&Place::new(cursor, state, self.out.clone(), files))?;
+            cursor_file.replace(&Place::new(cursor, state, self.out.clone(), self.destination.whole()))?;
         }
         self.kept = whole;
-        for file in self.destination.files_mut() {
-            file.keep(file.whole());
-        }
+        self.destination.keep_whole();
         for part in &mut self.parts {
             part.block.clear();
             (part.whole, part.kept) = (0, part.whole_count);
@@ -273,13 +265,12 @@ impl Received {
             self.parts.iter_mut().for_each(|part| part.kept = part.whole_count);
             return true;
         }
-        let is_cut = self.destination.files_mut().iter_mut().all(|file| file.cut_back().is_ok());
+        let is_cut = self.destination.cut_back();
         // A cursor file that still says that a pull is going on does no harm: the next one finds nothing to cut off.
-        let is_files = matches!(self.destination, Destination::Files { .. });
         if is_cut {
             let _ = self.write_kept(State::Stopped);
         }
-        is_cut && is_files
+        is_cut
     }
 
     /// Whether the cursor file has the newest cursor, though its folder could not be synced.
@@ -291,8 +282,7 @@ impl Received {
     /// Writes the cursor that was kept, with another state.
     fn write_kept(&self, state: State) -> Result<(), CliError> {
         let (Some(cursor_file), Some(cursor)) = (&self.cursor, &self.kept) else { return Ok(()) };
-        let files = self.destination.files().iter().map(|file| file.kept().clone()).collect();
-        cursor_file.replace(&Place::new(cursor, state, self.out.clone(), files))
+        cursor_file.replace(&Place::new(cursor, state, self.out.clone(), self.destination.kept()))
     }
 
     /// What is on disk after a pull that stopped, and what to do.
@@ -302,15 +292,23 @@ impl Received {
             format!("{} {records} records and {deletions} deletions", terms::dataset_id(part.dataset))
         };
         let parts = self.parts.iter().map(part).collect::<Vec<_>>().join(", ");
-        let place = if self.out == destination::STDOUT { "stdout".to_owned() } else { self.out.clone() };
+        let place = if self.out == stdout::STDOUT { "stdout".to_owned() } else { self.out.clone() };
         let rows = if is_whole { "whole rows only" } else { "the last row may be torn" };
-        let next = match (&self.cursor, &self.kept) {
-            (Some(_), Some(_)) => "Run the same command again: it goes on from there.",
-            (Some(_), None) => "Run the same command again: it begins anew.",
-            (None, _) => {
-                "This is not everything. Run the same command again: it begins anew. With --cursor-file FILE it would \
-                 go on from there."
+        let again = match &self.destination {
+            Destination::Stdout(stdout) if stdout.is_file() => "Run the same command again, adding to the same file (>>)",
+            _ => "Run the same command again",
+        };
+        let next = match (&self.cursor, self.kept.as_deref().unwrap_or_default()) {
+            (Some(_), _) if !is_whole && self.out == stdout::STDOUT => {
+                "Keep the rows counted here and throw away those after them, which come again by the same command. With \
+                 --out DIR that is done for you."
+                    .to_owned()
             }
+            (Some(_), []) => format!("{again}: it begins anew."),
+            (Some(_), _) => format!("{again}: it goes on from there."),
+            (None, _) => "This is not everything. Run the same command again: it begins anew. With --cursor-file FILE \
+                          it would go on from there."
+                .to_owned(),
         };
         format!("This pull wrote to {place}: {parts}; {rows}.\n  {next}")
     }
@@ -330,10 +328,4 @@ impl Part {
         self.rows.head(bom, &mut self.block);
         self.whole = self.block.len();
     }
-}
-
-/// Whether stdout goes to a file that holds nothing yet.
-fn is_empty_file(stdout: &io::Stdout) -> bool {
-    let file = stdout.as_fd().try_clone_to_owned().map(File::from);
-    file.and_then(|file| file.metadata()).is_ok_and(|found| found.is_file() && found.len() == 0)
 }

@@ -1,6 +1,7 @@
 //! Pulls that stop and go on: never a torn row, never a row lost or doubled.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
@@ -159,7 +160,7 @@ fn rows_that_can_not_be_kept_are_cut_off_again() {
     place.pull(0..1);
     let mut received = place.begin();
     received.take(chunk(1)).unwrap();
-    // The cursor can't be replaced: its folder is gone.
+    // The cursor can't be replaced: a folder stands where the new one is to be written.
     let moved = place.folder.path().join("moved");
     received.cursor = Some(CursorFile::lock(&moved.with_extension("other")).unwrap());
     fs::create_dir(moved.with_extension("other.new")).unwrap();
@@ -189,6 +190,7 @@ fn files_that_are_not_what_was_left_are_refused_with_what_to_do() {
         fs::write(path, bytes).unwrap();
     };
     let cases: [(&str, Spoil); 5] = [
+        // Both would be: its rows were taken over.
         ("is missing", Box::new(|path| fs::remove_file(path).unwrap())),
         ("where the last pull left", Box::new(|path| fs::write(path, "short").unwrap())),
         ("was added to", Box::new(|path| add(path, b"one more\n"))),
@@ -296,4 +298,184 @@ fn a_full_pull_replaces_files_in_place_and_only_when_it_begins() {
     prepared.begin().unwrap().finish().unwrap();
     assert_eq!(fs::metadata(place.file("payment.csv")).unwrap().ino(), inode);
     assert_eq!(place.rows(), expected(0..0));
+}
+
+/// Files of which the rows were taken over may be taken away, all of them.
+#[test]
+fn files_of_a_complete_pull_may_be_taken_away_and_begin_anew() {
+    let place = Place::new();
+    place.pull(0..1);
+    for name in ["qualification.csv", "payment.csv"] {
+        fs::remove_file(place.file(name)).unwrap();
+    }
+    place.pull(1..2);
+    assert_eq!(place.rows(), expected(1..2));
+    place.pull(2..3);
+    assert_eq!(place.rows(), expected(1..3));
+    // Of a pull that stopped nothing may be taken away.
+    let mut received = place.begin();
+    received.take(chunk(3)).unwrap();
+    drop(received.stopped(lost()));
+    for name in ["qualification.csv", "payment.csv"] {
+        fs::rename(place.file(name), place.file(name).with_extension("moved")).unwrap();
+    }
+    let text = place.refusal();
+    assert!(text.contains("is missing") && text.contains("put the file back"), "{text}");
+    assert!(!text.contains("--out"), "another folder is refused for this cursor: {text}");
+}
+
+#[test]
+fn a_cursor_that_is_asked_for_other_datasets_or_formats_says_which_it_goes_on_with() {
+    for is_complete in [true, false] {
+        let place = Place::new();
+        let mut received = place.begin();
+        received.take(chunk(0)).unwrap();
+        if is_complete {
+            received.finish().unwrap();
+            drop(received);
+        } else {
+            drop(received.stopped(lost()));
+        }
+        let asked = |out: &Path, format, datasets: &[Dataset]| {
+            let answer = Cursor::open(Some(&place.cursor())).unwrap().prepare(out, format, datasets);
+            answer.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let text = asked(&place.out(), FileFormat::Csv, &[Dataset::Payment]);
+        assert!(text.contains("goes on with payment.csv, qualification.csv; asked for was payment.csv"), "{text}");
+        // After a complete pull another format begins anew.
+        let text = asked(&place.out(), FileFormat::Jsonl, &DATASETS);
+        assert_eq!(text.contains("asked for was payment.jsonl"), !is_complete, "{text}");
+        let text = asked(&place.folder.path().join("next"), FileFormat::Csv, &DATASETS);
+        assert_eq!(text.contains("did not come to its end"), !is_complete, "{text}");
+    }
+}
+
+#[test]
+fn several_datasets_in_csv_are_never_mixed_on_stdout() {
+    let prepare = |format, datasets: &[Dataset]| {
+        let answer = Cursor::open(None).unwrap().prepare(Path::new("-"), format, datasets);
+        answer.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let text = prepare(FileFormat::Csv, &DATASETS);
+    assert!(text.contains("2 datasets") && text.contains("--out DIR") && text.contains("--format jsonl"), "{text}");
+    assert_eq!(prepare(FileFormat::Csv, &[Dataset::Payment, Dataset::Payment]), "");
+    assert_eq!(prepare(FileFormat::Jsonl, &DATASETS), "", "lines name their dataset");
+}
+
+/// A pull of payments to a file on stdout, as a shell opens it for `>>`.
+struct Appended {
+    place: Place,
+}
+
+// === impl Appended ===
+
+impl Appended {
+    fn new() -> Self {
+        Self { place: Place::new() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.place.folder.path().join("rows.csv")
+    }
+
+    fn prepare(&self) -> Result<Prepared, CliError> {
+        let out = fs::OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
+        let reader = fs::File::open(self.path()).ok();
+        let cursor = Cursor::open(Some(&self.place.cursor()))?;
+        let destination = Destination::Stdout(stdout::Stdout::new(out, reader, &cursor.kept)?);
+        Ok(Prepared { cursor, destination, parts: vec![Part::new(Dataset::Payment, Format::Csv)?] })
+    }
+
+    fn begin(&self) -> Received {
+        self.prepare().unwrap().begin().unwrap()
+    }
+
+    fn pull(&self, chunks: std::ops::Range<u8>) {
+        let mut received = self.begin();
+        chunks.for_each(|number| assert_eq!(received.take(payments(number)).unwrap(), 1));
+        received.finish().unwrap();
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn expected(chunks: std::ops::Range<u8>) -> String {
+        let appended = Self::new();
+        appended.pull(chunks);
+        appended.text()
+    }
+}
+
+fn payments(number: u8) -> PullRecordsResponse {
+    let mut chunk = chunk(number);
+    chunk.deliveries.remove(0);
+    chunk
+}
+
+#[test]
+fn a_file_on_stdout_goes_on_without_a_torn_row_or_a_second_header() {
+    assert_eq!(Appended::expected(0..3).matches("宛名番号").count(), 1);
+    // It came to its end, and goes on.
+    let appended = Appended::new();
+    appended.pull(0..1);
+    appended.pull(1..3);
+    assert_eq!(appended.text(), Appended::expected(0..3));
+
+    // Killed in the middle of a row: before the first cursor, and after one.
+    for kept in [0, 1] {
+        let appended = Appended::new();
+        let mut received = appended.begin();
+        for number in 0..kept {
+            received.take(payments(number)).unwrap();
+            received.keep(State::Going).unwrap();
+        }
+        drop(received);
+        add(&appended.path(), b"T1,r1,0,20");
+        appended.pull(kept..3);
+        assert_eq!(appended.text(), Appended::expected(0..3), "{kept}");
+    }
+
+    // The rows can't be kept.
+    let appended = Appended::new();
+    appended.pull(0..1);
+    let before = appended.text();
+    let mut received = appended.begin();
+    received.take(payments(1)).unwrap();
+    add(&appended.path(), b"half a row");
+    let full = CliError::Output(io::ErrorKind::StorageFull.into());
+    let text = received.stopped(full).to_string();
+    assert!(text.contains("whole rows only") && text.contains("adding to the same file (>>)"), "{text}");
+    assert_eq!(appended.text(), before);
+    appended.pull(1..3);
+    assert_eq!(appended.text(), Appended::expected(0..3));
+}
+
+#[test]
+fn another_file_on_stdout_is_never_cut() {
+    let spoiled: [Spoil; 3] = [
+        Box::new(|path| fs::write(path, "").unwrap()),
+        Box::new(|path| fs::write(path, "x".repeat(10_000)).unwrap()),
+        Box::new(|path| add(path, b"an error message\n")),
+    ];
+    for spoil in spoiled {
+        let appended = Appended::new();
+        let mut received = appended.begin();
+        received.take(payments(0)).unwrap();
+        drop(received.stopped(lost()));
+        spoil(&appended.path());
+        let before = appended.text();
+        let Err(error) = appended.prepare() else { panic!("it goes on") };
+        assert!(error.to_string().contains("Add to its file (>>)"), "{error}");
+        assert_eq!(appended.text(), before);
+    }
+    // What stood there before the first pull stays, and a pipe takes nothing back.
+    let appended = Appended::new();
+    fs::write(appended.path(), "# taxes\n").unwrap();
+    let received = appended.begin();
+    drop(received);
+    add(&appended.path(), b"torn");
+    appended.pull(0..1);
+    let text = appended.text();
+    assert!(text.starts_with("# taxes\n宛名番号") && !text.contains("torn"), "{text}");
 }

@@ -4,6 +4,7 @@
 //! is walked first along the contract, and every error is one of this file.
 
 use std::fmt;
+use std::num::IntErrorKind;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde::Deserialize;
@@ -18,11 +19,18 @@ pub(super) struct JsonFault {
     pub(super) message: String,
 }
 
+const NOT_WHOLE: &str = "整数にしてください / must be a whole number";
+
+const OUT_OF_RANGE: &str = "数が範囲を超えています / is out of range";
+
 /// A JSON value with its keys as they stand, also those given twice.
 enum Tree {
     Null,
     Bool,
-    Whole,
+    /// Wide enough for every kind of the contract.
+    Whole(i128),
+    /// A whole number that is wider than that, as far as the parser knows it.
+    Huge,
     Fraction,
     Text(String),
     List(Vec<Tree>),
@@ -85,6 +93,7 @@ fn check_object(pairs: &[(String, Tree)], message: &MessageDescriptor, path: &st
 
 fn check_field(value: &Tree, field: &FieldDescriptor, path: &str) -> Result<(), JsonFault> {
     match value {
+        // As protobuf's JSON has it: the key might as well be absent.
         Tree::Null => Ok(()),
         Tree::List(values) if field.is_list() => {
             let mut places = values.iter().enumerate();
@@ -104,19 +113,34 @@ fn check_value(value: &Tree, field: &FieldDescriptor, path: &str) -> Result<(), 
         (Kind::String, _) => "引用符で囲んだ文字列にしてください / must be a text in quotation marks",
         (Kind::Bool, Tree::Bool) => return Ok(()),
         (Kind::Bool, _) => "true か false にしてください / must be true or false",
-        (Kind::Enum(_), Tree::Whole) => return Ok(()),
         (Kind::Enum(kind), Tree::Text(name)) if kind.get_value_by_name(name).is_some() => return Ok(()),
+        (Kind::Enum(_), Tree::Whole(number)) if i32::try_from(*number).is_ok() => return Ok(()),
         (Kind::Enum(_), _) => "契約のコードにしてください / must be a name or number of the contract's code list",
-        (kind, Tree::Whole) if whole_number(&kind) => return Ok(()),
-        (kind, Tree::Text(digits)) if whole_number(&kind) && digits.parse::<i64>().is_ok() => return Ok(()),
-        (kind, Tree::Text(digits)) if whole_number(&kind) && digits.parse::<u64>().is_ok() => return Ok(()),
-        _ => "整数にしてください / must be a whole number",
+        (kind, Tree::Whole(number)) if is_in_range(&kind, *number) => return Ok(()),
+        (_, Tree::Whole(_) | Tree::Huge) => OUT_OF_RANGE,
+        (kind, Tree::Text(digits)) => match digits.parse::<i128>() {
+            Ok(0) if digits.starts_with('-') => NOT_WHOLE,
+            Ok(number) if is_in_range(&kind, number) => return Ok(()),
+            Ok(_) => OUT_OF_RANGE,
+            Err(error) => match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => OUT_OF_RANGE,
+                _ => NOT_WHOLE,
+            },
+        },
+        _ => NOT_WHOLE,
     };
     Err(fault(Some(path), rule))
 }
 
-fn whole_number(kind: &Kind) -> bool {
-    matches!(kind, Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64)
+/// Whether a whole number is one of a field's kind.
+fn is_in_range(kind: &Kind, number: i128) -> bool {
+    match kind {
+        Kind::Int32 => i32::try_from(number).is_ok(),
+        Kind::Int64 => i64::try_from(number).is_ok(),
+        Kind::Uint32 => u32::try_from(number).is_ok(),
+        Kind::Uint64 => u64::try_from(number).is_ok(),
+        _ => false,
+    }
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -142,16 +166,18 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Bool)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
-        Ok(Tree::Whole)
+    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
+        Ok(Tree::Whole(number.into()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
-        Ok(Tree::Whole)
+    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+        Ok(Tree::Whole(number.into()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
-        Ok(Tree::Fraction)
+    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
+        // The parser has digits beyond 64 bits as a float.
+        let is_huge = number.fract() == 0.0 && number.abs() >= i64::MAX as f64;
+        Ok(if is_huge { Tree::Huge } else { Tree::Fraction })
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
@@ -234,7 +260,47 @@ mod tests {
         }
         let revision = r#"{"revision":"secret"}"#;
         assert_eq!(refused("PushedRecord", revision).0.as_deref(), Some("revision"));
-        let huge = r#"{"payment":{"fiscalYear":99999999999}}"#;
-        assert!(!refused("PushedRecord", huge).1.contains("9999"));
+    }
+
+    #[test]
+    fn a_number_out_of_range_names_its_field() {
+        for (line, path) in [
+            (r#"{"payment":{"fiscalYear":99999999999}}"#, "payment.fiscal_year"),
+            (r#"{"payment":{"fiscalYear":-99999999999}}"#, "payment.fiscal_year"),
+            (r#"{"payment":{"fiscalYear":"99999999999"}}"#, "payment.fiscal_year"),
+            (r#"{"payment":{"fiscalYear":99999999999999999999999999}}"#, "payment.fiscal_year"),
+            (r#"{"revision":-1}"#, "revision"),
+            (r#"{"revision":"-5"}"#, "revision"),
+            (r#"{"revision":18446744073709551616}"#, "revision"),
+            (r#"{"revision":"99999999999999999999999999999999999999999999"}"#, "revision"),
+            (r#"{"qualification":{"insuredType":3000000000}}"#, "qualification.insured_type"),
+        ] {
+            let (found, message) = refused("PushedRecord", line);
+            assert_eq!(found.as_deref(), Some(path), "{line}");
+            assert!(message.contains("range") || message.contains("code list"), "{line}: {message}");
+            assert!(!message.contains("999"), "{message}");
+        }
+        for line in [r#"{"revision":1.5}"#, r#"{"revision":"1.0"}"#, r#"{"revision":""}"#, r#"{"revision":" 1"}"#] {
+            let (found, message) = refused("PushedRecord", line);
+            assert!(found.as_deref() == Some("revision") && message.contains("whole number"), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_range_are_numbers_and_null_is_an_absent_key() {
+        let contract = Contract::load().unwrap();
+        for line in [
+            r#"{"revision":9223372036854775807}"#,
+            r#"{"revision":"9223372036854775807"}"#,
+            r#"{"payment":{"fiscalYear":2147483647}}"#,
+            r#"{"payment":{"fiscalYear":-2147483648}}"#,
+            r#"{"payment":{"fiscalYear":"2025"}}"#,
+        ] {
+            assert!(read(line, &contract.message("PushedRecord").unwrap()).is_ok(), "{line}");
+        }
+        let line = r#"{"localAddressNumber":"A1","person":{"sex":null,"address":null,"name":{"fullName":null}}}"#;
+        let read = read(line, &contract.message("PersonRegistration").unwrap()).ok().unwrap();
+        let person = read.transcode_to::<atena_proto::v1::PersonRegistration>().unwrap().person.unwrap();
+        assert!(person.sex.is_none() && person.address.is_none() && person.name.unwrap().full_name.is_none());
     }
 }

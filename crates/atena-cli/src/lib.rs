@@ -39,7 +39,6 @@ mod tally;
 mod terms;
 mod upload;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ pub fn main() -> ExitCode {
         // Whoever read the result had enough of it (`| head`).
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_FAILED),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "atena: {error}");
+            arguments::print_failure(&error);
             ExitCode::from(exit_code(&error))
         }
     }

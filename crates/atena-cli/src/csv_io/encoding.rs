@@ -22,6 +22,12 @@ const CP932_DAMAGE_PER_MILLE_MAX: usize = 200;
 /// more of them nearly always.
 const ACCIDENTAL_UTF8: usize = 3;
 
+/// Japanese characters in valid UTF-8 from which on it is UTF-8, whatever the caller says.
+const CERTAIN_UTF8: usize = 2;
+
+/// The same where some bytes are damaged.
+const CERTAIN_UTF8_DAMAGED: usize = 4;
+
 /// How a file's bytes become text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -72,6 +78,20 @@ pub(super) fn decide(window: &[u8]) -> Option<Encoding> {
 /// Whether a line is UTF-8 beyond doubt: valid, with a kanji or kana in it.
 pub(super) fn is_utf8_text(line: &[u8]) -> bool {
     std::str::from_utf8(line).is_ok_and(|text| text.chars().any(|character| character.len_utf8() > 2))
+}
+
+/// Whether bytes are UTF-8 though the caller says CP932: so many Japanese characters stand nowhere by accident. One alone may,
+/// and then the caller is believed.
+pub(super) fn is_utf8_whatever_is_said(bytes: &[u8]) -> bool {
+    let signs = utf8_signs(bytes);
+    let characters_min = if signs.damaged == 0 { CERTAIN_UTF8 } else { CERTAIN_UTF8_DAMAGED };
+    signs.wide >= characters_min && decide(bytes) == Some(Encoding::Utf8)
+}
+
+/// Whether bytes are valid in both encodings and Japanese in none: `José`. Then later lines may decide.
+pub(super) fn shows_nothing(window: &[u8]) -> bool {
+    let signs = utf8_signs(window);
+    signs.damaged == 0 && signs.wide == 0
 }
 
 /// A line as text; bytes without a meaning become U+FFFD. Says whether there were any.

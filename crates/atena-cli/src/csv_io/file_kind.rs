@@ -1,6 +1,7 @@
 //! What a file is by its first bytes: text, or something that is named with what to do.
 
 use super::FileFault;
+use super::lines::{END_OF_FILE, is_padding};
 
 /// Bytes that are looked at.
 pub(super) const HEAD_BYTES: u64 = 512;
@@ -31,6 +32,7 @@ pub(super) fn check(head: &[u8]) -> Result<usize, FileFault> {
     if let Some((_, kind)) = OTHERS.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(FileFault::OtherKind(kind));
     }
+    let head = without_padding(head);
     let nuls = head.iter().filter(|byte| **byte == 0).count();
     if nuls * NUL_SHARE >= head.len().max(1) {
         return Err(FileFault::OtherKind("UTF-16"));
@@ -40,6 +42,13 @@ pub(super) fn check(head: &[u8]) -> Result<usize, FileFault> {
         return Err(FileFault::OtherKind("ISO-2022-JP (JIS)"));
     }
     Ok(if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 })
+}
+
+/// The bytes before an end of file of DOS, where nothing but padding follows it.
+fn without_padding(head: &[u8]) -> &[u8] {
+    let end = head.iter().position(|byte| *byte == END_OF_FILE);
+    let is_padded = |end: &usize| head.iter().skip(*end).all(|byte| is_padding(*byte));
+    end.filter(is_padded).and_then(|end| head.get(..end)).unwrap_or(head)
 }
 
 #[cfg(test)]

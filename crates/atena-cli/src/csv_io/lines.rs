@@ -1,18 +1,18 @@
 //! A file as lines of text, each with its number, whatever its encoding and line ends.
 
-use std::io::{self, BufRead as _, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encoding::{self, Encoding, WINDOW_BYTES_MAX};
-use super::file_kind;
-use super::{FileFault, Format};
+use super::record::{self, Ended};
+use super::{FileFault, Format, file_kind};
 
 /// Longest line, in bytes.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// End of file, as DOS and CP/M wrote it.
-const END_OF_FILE: u8 = 0x1a;
+pub(super) const END_OF_FILE: u8 = 0x1a;
 
 /// A line with content.
 pub(super) struct Line {
@@ -24,6 +24,8 @@ pub(super) struct Line {
     pub(super) damaged: bool,
     /// Whether it was in CP932.
     pub(super) cp932: bool,
+    /// Whether an odd number of quotation marks stands in it, by its bytes: then it opens a quoted cell or closes one.
+    pub(super) has_odd_quotes: bool,
     /// Why it can't be read at all; then it has no text.
     pub(super) fault: Option<LineFault>,
 }
@@ -35,6 +37,8 @@ pub(super) enum LineFault {
     TooLong,
     /// The encoding of the file is in doubt.
     EncodingInDoubt,
+    /// The caller says CP932, and the file is in UTF-8.
+    NotAsSaid,
     /// It is in UTF-8, in a file in CP932.
     OtherEncoding,
     /// The disk or pipe failed; nothing follows.
@@ -47,30 +51,85 @@ pub(crate) struct LineCount(Arc<AtomicU64>);
 
 /// The lines of a file.
 pub(super) struct Lines {
-    reader: BufReader<Box<dyn Read + Send>>,
+    source: Source,
     encoding: State,
     format: Format,
     number: u64,
     /// A line that was read ahead.
     ahead: Option<Raw>,
+    /// An error that comes after that line.
+    failed: Option<io::Error>,
     count: LineCount,
     ended: bool,
+}
+
+/// The bytes of a file, some of which may be looked at before they are read.
+struct Source {
+    window: Cursor<Vec<u8>>,
+    reader: BufReader<Box<dyn Read + Send>>,
 }
 
 enum State {
     /// So far all is ASCII.
     Undecided,
+    /// What was looked at ahead is not ASCII, and shows nothing.
+    NothingShown,
     /// By the file's own bytes.
     Decided(Encoding),
+    /// By the caller; so far all is ASCII.
+    Said(Encoding),
     /// By a byte order mark, the format, or the caller.
     Given(Encoding),
+    /// By the caller, and wrong.
+    NotAsSaid,
     Doubt,
 }
 
 struct Raw {
     number: u64,
     bytes: Vec<u8>,
+    has_odd_quotes: bool,
     too_long: bool,
+}
+
+// === impl Source ===
+
+impl Source {
+    fn new(head: Vec<u8>, rest: Box<dyn Read + Send>) -> Self {
+        Self { window: Cursor::new(head), reader: BufReader::new(rest) }
+    }
+
+    /// Bytes that were looked at, and are not read yet.
+    fn looked_at(&self) -> &[u8] {
+        let read = usize::try_from(self.window.position()).unwrap_or(usize::MAX);
+        self.window.get_ref().get(read..).unwrap_or_default()
+    }
+
+    /// Looks at the next bytes, up to `bytes_max`.
+    fn look(&mut self, bytes_max: u64) -> &[u8] {
+        let mut window = self.looked_at().to_vec();
+        let more = bytes_max.saturating_sub(window.len() as u64);
+        // An error comes again when the lines themselves are read.
+        let _ = self.reader.by_ref().take(more).read_to_end(&mut window);
+        self.window = Cursor::new(window);
+        self.looked_at()
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.looked_at().is_empty() { self.reader.read(into) } else { self.window.read(into) }
+    }
+}
+
+impl BufRead for Source {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.looked_at().is_empty() { self.reader.fill_buf() } else { self.window.fill_buf() }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        if self.looked_at().is_empty() { self.reader.consume(bytes) } else { self.window.consume(bytes) }
+    }
 }
 
 // === impl LineCount ===
@@ -113,17 +172,17 @@ impl Lines {
             _ if mark > 0 => State::Given(Encoding::Utf8),
             // RFC 8259 knows no other.
             (Format::JsonLines, _) => State::Given(Encoding::Utf8),
-            (Format::Csv, Some(encoding)) => State::Given(encoding),
+            (Format::Csv, Some(encoding)) => State::Said(encoding),
             (Format::Csv, None) => State::Undecided,
         };
         head.drain(..mark);
-        let reader: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(file));
         Ok(Self {
-            reader: BufReader::new(reader),
+            source: Source::new(head, file),
             encoding,
             format,
             number: 0,
             ahead: None,
+            failed: None,
             count: LineCount::default(),
             ended: false,
         })
@@ -135,22 +194,31 @@ impl Lines {
     }
 
     fn decoded(&mut self, raw: Raw) -> Line {
-        let mut line = Line { number: raw.number, text: String::new(), damaged: false, cp932: false, fault: None };
+        let mut line = Line { has_odd_quotes: raw.has_odd_quotes, ..Line::new(raw.number) };
         if raw.too_long {
             line.fault = Some(LineFault::TooLong);
             return line;
         }
-        if matches!(self.encoding, State::Undecided) && !raw.bytes.is_ascii() {
-            self.encoding = self.decide(&raw.bytes);
+        let is_ascii = raw.bytes.is_ascii();
+        if !is_ascii {
+            self.decide(&raw.bytes);
         }
         let encoding = match self.encoding {
-            _ if raw.bytes.is_ascii() => Encoding::Utf8,
+            _ if is_ascii => Encoding::Utf8,
             State::Decided(Encoding::Cp932) if encoding::is_utf8_text(&raw.bytes) => {
                 line.fault = Some(LineFault::OtherEncoding);
                 return line;
             }
-            State::Decided(encoding) | State::Given(encoding) => encoding,
-            State::Undecided | State::Doubt => {
+            State::Given(Encoding::Cp932) if encoding::is_utf8_whatever_is_said(&raw.bytes) => {
+                line.fault = Some(LineFault::OtherEncoding);
+                return line;
+            }
+            State::Decided(encoding) | State::Given(encoding) | State::Said(encoding) => encoding,
+            State::NotAsSaid => {
+                line.fault = Some(LineFault::NotAsSaid);
+                return line;
+            }
+            State::Undecided | State::NothingShown | State::Doubt => {
                 line.fault = Some(LineFault::EncodingInDoubt);
                 return line;
             }
@@ -160,21 +228,40 @@ impl Lines {
         line
     }
 
-    /// Looks ahead from the first line that is not ASCII, and decides.
-    fn decide(&mut self, line: &[u8]) -> State {
-        let mut ahead = Vec::new();
-        // An error comes again when the lines themselves are read.
-        let _ = self.reader.by_ref().take(WINDOW_BYTES_MAX).read_to_end(&mut ahead);
+    /// Decides at a line that is not ASCII, where it is not decided yet.
+    fn decide(&mut self, line: &[u8]) {
+        let next = match self.encoding {
+            State::NothingShown if !self.source.looked_at().is_empty() => return,
+            State::Undecided | State::NothingShown => {
+                let window = self.window(line);
+                match encoding::decide(&window) {
+                    Some(encoding) => State::Decided(encoding),
+                    // The first kanji may come later.
+                    None if encoding::shows_nothing(&window) => State::NothingShown,
+                    None => State::Doubt,
+                }
+            }
+            State::Said(Encoding::Cp932) => {
+                if encoding::is_utf8_whatever_is_said(&self.window(line)) {
+                    State::NotAsSaid
+                } else {
+                    State::Given(Encoding::Cp932)
+                }
+            }
+            _ => return,
+        };
+        self.encoding = next;
+    }
+
+    /// A line, and the whole lines after it, as far as the encoding is decided by them.
+    fn window(&mut self, line: &[u8]) -> Vec<u8> {
+        let ahead = self.source.look(WINDOW_BYTES_MAX);
         let whole_lines = if (ahead.len() as u64) < WINDOW_BYTES_MAX {
             ahead.len()
         } else {
             ahead.iter().rposition(|byte| *byte == b'\n').unwrap_or(0)
         };
-        let window = [line, b"\n", ahead.get(..whole_lines).unwrap_or_default()].concat();
-        let placeholder: Box<dyn Read + Send> = Box::new(io::empty());
-        let rest = std::mem::replace(&mut self.reader, BufReader::new(placeholder));
-        self.reader = BufReader::new(Box::new(Cursor::new(ahead).chain(rest)));
-        encoding::decide(&window).map_or(State::Doubt, State::Decided)
+        [line, b"\n", ahead.get(..whole_lines).unwrap_or_default()].concat()
     }
 
     /// The next line with anything in it, without a DOS end of file.
@@ -185,10 +272,19 @@ impl Lines {
             return Ok(Some(raw));
         }
         // It ends the file only where nothing follows. In the middle it stays, and its row is refused.
-        while let Some(next) = self.read_raw()? {
-            if next.too_long || !next.bytes.iter().all(|byte| is_padding(*byte)) {
-                self.ahead = Some(next);
-                return Ok(Some(raw));
+        loop {
+            match self.read_raw() {
+                Ok(None) => break,
+                Ok(Some(next)) if !next.too_long && next.bytes.iter().all(|byte| is_padding(*byte)) => {}
+                Ok(Some(next)) => {
+                    self.ahead = Some(next);
+                    return Ok(Some(raw));
+                }
+                // The line that is held comes first.
+                Err(error) => {
+                    self.failed = Some(error);
+                    return Ok(Some(raw));
+                }
             }
         }
         raw.bytes.truncate(place);
@@ -199,14 +295,18 @@ impl Lines {
         if let Some(ahead) = self.ahead.take() {
             return Ok(Some(ahead));
         }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut bytes = Vec::new();
-        if self.reader.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut bytes)? == 0 {
+        if self.source.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut bytes)? == 0 {
             return Ok(None);
         }
         self.number += 1;
+        let mut quotes = quotes(&bytes);
         let too_long = bytes.len() as u64 > LINE_BYTES_MAX;
         if too_long {
-            self.skip_line(&bytes)?;
+            quotes += self.skip_line(&bytes)?;
             bytes.clear();
         }
         if bytes.last() == Some(&b'\n') {
@@ -215,17 +315,19 @@ impl Lines {
         while bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        Ok(Some(Raw { number: self.number, bytes, too_long }))
+        Ok(Some(Raw { number: self.number, bytes, has_odd_quotes: quotes % 2 == 1, too_long }))
     }
 
-    fn skip_line(&mut self, begun: &[u8]) -> io::Result<()> {
-        let mut ended = begun.last() == Some(&b'\n');
+    /// Skips the rest of a line; how many quotation marks stand in it.
+    fn skip_line(&mut self, begun: &[u8]) -> io::Result<usize> {
+        let (mut ended, mut marks) = (begun.last() == Some(&b'\n'), 0);
         while !ended {
             let mut part = Vec::new();
-            let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut part)?;
+            let read = self.source.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut part)?;
+            marks += quotes(&part);
             ended = read == 0 || part.last() == Some(&b'\n');
         }
-        Ok(())
+        Ok(marks)
     }
 
     /// The next line, and whether it has content; then it is counted.
@@ -241,8 +343,7 @@ impl Lines {
             }
             Err(error) => {
                 self.ended = true;
-                let fault = Some(LineFault::Unreadable(error.kind()));
-                Line { number: self.number + 1, text: String::new(), damaged: false, cp932: false, fault }
+                Line { fault: Some(LineFault::Unreadable(error.kind())), ..Line::new(self.number + 1) }
             }
         };
         let content = self.has_content(&line);
@@ -253,13 +354,31 @@ impl Lines {
     }
 
     fn has_content(&self, line: &Line) -> bool {
-        let empty = |character: char| match self.format {
-            // What a spreadsheet leaves of a row that was emptied.
-            Format::Csv => character.is_whitespace() || matches!(character, ',' | '"'),
-            Format::JsonLines => character.is_whitespace(),
+        let is_blank = match self.format {
+            Format::Csv => is_blank_row(&line.text),
+            Format::JsonLines => line.text.chars().all(char::is_whitespace),
         };
-        line.fault.is_some() || !line.text.chars().all(empty)
+        line.fault.is_some() || !is_blank
     }
+}
+
+// === impl Line ===
+
+impl Line {
+    fn new(number: u64) -> Self {
+        Self { number, text: String::new(), damaged: false, cp932: false, has_odd_quotes: false, fault: None }
+    }
+}
+
+/// Whether a line is what a spreadsheet leaves of a row that was emptied. One that opens a quoted cell is none: what follows
+/// belongs to that cell.
+fn is_blank_row(text: &str) -> bool {
+    let is_blank = |character: char| character.is_whitespace() || matches!(character, ',' | '"');
+    if !text.chars().all(is_blank) {
+        return false;
+    }
+    let (cells, ended) = record::split(text, false);
+    ended == Ended::Whole && cells.iter().all(|cell| cell.chars().all(char::is_whitespace))
 }
 
 impl Iterator for Lines {
@@ -276,8 +395,13 @@ impl Iterator for Lines {
     }
 }
 
+/// Quotation marks in a line. In every encoding that is read here the byte stands for nothing else.
+fn quotes(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'"').count()
+}
+
 /// What may stand after an end of file: itself again, what old systems fill blocks with, line ends.
-fn is_padding(byte: u8) -> bool {
+pub(super) fn is_padding(byte: u8) -> bool {
     matches!(byte, END_OF_FILE | 0 | b' ' | b'\t' | b'\r' | b'\n')
 }
 
@@ -305,6 +429,10 @@ mod tests {
             "\n\u{1a}",
             "\r\n\u{1a}\r\n",
             "\n\u{1a}\u{1a}\0\0\0",
+            // Filled up to a block, as CP/M and DOS did.
+            &format!("\n\u{1a}{}", "\0".repeat(114)),
+            &format!("\r\n\u{1a}{}", "\0".repeat(497)),
+            &format!("\u{1a}{}", "\u{1a}".repeat(1_000)),
             "\n,,,\r\n",
             "\n \t　\n",
             "\n\"\",\"\"\n\u{1a}",
@@ -353,6 +481,67 @@ mod tests {
         let faults: Vec<_> = Lines::open(file, Format::Csv, None).ok().unwrap().map(|line| line.fault).collect();
         assert_eq!(faults[9..], [None, Some(LineFault::OtherEncoding), None]);
         assert!(faults[..9].iter().all(Option::is_none));
+    }
+
+    fn faults(bytes: Vec<u8>, given: Option<Encoding>) -> Vec<Option<LineFault>> {
+        let file: Box<dyn Read + Send> = Box::new(Cursor::new(bytes));
+        Lines::open(file, Format::Csv, given).ok().unwrap().map(|line| line.fault).collect()
+    }
+
+    /// Each of these names in UTF-8 is as well some text in CP932.
+    #[test]
+    fn a_file_in_utf_8_that_is_said_to_be_in_cp932_is_refused() {
+        for name in ["山田", "高橋健", "原町田", "東京都町田市"] {
+            let text = format!("name\nA1,{name}\nA2,x\n");
+            let refused = Some(LineFault::NotAsSaid);
+            assert_eq!(faults(text.into_bytes(), Some(Encoding::Cp932)), [None, refused, None], "{name}");
+        }
+        // It is so at the end as well, where two files were joined.
+        let mut joined = encoding_rs::SHIFT_JIS.encode("name\nA1,町田\n").0.into_owned();
+        joined.extend_from_slice("A2,高橋健\n".as_bytes());
+        assert_eq!(faults(joined, Some(Encoding::Cp932)), [None, None, Some(LineFault::OtherEncoding)]);
+        // What can be either is what the caller says.
+        for name in ["José", "東"] {
+            let text = format!("name\nA1,{name}\n").into_bytes();
+            assert_eq!(faults(text, Some(Encoding::Cp932)), [None, None], "{name}");
+        }
+        let whole = encoding_rs::SHIFT_JIS.encode("氏名\nA1,ﾏﾁﾀﾞ\nA2,森野二丁目二番\nA3,後藤\n").0.into_owned();
+        assert_eq!(faults(whole, Some(Encoding::Cp932)), [None; 4]);
+    }
+
+    #[test]
+    fn a_letter_with_an_accent_far_before_the_first_kanji_leaves_the_encoding_open() {
+        for kanji in ["A2,町田\n".as_bytes().to_vec(), encoding_rs::SHIFT_JIS.encode("A2,町田\n").0.into_owned()] {
+            let mut bytes = "name\nA1,José\n".as_bytes().to_vec();
+            bytes.extend_from_slice(&b"A1,plain\n".repeat(20_000));
+            bytes.extend_from_slice(&kanji);
+            let faults = faults(bytes, None);
+            assert_eq!(faults.iter().flatten().collect::<Vec<_>>(), [&LineFault::EncodingInDoubt]);
+            assert_eq!((faults[1], faults.len()), (Some(LineFault::EncodingInDoubt), 20_003));
+        }
+    }
+
+    /// Gives these bytes, and then an error.
+    struct Failing(Cursor<Vec<u8>>);
+
+    impl Read for Failing {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(into)? {
+                0 => Err(io::ErrorKind::BrokenPipe.into()),
+                read => Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_before_an_error_is_not_lost() {
+        let content = [b"a\nA1,x\n\x1a\n".to_vec(), vec![b'\n'; 1_000]].concat();
+        let file: Box<dyn Read + Send> = Box::new(Failing(Cursor::new(content)));
+        let lines: Vec<_> = Lines::open(file, Format::Csv, None).ok().unwrap().collect();
+        let numbers: Vec<_> = lines.iter().map(|line| line.number).take(3).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        let fault = lines.last().unwrap().fault;
+        assert_eq!((fault, lines.len()), (Some(LineFault::Unreadable(io::ErrorKind::BrokenPipe)), 4));
     }
 
     #[test]

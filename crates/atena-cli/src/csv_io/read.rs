@@ -1,6 +1,6 @@
 //! Reading files row by row.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use atena_proto::v1::{Dataset, PersonRegistration, PushedRecord};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
@@ -299,7 +299,10 @@ fn csv_row(layout: &Layout, targets: &Targets, line: Line, lines: &mut Lines) ->
 /// The cells of a line. A quoted cell that stays open takes the lines after it along; they are counted in the error.
 fn csv_cells(line: &Line, lines: &mut Lines) -> Result<Vec<String>, RowError> {
     if let Some(fault) = line.fault {
-        return Err(unreadable(line.number, fault));
+        let error = unreadable(line.number, fault);
+        // Its quotation mark takes lines along all the same.
+        let rows = if line.has_odd_quotes { rest_of_cell(line.number, lines).rows } else { 1 };
+        return Err(RowError { rows, ..error });
     }
     let (cells, ended) = record::split(&line.text, false);
     match ended {
@@ -318,31 +321,62 @@ fn csv_cells(line: &Line, lines: &mut Lines) -> Result<Vec<String>, RowError> {
     }
 }
 
-/// What an open quotation mark took along, up to the end of that cell's row.
-fn swallowed(opened: u64, column: usize, lines: &mut Lines) -> RowError {
-    let (mut rows, mut last) = (1, opened);
-    let mut closed = false;
+/// Lines that a quoted cell takes along.
+struct Swallowed {
+    /// With content, the one that opens the cell included.
+    rows: u64,
+    last: u64,
+    end: CellEnd,
+}
+
+/// How a quoted cell ends that goes over several lines.
+enum CellEnd {
+    Closed,
+    EndOfFile,
+    Unreadable(io::ErrorKind),
+}
+
+/// Reads on to the end of the row whose quoted cell stays open in the line `opened`.
+fn rest_of_cell(opened: u64, lines: &mut Lines) -> Swallowed {
+    let mut swallowed = Swallowed { rows: 1, last: opened, end: CellEnd::EndOfFile };
     // A line of quotation marks alone closes a cell as well.
     while let Some((line, content)) = lines.next_any() {
-        rows += u64::from(content);
-        last = line.number;
-        if !matches!(record::split(&line.text, true).1, Ended::Open(_)) {
-            closed = true;
+        swallowed.rows += u64::from(content);
+        swallowed.last = line.number;
+        let is_closed = match line.fault {
+            Some(LineFault::Unreadable(kind)) => {
+                swallowed.end = CellEnd::Unreadable(kind);
+                break;
+            }
+            Some(_) => line.has_odd_quotes,
+            None => !matches!(record::split(&line.text, true).1, Ended::Open(_)),
+        };
+        if is_closed {
+            swallowed.end = CellEnd::Closed;
             break;
         }
     }
-    let message = if closed {
-        format!(
+    swallowed
+}
+
+/// What an open quotation mark took along, up to the end of that cell's row.
+fn swallowed(opened: u64, column: usize, lines: &mut Lines) -> RowError {
+    let Swallowed { rows, last, end } = rest_of_cell(opened, lines);
+    let message = match end {
+        CellEnd::Closed => format!(
             "{column}列目の引用符 \" が{opened}行目で閉じず、{last}行目まで続きます。セルに改行は使えません / column {column}: a \
              quotation mark opens in line {opened} and goes on to line {last}; none of these lines was read; no cell may \
              hold a line break"
-        )
-    } else {
-        format!(
+        ),
+        CellEnd::EndOfFile => format!(
             "{column}列目の引用符 \" が{opened}行目で開いたまま、ファイルの終わり（{last}行目）まで閉じません / column \
              {column}: a quotation mark opens in line {opened} and is never closed; no line from there to line {last}, \
              the end, was read"
-        )
+        ),
+        CellEnd::Unreadable(kind) => format!(
+            "{column}列目の引用符 \" が{opened}行目で開き、{last}行目から先を読めません / column {column}: a quotation mark \
+             opens in line {opened}, and from line {last} on the file can't be read: {kind}"
+        ),
     };
     RowError { rows, ..RowError::new(opened, message) }
 }
@@ -408,6 +442,11 @@ fn unreadable(line: u64, fault: LineFault) -> RowError {
         LineFault::EncodingInDoubt => {
             "文字コード（UTF-8 か CP932）を確定できません / the encoding is in doubt (UTF-8 or CP932): save the file as \
              UTF-8 with byte order mark, or say --encoding"
+                .to_owned()
+        }
+        LineFault::NotAsSaid => {
+            "--encoding cp932 の指定ですが、ファイルは UTF-8 です / --encoding says CP932, but the file is in UTF-8: leave \
+             --encoding out, or say utf8"
                 .to_owned()
         }
         LineFault::OtherEncoding => {

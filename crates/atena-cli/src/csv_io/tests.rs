@@ -117,7 +117,16 @@ fn what_an_open_quotation_mark_takes_along_is_refused_and_counted() {
         // A row that was planted in a cell is none.
         ("A1,\"x\nA9,planted,1\n\",1\nA3,z,1\n", &["2 x3 -", "5"]),
         // Closed on a line that has nothing else.
-        ("A1,\"x\n\"\nA2,y,1\n", &["2 x1 -", "4"]),
+        ("A1,\"x\n\"\nA2,y,1\n", &["2 x2 -", "4"]),
+        // Opened on a line that has nothing else: what is planted in the cell is no row either.
+        ("\"\nA9,planted,1\n\",A1,x\nA3,z,1\n", &["2 x3 -", "5"]),
+        (",\"\nA9,planted,1\n\",x\nA3,z,1\n", &["2 x3 -", "5"]),
+        (",,\"\nA9,planted,1\n\"\nA3,z,1\n", &["2 x3 -", "5"]),
+        ("\"\",,\"\nA9,planted,1\n\"\nA3,z,1\n", &["2 x3 -", "5"]),
+        (" \",\"\nA9,planted,1\n\"\nA3,z,1\n", &["2 x3 -", "5"]),
+        ("\"\n", &["2 x1 -"]),
+        // A cell of one quotation mark.
+        ("\"\"\"\",,\nA3,z,1\n", &["2", "3"]),
         // In the last cell, and at the end of the file.
         ("A1,x,\"1\nA2,y,1", &["2 x2 -"]),
         ("A1,x,1\nA2,y,\"", &["2", "3 x1 -"]),
@@ -132,6 +141,22 @@ fn what_an_open_quotation_mark_takes_along_is_refused_and_counted() {
     assert!(message(&rows[1]).contains("opens in line 3"), "{}", message(&rows[1]));
     let rows = read("宛名番号,\"氏名\nA1,x\nA2,y\n");
     assert_eq!(outline(&rows), ["1 x2 -"], "in the header");
+}
+
+/// A line that can't be read opens and closes cells all the same.
+#[test]
+fn a_row_that_was_planted_in_a_cell_of_a_line_that_can_not_be_read_is_none() {
+    let long = "x".repeat(1024 * 1024 + 1);
+    for (body, expected) in [
+        ("A1,\"José\nA9,planted,1\n\",1\nA3,z,1\n", &["2 x3 -", "5"][..]),
+        ("A1,\"x\nJosé\",1\nA3,z,1\nA4,\"z\",1\n", &["2 x2 -", "4", "5"]),
+        ("A1,\"José\",1\nA3,z,1\n", &["2 x1 -", "3"]),
+        (&format!("A1,\"{long}\nA9,planted,1\n\",1\nA3,z,1\n"), &["2 x3 -", "5"]),
+        (&format!("A1,\"x\n{long}\",1\nA3,z,1\n"), &["2 x2 -", "4"]),
+    ] {
+        let rows = read(format!("local_address_number,name.full_name,sex\n{body}"));
+        assert_eq!(outline(&rows), expected, "{}", body.get(..20).unwrap_or(body));
+    }
 }
 
 #[test]

@@ -273,6 +273,10 @@ pub(crate) enum CliError {
         cause: Box<CliError>,
         /// How far it came, and what to do.
         progress: String,
+        /// Rows that were answered.
+        rows: u64,
+        /// The line of the last one.
+        line: u64,
     },
     /// The gateway refused the call or could not answer it.
     #[error("{0}")]

@@ -1,6 +1,9 @@
 //! Sends many items over one bidirectional stream: rows are read on a thread of their own, sent in chunks, and each answer is
 //! paired with the row that it is about.
 
+use std::collections::VecDeque;
+use std::io;
+
 use atena_proto::v1::{
     FieldViolation, ItemError, PersonRegistration, PushOutcome, PushRecordsRequest, PushResult, PushedRecord,
     RegisterPersonsRequest, RegistrationOutcome, RegistrationResult,
@@ -8,7 +11,7 @@ use atena_proto::v1::{
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::Status;
 
 use crate::client::{Client, new_request_id};
 use crate::csv_io::FieldNames;
@@ -19,6 +22,9 @@ use crate::terms;
 
 /// Chunks read ahead of the one being answered.
 const CHUNKS_AHEAD: usize = 4;
+
+/// Lists of rows that are kept until the answer about the oldest of them is there. Further rows are not read then.
+const LISTS_KEPT_MAX: usize = 4 * CHUNKS_AHEAD;
 
 /// Registers people; tells `each` what became of every row.
 ///
@@ -32,9 +38,9 @@ pub(crate) async fn register(
 ) -> Result<(), CliError> {
     let (mut lines, chunks) = read_ahead(people.rows, people.names, request_size);
     let requests = chunks.map(|registrations| RegisterPersonsRequest { request_id: new_request_id(), registrations });
-    let answers = client.address().register_persons(client.request(requests)).await;
-    let mut answers = answers.map_err(|status| lines.reached.stopped(status.into()))?.into_inner();
-    while let Some(answer) = lines.answer(&mut answers).await? {
+    let mut service = client.address();
+    let mut answers = lines.during(service.register_persons(client.request(requests)), each).await?.into_inner();
+    while let Some(answer) = lines.during(answers.message(), each).await? {
         lines.pair(answer.results.into_iter().map(Answered::of_registration), each).await?;
     }
     lines.finish(each).await
@@ -52,9 +58,9 @@ pub(crate) async fn push(
 ) -> Result<(), CliError> {
     let (mut lines, chunks) = read_ahead(records.rows, records.names, request_size);
     let requests = chunks.map(|records| PushRecordsRequest { request_id: new_request_id(), records });
-    let answers = client.records().push_records(client.request(requests)).await;
-    let mut answers = answers.map_err(|status| lines.reached.stopped(status.into()))?.into_inner();
-    while let Some(answer) = lines.answer(&mut answers).await? {
+    let mut service = client.records();
+    let mut answers = lines.during(service.push_records(client.request(requests)), each).await?.into_inner();
+    while let Some(answer) = lines.during(answers.message(), each).await? {
         lines.pair(answer.results.into_iter().map(Answered::of_push), each).await?;
     }
     lines.finish(each).await
@@ -117,7 +123,9 @@ enum Slot {
 
 /// Rows in the order of the file, a list for each chunk. A list without a sent row belongs to no chunk.
 struct Lines {
-    slots: mpsc::UnboundedReceiver<Vec<Slot>>,
+    slots: mpsc::Receiver<Vec<Slot>>,
+    /// Lists that came before their answer. The first has a sent row.
+    kept: VecDeque<Vec<Slot>>,
     names: FieldNames,
     reached: Reached,
 }
@@ -146,7 +154,9 @@ impl Reached {
     /// The error of an upload that stopped. It says how far it came.
     fn stopped(&self, cause: CliError) -> CliError {
         let broken = matches!(&cause, CliError::Link(failure) if failure.is_broken());
-        if self.rows == 0 && !broken {
+        // The reader of the results had enough of them (`| head`).
+        let left = matches!(&cause, CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        if left || (self.rows == 0 && !broken) {
             return cause;
         }
         let far = match self.rows {
@@ -158,7 +168,7 @@ impl Reached {
         };
         let progress =
             format!("{far}\n  Send the same file again: that is harmless, what is stored already stays as it is.");
-        CliError::HalfSent { cause: Box::new(cause), progress }
+        CliError::HalfSent { cause: Box::new(cause), progress, rows: self.rows, line: self.line }
     }
 }
 
@@ -168,17 +178,53 @@ type Each<'a> = &'a mut (dyn FnMut(RowOutcome) -> Result<(), CliError> + Send);
 // === impl Lines ===
 
 impl Lines {
-    /// The next answer of the gateway.
-    async fn answer<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, CliError> {
-        answers.message().await.map_err(|status| self.reached.stopped(status.into()))
+    /// Waits for the gateway. Meanwhile rows are read on, and those of them that were refused are handed out as soon as no
+    /// answer comes before them.
+    async fn during<T>(
+        &mut self,
+        call: impl Future<Output = Result<T, Status>>,
+        each: Each<'_>,
+    ) -> Result<T, CliError> {
+        let mut call = std::pin::pin!(call);
+        let mut is_at_end = false;
+        loop {
+            tokio::select! {
+                biased;
+                called = &mut call => return called.map_err(|status| self.reached.stopped(status.into())),
+                list = self.slots.recv(), if !is_at_end && self.kept.len() < LISTS_KEPT_MAX => match list {
+                    None => is_at_end = true,
+                    Some(list) if self.kept.is_empty() && !has_sent(&list) => {
+                        bad_only(list, each).map_err(|cause| self.reached.stopped(cause))?;
+                    }
+                    Some(list) => self.kept.push_back(list),
+                },
+            }
+        }
+    }
+
+    /// The oldest list that is not handed out yet.
+    async fn next(&mut self) -> Option<Vec<Slot>> {
+        match self.kept.pop_front() {
+            Some(list) => Some(list),
+            None => self.slots.recv().await,
+        }
     }
 
     /// Pairs the results of one answer with the rows of the oldest unanswered chunk. Bad rows between
     /// them come in their place.
     async fn pair(&mut self, results: impl ExactSizeIterator<Item = Answered>, each: Each<'_>) -> Result<(), CliError> {
+        let paired = self.paired(results, each).await;
+        paired.map_err(|cause| self.reached.stopped(cause))
+    }
+
+    async fn paired(
+        &mut self,
+        results: impl ExactSizeIterator<Item = Answered>,
+        each: Each<'_>,
+    ) -> Result<(), CliError> {
         let slots = loop {
-            let slots = self.slots.recv().await.ok_or(CliError::Answer("an answer to no request"))?;
-            if slots.iter().any(|slot| matches!(slot, Slot::Sent(_))) {
+            let slots = self.next().await.ok_or(CliError::Answer("an answer to no request"))?;
+            if has_sent(&slots) {
                 break slots;
             }
             bad_only(slots, each)?;
@@ -202,15 +248,19 @@ impl Lines {
     }
 
     async fn finish(mut self, each: Each<'_>) -> Result<(), CliError> {
-        while let Some(slots) = self.slots.recv().await {
-            if slots.iter().any(|slot| matches!(slot, Slot::Sent(_))) {
+        while let Some(slots) = self.next().await {
+            if has_sent(&slots) {
                 let cause = CliError::Answer("the stream ended before every request was answered");
                 return Err(self.reached.stopped(cause));
             }
-            bad_only(slots, each)?;
+            bad_only(slots, each).map_err(|cause| self.reached.stopped(cause))?;
         }
         Ok(())
     }
+}
+
+fn has_sent(slots: &[Slot]) -> bool {
+    slots.iter().any(|slot| matches!(slot, Slot::Sent(_)))
 }
 
 fn bad_only(slots: Vec<Slot>, each: Each<'_>) -> Result<(), CliError> {
@@ -225,7 +275,7 @@ fn read_ahead<T: Send + 'static>(
     names: FieldNames,
     chunk_size: usize,
 ) -> (Lines, ReceiverStream<Vec<T>>) {
-    let (send_slots, slots) = mpsc::unbounded_channel();
+    let (send_slots, slots) = mpsc::channel(CHUNKS_AHEAD);
     let (send_chunk, chunks) = mpsc::channel(CHUNKS_AHEAD);
     std::thread::spawn(move || {
         let (mut read, mut items) = (Vec::new(), Vec::new());
@@ -240,14 +290,16 @@ fn read_ahead<T: Send + 'static>(
             }
             if read.len() >= chunk_size || rows.peek().is_none() {
                 // The other side is gone only when the call failed already. Rows first: the answer needs them.
-                let _ = send_slots.send(std::mem::take(&mut read));
+                if send_slots.blocking_send(std::mem::take(&mut read)).is_err() {
+                    return;
+                }
                 if !items.is_empty() && send_chunk.blocking_send(std::mem::take(&mut items)).is_err() {
                     return;
                 }
             }
         }
     });
-    (Lines { slots, names, reached: Reached::default() }, ReceiverStream::new(chunks))
+    (Lines { slots, kept: VecDeque::new(), names, reached: Reached::default() }, ReceiverStream::new(chunks))
 }
 
 #[cfg(test)]
@@ -306,6 +358,64 @@ mod tests {
                 "8 UNREADABLE_ROW ",
             ]
         );
+    }
+
+    /// A file without a good row makes no chunk, so no answer comes that would make room.
+    #[tokio::test]
+    async fn refused_rows_without_end_are_handed_out_while_no_answer_comes() {
+        let rows = (0..100_000).map(|line| Err(bad(line)));
+        let (mut lines, chunks) = read_ahead::<char>(Box::new(rows), names("宛名番号\n"), 10);
+        let mut told = 0;
+        let chunks = async { Ok(chunks.collect::<Vec<_>>().await) };
+        let mut each = |outcome: RowOutcome| {
+            assert!(matches!(outcome, RowOutcome::Bad(row) if row.line == told));
+            told += 1;
+            Ok(())
+        };
+        assert_eq!(lines.during(chunks, &mut each).await.unwrap().len(), 0);
+        lines.finish(&mut each).await.unwrap();
+        assert_eq!(told, 100_000);
+    }
+
+    /// Rows that wait for an answer are bounded, and none is lost or comes before its time.
+    #[tokio::test]
+    async fn while_an_answer_is_awaited_so_many_rows_are_read_and_no_more() {
+        let rows = (1..=1_000).map(|line| if line == 1 { Ok((line, 'a')) } else { Err(bad(line)) });
+        let (mut lines, mut chunks) = read_ahead(Box::new(rows), names("宛名番号\n"), 1);
+        assert_eq!(chunks.next().await, Some(vec!['a']));
+        let mut told = Vec::new();
+        let mut each = |outcome: RowOutcome| {
+            told.push(matches!(outcome, RowOutcome::Bad(_)));
+            Ok(())
+        };
+        // As many polls as there are lists, and more.
+        let mut polls = 0;
+        let waited = std::future::poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls < 10_000 { std::task::Poll::Pending } else { std::task::Poll::Ready(Ok(())) }
+        });
+        lines.during(waited, &mut each).await.unwrap();
+        assert!(lines.kept.len() <= LISTS_KEPT_MAX);
+        lines.pair([answered("STORED", None)].into_iter(), &mut each).await.unwrap();
+        lines.finish(&mut each).await.unwrap();
+        assert_eq!(told.iter().filter(|bad| **bad).count(), 999);
+        assert!(!told[0], "the answered row comes first");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_the_contract_says_how_far_the_upload_came() {
+        let rows = vec![Ok((2, 'a')), Ok((3, 'b'))];
+        let (mut lines, chunks) = read_ahead(Box::new(rows.into_iter()), names("宛名番号\n"), 1);
+        drop(chunks.collect::<Vec<_>>().await);
+        lines.pair([answered("STORED", None)].into_iter(), &mut |_| Ok(())).await.unwrap();
+        let two = [answered("STORED", None), answered("STORED", None)];
+        let error = lines.pair(two.into_iter(), &mut |_| Ok(())).await.unwrap_err();
+        assert!(matches!(error, CliError::HalfSent { rows: 1, line: 2, .. }), "{error}");
+        let mut closed = |_| Err(CliError::Output(io::ErrorKind::BrokenPipe.into()));
+        lines.kept.push_back(vec![Slot::Sent(4)]);
+        let error = lines.pair([answered("STORED", None)].into_iter(), &mut closed).await.unwrap_err();
+        assert!(matches!(error, CliError::Output(_)), "{error}");
     }
 
     #[tokio::test]

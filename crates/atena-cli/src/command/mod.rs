@@ -33,6 +33,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use atena_gateway::{Action, Actor, Config, Keeper};
+use serde_json::json;
 
 use crate::Finished;
 use crate::cli::{ActingArgs, AuditorArgs, CallArgs, Command};
@@ -195,8 +196,14 @@ fn report(
         }
     }
     output.table(&tally.table())?;
+    if let Err(cause) = called {
+        // Lines were read ahead of the answers, so their number says nothing now.
+        if let (CliError::HalfSent { rows, line, .. }, true) = (&cause, output.is_json()) {
+            output.json_line(&json!({ "stopped": true, "rows_answered": rows, "last_line_answered": line }))?;
+        }
+        return Err(cause);
+    }
     output.table(&tally.lines_table(lines.get()))?;
-    called?;
     tally.complete(lines.get())?;
     Ok(if tally.needs_person() { Finished::SomeItemsFailed } else { Finished::Clean })
 }

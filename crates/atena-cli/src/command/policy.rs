@@ -1,6 +1,7 @@
 //! `atena policy matrix` and `atena policy check`: the rules without a gateway.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use atena_gateway::field_catalog;
@@ -28,7 +29,10 @@ fn matrix(home: &Home, output: &mut Output) -> Result<Finished, CliError> {
     let policy = compile(&home.policy())?;
     let matrix = policy.matrix(&catalog, today);
     // Not in the matrix itself, which is compared line by line.
-    policy.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    for warning in policy.warnings() {
+        // Nowhere else to report to, should stderr be closed.
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     if !output.is_json() {
         output.line(matrix.to_text().trim_end())?;
         return Ok(Finished::Clean);

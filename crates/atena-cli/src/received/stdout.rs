@@ -46,17 +46,23 @@ impl Stdout {
     pub(super) fn of_process(kept: &Kept, has_cursor: bool) -> Result<Self, CliError> {
         let out = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(CliError::Output)?;
         // Reading needs a file of its own: a shell opens stdout for writing alone.
-        Self::new(out, File::open("/dev/stdout").ok().filter(|_| has_cursor), kept)
+        Self::new(out, || File::open("/dev/stdout").ok().filter(|_| has_cursor), kept)
     }
 
-    /// The same for any file. `reader` reads it.
-    pub(super) fn new(out: File, mut reader: Option<File>, kept: &Kept) -> Result<Self, CliError> {
+    /// The same for any file. `open` opens it for reading, and is not called for a pipe: to be its own reader would
+    /// keep it open when all others have left.
+    pub(super) fn new(out: File, open: impl FnOnce() -> Option<File>, kept: &Kept) -> Result<Self, CliError> {
         let found = out.metadata().map_err(CliError::Output)?;
         if !found.is_file() {
             return Ok(Self { out, file: None });
         }
+        let mut reader = open();
+        let mut digest_of = |length| {
+            let reader = reader.as_mut()?;
+            reader.rewind().ok()?;
+            digest(reader, length).ok()
+        };
         let bytes = found.len();
-        let mut digest_of = |length| reader.as_mut().and_then(|reader| digest(reader, length).ok());
         let goes_on = bytes > 0 && !kept.cursor().is_empty();
         let left = match kept {
             Kept::Place(place) if place.state != State::Complete => {

@@ -380,7 +380,7 @@ impl Appended {
 
     fn prepare(&self) -> Result<Prepared, CliError> {
         let out = fs::OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
-        let reader = fs::File::open(self.path()).ok();
+        let reader = || fs::File::open(self.path()).ok();
         let cursor = Cursor::open(Some(&self.place.cursor()))?;
         let destination = Destination::Stdout(stdout::Stdout::new(out, reader, &cursor.kept)?);
         Ok(Prepared { cursor, destination, parts: vec![Part::new(Dataset::Payment, Format::Csv)?] })

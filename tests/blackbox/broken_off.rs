@@ -29,10 +29,11 @@ async fn filled() -> Town {
     town
 }
 
-async fn push(town: &Town, revision: u64) {
+/// Pushes a further record about each person.
+async fn push(town: &Town, round: u64) {
     let records = (0..PEOPLE).map(|one| {
         let body = Body::Qualification(qualification());
-        record(&format!("P{one}"), &format!("Q{one}-{revision}"), 1, body)
+        record(&format!("P{one}"), &format!("Q{one}-{round}"), 1, body)
     });
     town.push(records.collect()).await;
 }
@@ -79,6 +80,33 @@ impl Pull {
 
     fn file(&self) -> String {
         std::fs::read_to_string(self.out.join("qualification.csv")).unwrap()
+    }
+}
+
+/// A pull to a file on stdout, as a shell makes it.
+struct Appended {
+    pull: Pull,
+    path: PathBuf,
+}
+
+impl Appended {
+    fn new(town: &Town, folder: &Path, name: &str) -> Self {
+        let mut pull = Pull::new(town, folder, name);
+        let out = pull.arguments.iter().position(|argument| argument == "--out").unwrap();
+        pull.arguments.drain(out..out + 2);
+        pull.arguments.extend(["--server".to_owned(), town.address().to_owned()]);
+        Self { pull, path: folder.join(format!("{name}.csv")) }
+    }
+
+    /// `redirect` is `>` or `>>`; `before` is done by the shell before the program is started.
+    fn run(&self, redirect: &str, before: &str) -> Output {
+        let script = format!("{before}exec \"$0\" \"$@\" {redirect}{}", self.path.display());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_atena")]).args(&self.pull.arguments).output().unwrap()
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.path).unwrap()
     }
 }
 
@@ -137,6 +165,55 @@ async fn a_pull_that_was_killed_or_found_a_full_disk_goes_on_with_whole_rows() {
         printed(&pull.run());
         assert!(pull.file() == pulls[0].file(), "torn, lost or doubled rows");
     }
+}
+
+/// The same for a file on stdout: no torn row, no second header, and the rows before the cursor stay.
+#[tokio::test]
+async fn a_pull_to_a_file_on_stdout_goes_on_with_whole_rows() {
+    let town = filled().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pulls: Vec<Appended> =
+        ["whole", "killed", "full"].map(|name| Appended::new(&town, folder.path(), name)).into();
+    for pull in &pulls {
+        printed(&pull.run(">>", ""));
+    }
+    let first = pulls[0].text();
+    push(&town, 2).await;
+    printed(&pulls[0].run(">>", ""));
+    let whole = pulls[0].text();
+    assert_eq!(whole.matches("宛名番号").count(), 1);
+    let blocks = (first.len() as u64 / 1024 + 4) * 2;
+
+    assert_eq!(pulls[1].run(">>", &format!("ulimit -f {blocks}; ")).status.code(), None, "killed in a write");
+    assert!(pulls[1].text().len() > first.len(), "rows were written that no cursor knows of");
+    let output = pulls[2].run(">>", &format!("trap '' XFSZ; ulimit -f {blocks}; "));
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("whole rows only"), "{}", stderr(&output));
+    assert_eq!(pulls[2].text(), first, "what could not be kept is cut off at once");
+    for pull in &pulls[1..] {
+        printed(&pull.run(">>", ""));
+        assert!(pull.text() == whole, "torn, lost or doubled rows");
+    }
+
+    // The shell empties the file: the rows that the cursor vouches for are gone.
+    push(&town, 3).await;
+    let stopped = &pulls[2];
+    assert_eq!(stopped.run(">>", &format!("trap '' XFSZ; ulimit -f {}; ", 2 * blocks)).status.code(), Some(4));
+    let output = stopped.run(">", "");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains(">>") && stderr(&output).contains("remove the cursor file"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn several_datasets_in_csv_are_refused_on_stdout_before_anything_is_asked_for() {
+    let town = filled().await;
+    let arguments = ["pull", "--home", town.home_text(), "--as", "resident-tax", "--server", town.address()];
+    let output = atena(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(output.stdout.is_empty() && stderr(&output).contains("--out DIR"), "{}", stderr(&output));
+    assert!(town.transfers("method = \"LinkageService/PullRecords\"").await.is_empty());
+    let lines = printed(&atena(&[&arguments[..], &["--format", "jsonl"]].concat()));
+    assert_eq!(lines.matches("\"dataset\":\"qualification\"").count() as u64, PEOPLE);
 }
 
 #[tokio::test]

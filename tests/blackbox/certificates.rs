@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::people::{personal_number, qualification, record, registration};
-use crate::town::{Town, atena, printed, reason};
+use crate::town::{Town, atena, printed, reason, seen};
 
 /// A connection as `system` that has said nothing yet, past the point where the server tells what it thinks of the certificate.
 pub(crate) async fn connection(town: &Town, tls: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
@@ -88,9 +88,7 @@ async fn a_renewed_server_certificate_is_shown_without_a_restart() {
     assert!(told.contains("renewed  server"), "{told}");
     town.wait_for_log("certificates read anew");
     // The list of the revoked is renewed first, so the gateway may read the files twice.
-    let changed = async { while shown().await == before {} };
-    let changed = tokio::time::timeout(Duration::from_secs(20), changed).await;
-    assert!(changed.is_ok(), "the certificate before is still shown");
+    seen("another certificate", async || (shown().await != before).then_some(())).await;
 }
 
 /// number-confinement and deny-by-default hang on who is believed: a resumed session would not be checked against the list.
@@ -125,7 +123,7 @@ async fn a_revocation_list_that_has_run_out_lets_nobody_in_and_cuts_off_who_is_i
     std::fs::write(pki.join("ca.crl"), "half a li").unwrap();
     town.wait_for_log("the new certificates can't be used");
     std::fs::write(pki.join("ca.crl"), good).unwrap();
-    while connection(&town, town.tls("pension")).await.is_err() {}
+    seen("a connection again", async || connection(&town, town.tls("pension")).await.ok()).await;
     assert!(entitlements(&town, "resident-tax").await.is_ok());
 }
 
@@ -296,14 +294,10 @@ async fn rules_and_registry_change_without_a_restart_and_a_broken_file_changes_n
     let revoked = whole.replacen("id = \"welfare\"\n", "id = \"welfare\"\nrevoked = true\n", 1);
     let revoked = revoked.replacen("  \"welfare\",\n", "", 1);
     std::fs::write(town.home().join("policy.toml"), revoked).unwrap();
-    let refused = loop {
-        if let Err(refused) = entitlements(&town, "welfare").await {
-            break refused;
-        }
-    };
+    let refused = seen("a refusal", async || entitlements(&town, "welfare").await.err()).await;
     assert_eq!(reason(&refused), "CALLER_REVOKED");
     std::fs::write(town.home().join("policy.toml"), whole).unwrap();
-    while entitlements(&town, "welfare").await.is_err() {}
+    seen("it is let in again", async || entitlements(&town, "welfare").await.ok()).await;
 }
 
 /// deny-by-default: a pull does not outlive its permission.

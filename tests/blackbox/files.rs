@@ -69,6 +69,9 @@ fn rows_read_and_rows_refused_are_the_lines_with_content() {
     let mut cut = csv(&format!("{one}\r\nP2,鈴木　")).clone();
     cut.extend_from_slice(b"\xe8\x8a,1,1980-01-02,1\r\n");
     let dos_end = SHIFT_JIS.encode(&format!("{HEADER}\r\n{one}\r\n\u{1a}")).0.into_owned();
+    // To a block of 128 bytes, as old systems do.
+    let mut padded = dos_end.clone();
+    padded.resize(128, 0);
     let cases: Vec<(&str, Vec<u8>, Counted)> = vec![
         ("whole.csv", csv(&format!("{one}\r\n{two}\r\n")), (0, 2, 2, 0)),
         ("dos-end.csv", dos_end, (0, 1, 1, 0)),
@@ -77,6 +80,9 @@ fn rows_read_and_rows_refused_are_the_lines_with_content() {
         ("short-row.csv", csv(&format!("{one}\nP2,x\n{three}\n")), (2, 3, 2, 1)),
         ("open-quote.csv", csv(&format!("{one}\nP2,\"機密,1,1980-01-02,1\n{three}\n")), (2, 3, 1, 2)),
         ("cut.csv", cut, (2, 2, 1, 1)),
+        // A row inside of a cell, whose quotation mark opens on a line of its own.
+        ("planted.csv", csv(&format!("\"\n{}\n\",P1,1,1980-01-02,1\n{three}\n", row("P9"))), (2, 4, 1, 3)),
+        ("padded.csv", padded, (0, 1, 1, 0)),
         ("lost.csv", csv(&format!("{one}\nP2,機密\u{fffd},1,1980-01-02,1\n")), (2, 2, 1, 1)),
         ("twice.csv", format!("{HEADER},氏名\n{one},機密\n").into_bytes(), (2, 1, 0, 1)),
         ("two-spellings.csv", format!("{HEADER},person.name.full_name\n{one},機密\n").into_bytes(), (2, 1, 0, 1)),
@@ -95,6 +101,20 @@ fn rows_read_and_rows_refused_are_the_lines_with_content() {
         assert_eq!(counted(&output), expected, "{name}: {}", text(&output));
         assert!(!text(&output).contains("機密"), "{name} shows a cell: {}", text(&output));
     }
+}
+
+#[test]
+fn a_file_in_utf_8_is_not_stored_as_cp932_whatever_is_said() {
+    let town = Town::start();
+    let folder = tempfile::tempdir().unwrap();
+    let header = "local_address_number,name.full_name,sex,birth_date.date,new_without_personal_number";
+    let content = format!("{header}\nP1,高橋健,1,1980-01-02,1\n");
+    let file = written(folder.path(), "people.csv", &content);
+    let output = register(&town, &file, &["--json", "--encoding", "cp932"]);
+    assert_eq!(counted(&output), (2, 1, 0, 1), "{}", text(&output));
+    assert!(text(&output).contains("the file is in UTF-8"), "{}", text(&output));
+    let file = written(folder.path(), "people-cp932.csv", SHIFT_JIS.encode(&content).0);
+    assert_eq!(counted(&register(&town, &file, &["--json", "--encoding", "cp932"])), (0, 1, 1, 0));
 }
 
 #[test]
@@ -194,16 +214,32 @@ fn a_file_of_another_kind_is_refused_with_what_to_do_and_nothing_is_sent() {
 /// number-confinement on the command line: a number typed in the wrong place is in no error.
 #[test]
 fn errors_of_arguments_show_no_number_of_a_person() {
-    let number = personal_number(77);
-    for arguments in [
-        vec!["register", "--home", "x", "--as", "pension", "--request-size", &number, "people.csv"],
-        vec!["register", "--home", "x", "--as", "pension", "people.csv", &number],
-        vec!["transfers", "--home", "x", "--limit", &number, &number],
-        vec![&number],
-    ] {
-        let output = atena(&arguments);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(!text(&output).contains(&number) && text(&output).contains("error"), "{}", text(&output));
+    let plain = personal_number(77);
+    let groups: Vec<&str> = plain.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap()).collect();
+    let town = Town::prepare();
+    let home = town.home_text();
+    for number in [plain.clone(), groups.join(" "), groups.join("-"), format!("P{plain}")] {
+        for arguments in [
+            vec!["register", "--home", "x", "--as", "pension", "--request-size", &number, "people.csv"],
+            vec!["register", "--home", "x", "--as", "pension", "people.csv", &number],
+            vec!["transfers", "--home", "x", "--limit", &number, &number],
+            vec![&number],
+            // Where a file, a home, a system or a date should stand.
+            vec!["register", "--home", home, "--as", "pension", &number],
+            vec!["register", "--home", &number, "--as", "pension", "people.csv"],
+            vec!["entitlements", "--home", home, "--as", &number],
+            vec!["pull", "--home", home, "--as", "pension", "--cursor-file", "/dev/null/x", "--out", &number],
+            vec!["pki", "issue", "--home", home, "--system", &number],
+            vec!["clock", "confirm", "--home", home, "--date", &number],
+            vec!["policy", "check", &number],
+        ] {
+            let output = atena(&arguments);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            for part in [&number, &plain] {
+                assert!(!text(&output).contains(part.as_str()), "{arguments:?}: {}", text(&output));
+            }
+            assert!(!output.stderr.is_empty());
+        }
     }
 }
 

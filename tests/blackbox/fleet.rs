@@ -7,7 +7,7 @@ use atena_proto::v1;
 use atena_test_cluster::{Cluster, Server};
 
 use crate::people::{personal_number, record, registration};
-use crate::town::{Town, atena, printed};
+use crate::town::{Town, atena, printed, seen};
 
 /// What the gateways of a test have acknowledged: the local number of each person, and the transfer that says so.
 type Acknowledged = HashMap<String, String>;
@@ -166,22 +166,24 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     assert_eq!(pull(&town, Vec::new()).await.0, 10);
     // Everything is replayed before the replica stands still.
     let seen = primary.sql("town", "SELECT last FROM change_sequence");
-    while standby.sql("town", "SELECT last FROM change_sequence") != seen {}
+    seen("the replica has it", async || (standby.sql("town", "SELECT last FROM change_sequence") == seen).then_some(())).await;
     standby.sql("postgres", "SELECT pg_wal_replay_pause()");
-    while standby.sql("postgres", "SELECT pg_get_wal_replay_pause_state()").trim() != "paused" {}
+    let state = || standby.sql("postgres", "SELECT pg_get_wal_replay_pause_state()");
+    seen("the replica stands still", async || (state().trim() == "paused").then_some(())).await;
     town.push(later).await;
 
     let (pulled, cursor) = pull(&town, Vec::new()).await;
     assert_eq!(pulled, 10, "a full pull is read from the replica, as it stands");
     standby.sql("postgres", "SELECT pg_wal_replay_resume()");
     let now = primary.sql("town", "SELECT last FROM change_sequence");
-    while standby.sql("town", "SELECT last FROM change_sequence") != now {}
+    seen("the replica has it", async || (standby.sql("town", "SELECT last FROM change_sequence") == now).then_some(())).await;
     let (pulled, cursor) = pull(&town, cursor).await;
     assert_eq!(pulled, 10, "its cursor says how old it was: nothing is left out");
 
     // A cursor that is newer than the replica is served by the primary.
     standby.sql("postgres", "SELECT pg_wal_replay_pause()");
-    while standby.sql("postgres", "SELECT pg_get_wal_replay_pause_state()").trim() != "paused" {}
+    let state = || standby.sql("postgres", "SELECT pg_get_wal_replay_pause_state()");
+    seen("the replica stands still", async || (state().trim() == "paused").then_some(())).await;
     town.push(vec![payment("P00003", 99)]).await;
     let (pulled, newest) = pull(&town, cursor.clone()).await;
     assert_eq!(pulled, 0, "the replica is as new as this cursor");

@@ -12,7 +12,7 @@ use tonic::codegen::http::{Request, StatusCode};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::people::{personal_number, registration};
-use crate::town::{Town, atena, printed};
+use crate::town::{Town, atena, printed, seen};
 
 /// One GET over the connection of `system`.
 pub(crate) async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
@@ -40,13 +40,10 @@ pub(crate) async fn head(town: &Town) -> v1::GetCheckpointResponse {
 
 /// Asks for the newest head until it is as wanted: heads are signed, and cosigned, soon after the log has grown.
 pub(crate) async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
-    loop {
-        if let Ok(note) = Note::parse(&head(town).await.checkpoint)
-            && wanted(&note)
-        {
-            return note;
-        }
-    }
+    seen("the head that is wanted", async || {
+        Note::parse(&head(town).await.checkpoint).ok().filter(|note| wanted(note))
+    })
+    .await
 }
 
 pub(crate) fn size(note: &Note) -> u64 {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::town::{Engine, Town, atena};
+use crate::town::{Town, atena};
 
 /// A home whose rules are a pipe that gives nothing: reading them blocks for ever.
 fn blocked() -> Town {
@@ -16,7 +16,7 @@ fn blocked() -> Town {
 
 #[test]
 fn a_start_that_waits_says_for_what_and_ends_at_a_signal_with_0() {
-    for signal in ["-TERM", "-INT"] {
+    let start = |signal| {
         let town = blocked();
         let mut process = Command::new(env!("CARGO_BIN_EXE_atena"))
             .args(["serve", "--home", town.home_text(), "--listen", "127.0.0.1:0"])
@@ -24,7 +24,11 @@ fn a_start_that_waits_says_for_what_and_ends_at_a_signal_with_0() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        (town, process, log, signal)
+    };
+    // Both wait at the same time.
+    for (_town, mut process, mut log, signal) in ["-TERM", "-INT"].map(start) {
         let line = log.find(|line| line.contains("starting: waiting for")).unwrap();
         assert!(line.contains("the rules") && line.contains("policy.toml"), "{line}");
         assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
@@ -79,9 +83,6 @@ fn what_can_not_be_served_is_said_with_the_cause_and_the_remedy() {
 
 #[test]
 fn a_database_file_that_is_none_is_said_with_its_path() {
-    if crate::ENGINE == Engine::Postgres {
-        return;
-    }
     let town = Town::prepare();
     let database = town.home().join("atena.db");
     for (content, said) in

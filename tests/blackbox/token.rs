@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use atena_ledger::VerifierKey;
 use atena_proto::v1;
@@ -15,7 +14,7 @@ use tonic_types::StatusExt as _;
 
 use crate::log::head_when;
 use crate::people::{personal_number, registration};
-use crate::town::{Town, atena_with, printed, reason};
+use crate::town::{Town, atena_with, printed, reason, seen};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
@@ -105,8 +104,7 @@ impl TokenTown {
     }
 
     async fn health_is(&self, wanted: ServingStatus) {
-        let until = async { while self.health().await != wanted {} };
-        tokio::time::timeout(Duration::from_secs(60), until).await.unwrap_or_else(|_| panic!("never {wanted:?}"));
+        seen("the health that is wanted", async || (self.health().await == wanted).then_some(())).await;
     }
 
     async fn register(&self, local: &str, number: u64) -> Result<v1::RegistrationResult, Status> {

@@ -1,9 +1,10 @@
 //! A town of its own for a test: `atena init`, `atena serve`, and clients with the certificates that init made.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use atena_proto::v1;
 use atena_proto::v1::address_service_client::AddressServiceClient;
@@ -20,6 +21,12 @@ use tokio_rustls::TlsConnector;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_types::StatusExt as _;
+
+/// Longest wait for something that a program does in its own time. A test that waits longer has failed.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Pause between two looks at it: the program needs the processor more.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What a town keeps everything in.
 #[derive(PartialEq, Eq)]
@@ -70,6 +77,19 @@ pub(crate) fn atena_with(environment: &[(&str, String)], arguments: &[&str]) -> 
 pub(crate) fn printed(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Looks until there is something to see.
+#[allow(dead_code, reason = "not every suite that shares this file asks")]
+pub(crate) async fn seen<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + WAIT_MAX;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < end, "not within {WAIT_MAX:?}: {what}");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// The stable reason of a refusal.
@@ -201,14 +221,25 @@ impl Town {
         other
     }
 
-    /// The line of the gateway's log that holds `text`, once there is one.
+    /// The line of the gateway's log that holds `text`, the last of them, once there is one.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let (mut log, mut file) = (Vec::new(), std::fs::File::open(self.log_file()).unwrap());
+        let end = Instant::now() + WAIT_MAX;
+        let mut looked = 0;
         loop {
-            let log = std::fs::read(self.log_file()).unwrap();
-            let log = String::from_utf8_lossy(&log);
-            if let Some(line) = log.lines().rev().find(|line| line.contains(text)) {
+            // Only what was added; the last line may not be whole.
+            file.read_to_end(&mut log).unwrap();
+            let added = String::from_utf8_lossy(&log[looked..]);
+            if let Some(line) = added.lines().rev().find(|line| line.contains(text)) {
                 return line.to_owned();
             }
+            looked = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            if Instant::now() > end {
+                let all = String::from_utf8_lossy(&log);
+                let tail = &all[all.floor_char_boundary(all.len().saturating_sub(2000))..];
+                panic!("not in the log within {WAIT_MAX:?}: {text}\n{tail}");
+            }
+            std::thread::sleep(LOOK_INTERVAL);
         }
     }
 

@@ -33,7 +33,7 @@ test-one: ## Run the tests whose names contain T (make test-one T=never_receives
 	else $(CARGO) test --locked --workspace '$(T)'; fi
 
 setup: ## Install what `make test` needs (Debian packages), or print the command that does
-	@bash tests/setup.sh
+	@PYTHON=$(PYTHON) bash tests/setup.sh
 
 test-rust: ## Run the Rust tests: unit, property and black-box
 	$(CARGO) test --locked --workspace
@@ -50,7 +50,7 @@ test-python: leaking $(VENV)/installed ## Run the client written in Python again
 	ATENA_BIN=$(abspath $(ATENA)) ATENA_LEAKING=$(abspath $(LEAKING)) $(VENV)/bin/python -m pytest -q tests/canary
 
 $(VENV)/installed: tests/python/requirements.txt
-	@bash tests/setup.sh
+	@PYTHON=$(PYTHON) bash tests/setup.sh python
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $@

@@ -172,8 +172,7 @@ async fn a_pull_that_was_killed_or_found_a_full_disk_goes_on_with_whole_rows() {
 async fn a_pull_to_a_file_on_stdout_goes_on_with_whole_rows() {
     let town = filled().await;
     let folder = tempfile::tempdir().unwrap();
-    let pulls: Vec<Appended> =
-        ["whole", "killed", "full"].map(|name| Appended::new(&town, folder.path(), name)).into();
+    let pulls: Vec<Appended> = ["whole", "killed", "full"].map(|name| Appended::new(&town, folder.path(), name)).into();
     for pull in &pulls {
         printed(&pull.run(">>", ""));
     }
@@ -201,7 +200,11 @@ async fn a_pull_to_a_file_on_stdout_goes_on_with_whole_rows() {
     assert_eq!(stopped.run(">>", &format!("trap '' XFSZ; ulimit -f {}; ", 2 * blocks)).status.code(), Some(4));
     let output = stopped.run(">", "");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains(">>") && stderr(&output).contains("remove the cursor file"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(">>") && stderr(&output).contains("remove the cursor file"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test]

@@ -141,6 +141,13 @@ async fn only_whom_the_systems_have_as_gone_is_erased_without_an_order() {
     let end = told.last().unwrap();
     assert_eq!((&end["erased"], &end["people"], &end["kept"]), (&false.into(), &2.into(), &4.into()));
 
+    let twice = rows(&erase(&["resident-tax/1", "--death", "2015-01-01"]));
+    assert_eq!(
+        (twice.len(), &twice[6]["named_again"]),
+        (7, &1.into()),
+        "one row a person, and the number is accounted for"
+    );
+
     let done = erase(&["--death", "2015-01-01", "--yes"]);
     assert_eq!(done.status.code(), Some(2));
     assert_eq!(rows(&done).last().unwrap()["people"], 2);

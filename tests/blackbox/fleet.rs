@@ -166,7 +166,10 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     assert_eq!(pull(&town, Vec::new()).await.0, 10);
     // Everything is replayed before the replica stands still.
     let seen = primary.sql("town", "SELECT last FROM change_sequence");
-    seen("the replica has it", async || (standby.sql("town", "SELECT last FROM change_sequence") == seen).then_some(())).await;
+    seen("the replica has it", async || {
+        (standby.sql("town", "SELECT last FROM change_sequence") == seen).then_some(())
+    })
+    .await;
     standby.sql("postgres", "SELECT pg_wal_replay_pause()");
     let state = || standby.sql("postgres", "SELECT pg_get_wal_replay_pause_state()");
     seen("the replica stands still", async || (state().trim() == "paused").then_some(())).await;
@@ -176,7 +179,8 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     assert_eq!(pulled, 10, "a full pull is read from the replica, as it stands");
     standby.sql("postgres", "SELECT pg_wal_replay_resume()");
     let now = primary.sql("town", "SELECT last FROM change_sequence");
-    seen("the replica has it", async || (standby.sql("town", "SELECT last FROM change_sequence") == now).then_some(())).await;
+    seen("the replica has it", async || (standby.sql("town", "SELECT last FROM change_sequence") == now).then_some(()))
+        .await;
     let (pulled, cursor) = pull(&town, cursor).await;
     assert_eq!(pulled, 10, "its cursor says how old it was: nothing is left out");
 

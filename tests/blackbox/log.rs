@@ -40,10 +40,8 @@ pub(crate) async fn head(town: &Town) -> v1::GetCheckpointResponse {
 
 /// Asks for the newest head until it is as wanted: heads are signed, and cosigned, soon after the log has grown.
 pub(crate) async fn head_when(town: &Town, wanted: impl Fn(&Note) -> bool) -> Note {
-    seen("the head that is wanted", async || {
-        Note::parse(&head(town).await.checkpoint).ok().filter(|note| wanted(note))
-    })
-    .await
+    seen("the head that is wanted", async || Note::parse(&head(town).await.checkpoint).ok().filter(|note| wanted(note)))
+        .await
 }
 
 pub(crate) fn size(note: &Note) -> u64 {

@@ -86,7 +86,8 @@ fn numbers(text: &str) -> Vec<Vec<Range<usize>>> {
                 _ => numbers.push(vec![at..end]),
             }
             digits_end = Some(end);
-        } else if matches!(character, ' ' | '　' | '-' | '‐' | '‑' | '–' | '－' | '−' | '_') && digits_end == Some(at) {
+        } else if matches!(character, ' ' | '　' | '-' | '‐' | '‑' | '–' | '－' | '−' | '_') && digits_end == Some(at)
+        {
             separator_end = Some(end);
         }
     }

@@ -140,7 +140,8 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Pull what the rules allow the calling system (移転の受領).
     ///
-    /// Without a cursor file: everything. With one: everything since the last time, added to the same files. Affair (事務) and datasets
+    /// Without a cursor file: everything, and files of an earlier pull are replaced once all of it is there. With one:
+    /// everything since the last time, added to the same files. Affair (事務) and datasets
     /// default to what the system is entitled to.
     ///
     /// The cursor file also keeps the length and the SHA-256 of each file. A pull that stopped, was killed, or found a full disk goes

@@ -1,5 +1,6 @@
 //! `atena erase`.
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
@@ -47,12 +48,21 @@ pub(super) async fn run(args: &EraseArgs, output: &mut Output) -> Result<Finishe
     let mut kept: Vec<_> = plan.cases.iter().filter(|case| case.kept.is_some()).map(|case| name(&case.named)).collect();
     kept.extend(erased.iter().flat_map(|erased| erased.kept.iter().chain(&erased.unknown).map(name)));
     let unknown: Vec<_> = plan.unknown.iter().map(name).collect();
+    // One person has one row, by whichever number comes first.
+    let distinct: HashSet<_> = people.iter().collect();
+    let named_again = distinct.len().saturating_sub(plan.cases.len() + unknown.len());
     let all_well = kept.is_empty() && unknown.is_empty();
     let people = erased.as_ref().map_or_else(|| u64::try_from(to_erase.len()).unwrap_or(u64::MAX), |done| done.people);
     if output.is_json() {
-        let kept = kept.len();
-        output.json_line(&json!({ "erased": erased.is_some(), "people": people, "kept": kept, "unknown": unknown }))?;
+        let (erased, kept) = (erased.is_some(), kept.len());
+        output.json_line(&json!({
+            "erased": erased, "people": people, "kept": kept, "unknown": unknown, "named_again": named_again,
+        }))?;
     } else {
+        if named_again > 0 {
+            let again = counted(u64::try_from(named_again).unwrap_or(u64::MAX));
+            output.note(&format!("{again} of the numbers are of people who are shown above by another number"))?;
+        }
         let people = counted(people);
         output.note(&match erased {
             Some(_) => format!("{people} people are erased. Destroy the copies of person-keys.db from before as well."),

@@ -38,7 +38,10 @@ impl Destination {
                 _ => Ok(Self::Stdout(Stdout::of_process(kept, cursor.is_some())?)),
             };
         }
-        let anew = || names.iter().map(|name| PullFile::anew(out, name, cursor.is_some())).collect();
+        let anew = || {
+            let begin = if cursor.is_some() { PullFile::anew } else { PullFile::replacing };
+            names.iter().map(|name| begin(out, name)).collect()
+        };
         let files = match kept {
             Kept::Nothing => anew(),
             Kept::Old(_) => match there(out, names) {
@@ -95,9 +98,18 @@ impl Destination {
                 }
                 stdout.sync()
             }
-            Self::Files { files, .. } => {
-                files.iter_mut().zip(blocks).try_for_each(|(file, block)| file.append(block))
-            }
+            Self::Files { files, .. } => files.iter_mut().zip(blocks).try_for_each(|(file, block)| file.append(block)),
+        }
+    }
+
+    /// All rows are there.
+    ///
+    /// # Errors
+    /// A file can't take the place of the one before.
+    pub(super) fn finish(&mut self) -> Result<(), CliError> {
+        match self {
+            Self::Stdout(_) => Ok(()),
+            Self::Files { files, .. } => files.iter_mut().try_for_each(PullFile::finish),
         }
     }
 

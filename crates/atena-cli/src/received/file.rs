@@ -1,16 +1,19 @@
 //! One file of a pull. What counts of it is what was kept with the cursor; the rest is cut off.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::error::{PullError, Remedy};
 use super::cursor::{KeptFile, NEW_FILE_MODE, State, sync_folder_of, try_lock};
+use super::error::{PullError, Remedy};
 use crate::error::CliError;
 use crate::hexadecimal::hexadecimal;
+
+/// What the name of a file ends with until all rows are there, where it replaces another one.
+pub(super) const PART_ENDING: &str = ".part";
 
 /// Bytes that are read at once to compare a file.
 const READ_BYTES: usize = 256 * 1024;
@@ -21,18 +24,39 @@ pub(super) struct PullFile {
     path: PathBuf,
     /// None until the pull begins, where the file is not there yet.
     file: Option<File>,
+    /// The file that it takes the place of, once all rows are there.
+    replaces: Option<Replaced>,
     length: u64,
     /// None where no cursor file will say what the file holds.
     digest: Option<Sha256>,
     kept: KeptFile,
 }
 
+/// A file that is replaced as a whole.
+struct Replaced {
+    path: PathBuf,
+    /// Held, so that no other pull writes it meanwhile; none where it is not there yet.
+    held: Option<File>,
+}
+
 // === impl PullFile ===
 
 impl PullFile {
     /// A file that begins anew, whatever it holds. Nothing is done before [`Self::open`].
-    pub(super) fn anew(folder: &Path, name: &str, has_cursor: bool) -> Self {
-        Self::at(folder, name, None, 0, has_cursor.then(Sha256::new))
+    pub(super) fn anew(folder: &Path, name: &str) -> Self {
+        Self::at(folder, name, None, 0, Some(Sha256::new()))
+    }
+
+    /// A file that is replaced by [`Self::finish`], as a whole. No cursor file names it. Nothing is done before [`Self::open`].
+    pub(super) fn replacing(folder: &Path, name: &str) -> Self {
+        let mut file = Self::at(folder, name, None, 0, None);
+        // What a link points to is replaced, and not the link.
+        let path = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+        let mut part = path.clone().into_os_string();
+        part.push(PART_ENDING);
+        file.path = part.into();
+        file.replaces = Some(Replaced { path, held: None });
+        file
     }
 
     /// A file that goes on as the cursor file says. It is compared, and not changed before [`Self::cut_back`].
@@ -44,7 +68,7 @@ impl PullFile {
         let remedy = Remedy::after(state);
         let mut file = match open(&path)? {
             Some(file) => file,
-            None if kept.bytes == 0 => return Ok(Self::anew(folder, &kept.name, true)),
+            None if kept.bytes == 0 => return Ok(Self::anew(folder, &kept.name)),
             None => return Err(PullError::Missing { file: path, remedy }.into()),
         };
         try_lock(&file, &path)?;
@@ -65,7 +89,7 @@ impl PullFile {
 
     fn at(folder: &Path, name: &str, file: Option<File>, length: u64, digest: Option<Sha256>) -> Self {
         let kept = kept(name, length, digest.as_ref());
-        Self { name: name.to_owned(), path: folder.join(name), file, length, digest, kept }
+        Self { name: name.to_owned(), path: folder.join(name), file, replaces: None, length, digest, kept }
     }
 
     /// Opens the file for this pull alone; makes it where it is not there.
@@ -73,6 +97,12 @@ impl PullFile {
     /// # Errors
     /// Another pull has it, or it can't be written.
     pub(super) fn open(&mut self) -> Result<(), CliError> {
+        if let Some(replaced) = &mut self.replaces {
+            replaced.held = open(&replaced.path)?;
+            if let Some(held) = &replaced.held {
+                try_lock(held, &replaced.path)?;
+            }
+        }
         if self.file.is_none() {
             let opened = match open(&self.path)? {
                 Some(file) => file,
@@ -106,6 +136,22 @@ impl PullFile {
             digest.update(rows);
         }
         Ok(())
+    }
+
+    /// Takes the place of the file that it replaces, with its mode.
+    ///
+    /// # Errors
+    /// The file system refuses it.
+    pub(super) fn finish(&mut self) -> Result<(), CliError> {
+        let (Some(file), Some(replaced)) = (&self.file, &self.replaces) else { return Ok(()) };
+        let replace = || {
+            if let Some(held) = &replaced.held {
+                file.set_permissions(held.metadata()?.permissions())?;
+            }
+            fs::rename(&self.path, &replaced.path)?;
+            sync_folder_of(&replaced.path)
+        };
+        replace().map_err(CliError::file("replace", &replaced.path))
     }
 
     /// What counts of it from the next cursor on.

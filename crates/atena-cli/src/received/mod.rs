@@ -189,7 +189,8 @@ impl Received {
         }
         self.whole = Some(chunk.next_cursor);
         if self.destination.is_read_at_once()
-            || self.parts.iter().map(|part| part.block.len()).sum::<usize>() >= BLOCK_BYTES {
+            || self.parts.iter().map(|part| part.block.len()).sum::<usize>() >= BLOCK_BYTES
+        {
             self.keep(State::Going)?;
         }
         Ok(records)
@@ -200,7 +201,8 @@ impl Received {
     /// # Errors
     /// The disk is full. See [`Self::stopped`].
     pub(crate) fn finish(&mut self) -> Result<(), CliError> {
-        self.keep(State::Complete)
+        self.keep(State::Complete)?;
+        self.destination.finish()
     }
 
     /// What was written.
@@ -295,7 +297,9 @@ impl Received {
         let place = if self.out == stdout::STDOUT { "stdout".to_owned() } else { self.out.clone() };
         let rows = if is_whole { "whole rows only" } else { "the last row may be torn" };
         let again = match &self.destination {
-            Destination::Stdout(stdout) if stdout.is_file() => "Run the same command again, adding to the same file (>>)",
+            Destination::Stdout(stdout) if stdout.is_file() => {
+                "Run the same command again, adding to the same file (>>)"
+            }
             _ => "Run the same command again",
         };
         let next = match (&self.cursor, self.kept.as_deref().unwrap_or_default()) {
@@ -306,9 +310,19 @@ impl Received {
             }
             (Some(_), []) => format!("{again}: it begins anew."),
             (Some(_), _) => format!("{again}: it goes on from there."),
-            (None, _) => "This is not everything. Run the same command again: it begins anew. With --cursor-file FILE \
-                          it would go on from there."
-                .to_owned(),
+            (None, _) => {
+                let left = match &self.destination {
+                    Destination::Stdout(_) => String::new(),
+                    Destination::Files { .. } => format!(
+                        " It is in files whose names end in {}; those of an earlier pull are as they were.",
+                        file::PART_ENDING
+                    ),
+                };
+                format!(
+                    "This is not everything.{left} Run the same command again: it begins anew. With --cursor-file FILE it \
+                     would go on from there."
+                )
+            }
         };
         format!("This pull wrote to {place}: {parts}; {rows}.\n  {next}")
     }

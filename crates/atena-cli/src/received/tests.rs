@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use atena_proto::released::{ReleasedBody, ReleasedRecord};
@@ -171,15 +171,40 @@ fn rows_that_can_not_be_kept_are_cut_off_again() {
 }
 
 #[test]
-fn without_a_cursor_file_a_pull_that_stopped_says_that_it_begins_anew() {
+fn without_a_cursor_file_files_are_replaced_only_by_whole_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let prepared = Cursor::open(None).unwrap().prepare(folder.path(), FileFormat::Csv, &DATASETS).unwrap();
-    let mut received = prepared.begin().unwrap();
+    let path = folder.path().join("payment.csv");
+    let begin = || {
+        let prepared = Cursor::open(None).unwrap().prepare(folder.path(), FileFormat::Csv, &DATASETS).unwrap();
+        prepared.begin().unwrap()
+    };
+    fs::write(&path, "from yesterday").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let mut received = begin();
     received.take(chunk(0)).unwrap();
     let text = received.stopped(lost()).to_string();
     assert!(text.contains("This is not everything") && text.contains("--cursor-file"), "{text}");
-    let text = fs::read_to_string(folder.path().join("payment.csv")).unwrap();
-    assert!(text.ends_with('\n') && text.contains("T0,r0,0"));
+    assert!(text.contains("end in .part"), "{text}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "from yesterday");
+    let part = fs::read_to_string(folder.path().join("payment.csv.part")).unwrap();
+    assert!(part.ends_with('\n') && part.contains("T0,r0,0"), "whole rows only");
+
+    let mut received = begin();
+    received.take(chunk(1)).unwrap();
+    received.finish().unwrap();
+    drop(received);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("T1,r1,0") && !text.contains("T0,"), "{text}");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(fs::metadata(folder.path().join("qualification.csv")).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
+
+    // Behind a link.
+    let real = folder.path().join("real.csv");
+    fs::rename(&path, &real).unwrap();
+    std::os::unix::fs::symlink(&real, &path).unwrap();
+    begin().finish().unwrap();
+    assert!(path.is_symlink() && !fs::read_to_string(&real).unwrap().contains("T1,"));
 }
 
 #[test]
@@ -288,7 +313,7 @@ fn a_file_from_before_without_byte_order_mark_is_left_as_it_is() {
 }
 
 #[test]
-fn a_full_pull_replaces_files_in_place_and_only_when_it_begins() {
+fn a_pull_with_a_cursor_file_begins_files_in_place_and_only_when_it_begins() {
     let place = Place::new();
     fs::create_dir(place.out()).unwrap();
     fs::write(place.file("payment.csv"), "from yesterday").unwrap();

@@ -167,7 +167,8 @@ async fn a_pull_that_was_killed_or_found_a_full_disk_goes_on_with_whole_rows() {
     }
 }
 
-/// The same for a file on stdout: no torn row, no second header, and the rows before the cursor stay.
+/// The same for a file on stdout: no torn row, no second header, and the rows before the cursor
+/// stay.
 #[tokio::test]
 async fn a_pull_to_a_file_on_stdout_goes_on_with_whole_rows() {
     let town = filled().await;

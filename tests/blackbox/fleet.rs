@@ -165,9 +165,9 @@ async fn a_replica_is_read_while_it_is_new_enough_for_the_pull() {
     // The consumer's first pull opens its feed. Until the replica has that, the primary is read.
     assert_eq!(pull(&town, Vec::new()).await.0, 10);
     // Everything is replayed before the replica stands still.
-    let seen = primary.sql("town", "SELECT last FROM change_sequence");
+    let then = primary.sql("town", "SELECT last FROM change_sequence");
     seen("the replica has it", async || {
-        (standby.sql("town", "SELECT last FROM change_sequence") == seen).then_some(())
+        (standby.sql("town", "SELECT last FROM change_sequence") == then).then_some(())
     })
     .await;
     standby.sql("postgres", "SELECT pg_wal_replay_pause()");

@@ -1,5 +1,5 @@
-//! The black-box tests on PostgreSQL: the same as in `main.rs`, each in a database of its own. Left out is what no
-//! engine has a part in: files and failures of the client, and what a start refuses.
+//! The black-box tests on PostgreSQL: the same as in `main.rs`, each in a database of its own. Left
+//! out is what no engine has a part in: files and failures of the client, and what a start refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod accounts;

@@ -22,7 +22,8 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_types::StatusExt as _;
 
-/// Longest wait for something that a program does in its own time. A test that waits longer has failed.
+/// Longest wait for something that a program does in its own time. A test that waits longer has
+/// failed.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Pause between two looks at it: the program needs the processor more.
@@ -222,6 +223,7 @@ impl Town {
     }
 
     /// The line of the gateway's log that holds `text`, the last of them, once there is one.
+    #[allow(clippy::disallowed_methods, reason = "a file that grows is no event to wait for")]
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
         let (mut log, mut file) = (Vec::new(), std::fs::File::open(self.log_file()).unwrap());
         let end = Instant::now() + WAIT_MAX;

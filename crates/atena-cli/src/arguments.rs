@@ -10,14 +10,16 @@ use crate::error::CliError;
 /// What stands for a number that is not shown.
 const HIDDEN: char = '…';
 
-/// Digits of a number in an error of the arguments themselves, from which on it is hidden: nothing there needs as many.
+/// Digits of a number in an error of the arguments themselves, from which on it is hidden: nothing
+/// there needs as many.
 const ARGUMENT_DIGITS_MIN: usize = 8;
 
-/// The same in any other error: basic pension numbers have ten digits, personal numbers twelve. A day in the name of a file
-/// has eight and is shown.
+/// The same in any other error: basic pension numbers have ten digits, personal numbers twelve. A
+/// day in the name of a file has eight and is shown.
 const DIGITS_MIN: usize = 10;
 
-/// Digits of each group of a number as it stands on cards: `1234 5678 9018`. A day has shorter ones.
+/// Digits of each group of a number as it stands on cards: `1234 5678 9018`. A day has shorter
+/// ones.
 const GROUP_DIGITS_MIN: usize = 3;
 
 /// Hexadecimal digits of a word that is a digest, and no number.
@@ -73,7 +75,8 @@ fn without_numbers(text: &str, digits_min: usize) -> Option<String> {
     (!hidden.is_empty()).then_some(shown)
 }
 
-/// The numbers of a text: each the places of its groups of digits, between which stands one separator.
+/// The numbers of a text: each the places of its groups of digits, between which stands one
+/// separator.
 fn numbers(text: &str) -> Vec<Vec<Range<usize>>> {
     let mut numbers: Vec<Vec<Range<usize>>> = Vec::new();
     let (mut digits_end, mut separator_end) = (None, None);
@@ -83,7 +86,7 @@ fn numbers(text: &str) -> Vec<Vec<Range<usize>>> {
             match numbers.last_mut() {
                 Some(groups) if digits_end == Some(at) => groups.last_mut().into_iter().for_each(|one| one.end = end),
                 Some(groups) if separator_end == Some(at) => groups.push(at..end),
-                _ => numbers.push(vec![at..end]),
+                _ => numbers.push(std::iter::once(at..end).collect()),
             }
             digits_end = Some(end);
         } else if matches!(character, ' ' | '　' | '-' | '‐' | '‑' | '–' | '－' | '−' | '_') && digits_end == Some(at)

@@ -23,7 +23,8 @@ use crate::terms;
 /// Chunks read ahead of the one being answered.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Lists of rows that are kept until the answer about the oldest of them is there. Further rows are not read then.
+/// Lists of rows that are kept until the answer about the oldest of them is there. Further rows are
+/// not read then.
 const LISTS_KEPT_MAX: usize = 4 * CHUNKS_AHEAD;
 
 /// Registers people; tells `each` what became of every row.
@@ -178,8 +179,8 @@ type Each<'a> = &'a mut (dyn FnMut(RowOutcome) -> Result<(), CliError> + Send);
 // === impl Lines ===
 
 impl Lines {
-    /// Waits for the gateway. Meanwhile rows are read on, and those of them that were refused are handed out as soon as no
-    /// answer comes before them.
+    /// Waits for the gateway. Meanwhile rows are read on, and those of them that were refused are
+    /// handed out as soon as no answer comes before them.
     async fn during<T>(
         &mut self,
         call: impl Future<Output = Result<T, Status>>,

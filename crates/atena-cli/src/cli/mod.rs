@@ -124,8 +124,8 @@ pub(crate) enum Command {
     /// A column that is not in the file leaves its field as it is (ファイルにない列の項目は変わりません); the columns
     /// that the file lacks are listed. An empty cell clears its field (空欄は消去). 支援措置対象者 and
     /// 他業務参照不可フラグ are the exception: an empty cell leaves them, and only 0 ends them. In JSON Lines
-    /// an absent key stays, and a present, empty value clears. A key with `null` is an absent key (null は変更なし): to clear a
-    /// field, give it an empty text.
+    /// an absent key stays, and a present, empty value clears. A key with `null` is an absent key
+    /// (null は変更なし): to clear a field, give it an empty text.
     #[command(after_help = "Example:\n  atena register --home /srv/atena --as resident-tax people.csv")]
     Register(RegisterArgs),
     /// Push records of one dataset, as its owner (国民年金情報の登録).
@@ -134,23 +134,23 @@ pub(crate) enum Command {
     /// nothing: what is stored already is UNCHANGED.
     ///
     /// A revision is a whole record: a column that is not in the file is an empty field in it
-    /// (ファイルにない列は空欄になります). The columns that the file lacks are listed. In JSON Lines the same holds of absent
-    /// keys, and of keys with `null`.
+    /// (ファイルにない列は空欄になります). The columns that the file lacks are listed. In JSON Lines the same holds
+    /// of absent keys, and of keys with `null`.
     #[command(after_help = "Example:\n  atena push --home /srv/atena --as pension --dataset payment payment.csv")]
     Push(PushArgs),
     /// Pull what the rules allow the calling system (移転の受領).
     ///
-    /// Without a cursor file: everything, and files of an earlier pull are replaced once all of it is there. With one:
-    /// everything since the last time, added to the same files. Affair (事務) and datasets
-    /// default to what the system is entitled to.
+    /// Without a cursor file: everything, and files of an earlier pull are replaced once all of it
+    /// is there. With one: everything since the last time, added to the same files. Affair (事務) and
+    /// datasets default to what the system is entitled to.
     ///
     /// The cursor file also keeps the length and the SHA-256 of each file. A pull that stopped, was killed, or found a full disk goes
     /// on by the same command: what no cursor vouches for is cut off and pulled again, so no row is torn, lost or doubled. Files that
-    /// were changed or shortened are refused. To take rows over and start new files, move all files of a complete pull away, or name
-    /// an empty folder the next time.
+    /// were changed or shortened are refused. To take rows over and start new files, move all files
+    /// of a complete pull away, or name an empty folder the next time.
     ///
-    /// Without `--out` rows go to stdout: one dataset in CSV, or any number in JSON Lines. Where that is a file (`>>rows.csv`), a pull
-    /// goes on in it as in a folder.
+    /// Without `--out` rows go to stdout: one dataset in CSV, or any number in JSON Lines. Where
+    /// that is a file (`>>rows.csv`), a pull goes on in it as in a folder.
     ///
     /// Each CSV file begins with a byte order mark, once; a file of before that has none is left so.
     #[command(

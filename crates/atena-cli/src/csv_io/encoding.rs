@@ -80,15 +80,16 @@ pub(super) fn is_utf8_text(line: &[u8]) -> bool {
     std::str::from_utf8(line).is_ok_and(|text| text.chars().any(|character| character.len_utf8() > 2))
 }
 
-/// Whether bytes are UTF-8 though the caller says CP932: so many Japanese characters stand nowhere by accident. One alone may,
-/// and then the caller is believed.
+/// Whether bytes are UTF-8 though the caller says CP932: so many Japanese characters stand nowhere
+/// by accident. One alone may, and then the caller is believed.
 pub(super) fn is_utf8_whatever_is_said(bytes: &[u8]) -> bool {
     let signs = utf8_signs(bytes);
     let characters_min = if signs.damaged == 0 { CERTAIN_UTF8 } else { CERTAIN_UTF8_DAMAGED };
     signs.wide >= characters_min && decide(bytes) == Some(Encoding::Utf8)
 }
 
-/// Whether bytes are valid in both encodings and Japanese in none: `José`. Then later lines may decide.
+/// Whether bytes are valid in both encodings and Japanese in none: `José`. Then later lines may
+/// decide.
 pub(super) fn shows_nothing(window: &[u8]) -> bool {
     let signs = utf8_signs(window);
     signs.damaged == 0 && signs.wide == 0

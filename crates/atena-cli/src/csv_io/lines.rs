@@ -24,7 +24,8 @@ pub(super) struct Line {
     pub(super) damaged: bool,
     /// Whether it was in CP932.
     pub(super) cp932: bool,
-    /// Whether an odd number of quotation marks stands in it, by its bytes: then it opens a quoted cell or closes one.
+    /// Whether an odd number of quotation marks stands in it, by its bytes: then it opens a quoted
+    /// cell or closes one.
     pub(super) has_odd_quotes: bool,
     /// Why it can't be read at all; then it has no text.
     pub(super) fault: Option<LineFault>,
@@ -370,8 +371,8 @@ impl Line {
     }
 }
 
-/// Whether a line is what a spreadsheet leaves of a row that was emptied. One that opens a quoted cell is none: what follows
-/// belongs to that cell.
+/// Whether a line is what a spreadsheet leaves of a row that was emptied. One that opens a quoted
+/// cell is none: what follows belongs to that cell.
 fn is_blank_row(text: &str) -> bool {
     let is_blank = |character: char| character.is_whitespace() || matches!(character, ',' | '"');
     if !text.chars().all(is_blank) {

@@ -174,7 +174,8 @@ impl Place {
     }
 }
 
-/// Locks a file for this pull alone, until it is closed. Where the file system has no locks, it says so and goes on.
+/// Locks a file for this pull alone, until it is closed. Where the file system has no locks, it
+/// says so and goes on.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<(), CliError> {
     match file.try_lock() {
         Ok(()) => Ok(()),

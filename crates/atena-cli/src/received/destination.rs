@@ -12,7 +12,8 @@ use crate::error::CliError;
 
 /// Where the rows go.
 pub(super) enum Destination {
-    /// To stdout: one dataset in CSV, or any number of them in JSON Lines, whose lines name their dataset.
+    /// To stdout: one dataset in CSV, or any number of them in JSON Lines, whose lines name their
+    /// dataset.
     Stdout(Stdout),
     /// One file a dataset, in the order of the names asked for.
     Files {
@@ -145,7 +146,11 @@ impl Destination {
     pub(super) fn cut_back(&mut self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.cut_back().unwrap_or(false),
-            Self::Files { files, .. } => files.iter_mut().fold(true, |all, file| file.cut_back().is_ok() && all),
+            Self::Files { files, .. } => {
+                // Each of them, also after one that fails.
+                let failed = files.iter_mut().filter_map(|file| file.cut_back().err()).count();
+                failed == 0
+            }
         }
     }
 

@@ -47,7 +47,8 @@ impl PullFile {
         Self::at(folder, name, None, 0, Some(Sha256::new()))
     }
 
-    /// A file that is replaced by [`Self::finish`], as a whole. No cursor file names it. Nothing is done before [`Self::open`].
+    /// A file that is replaced by [`Self::finish`], as a whole. No cursor file names it. Nothing is
+    /// done before [`Self::open`].
     pub(super) fn replacing(folder: &Path, name: &str) -> Self {
         let mut file = Self::at(folder, name, None, 0, None);
         // What a link points to is replaced, and not the link.

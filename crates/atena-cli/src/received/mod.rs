@@ -134,7 +134,8 @@ impl Prepared {
             fs::create_dir_all(folder).map_err(CliError::file("create", folder))?;
         }
         let kept = match (&destination, kept) {
-            // What a file on stdout held before has to stay, also where this pull is killed before its first cursor.
+            // What a file on stdout held before has to stay, also where this pull is killed before
+            // its first cursor.
             (Destination::Stdout(stdout), Kept::Nothing) => stdout.is_file().then(Vec::new),
             (_, kept) => (kept != Kept::Nothing).then(|| kept.cursor()),
         };

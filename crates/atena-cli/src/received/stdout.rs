@@ -1,7 +1,7 @@
 //! Stdout as the destination of a pull.
 //!
-//! Where it is a regular file (`>rows.csv`, `>>rows.csv`), rows are made durable and cut back as in a file of a folder. A pipe
-//! can't take anything back.
+//! Where it is a regular file (`>rows.csv`, `>>rows.csv`), rows are made durable and cut back as in
+//! a file of a folder. A pipe can't take anything back.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
@@ -38,7 +38,8 @@ struct Regular {
 // === impl Stdout ===
 
 impl Stdout {
-    /// The stdout of this process. A file is compared with what the cursor file says, and not changed before
+    /// The stdout of this process. A file is compared with what the cursor file says, and not
+    /// changed before
     /// [`Self::begin`].
     ///
     /// # Errors
@@ -49,8 +50,8 @@ impl Stdout {
         Self::new(out, || File::open("/dev/stdout").ok().filter(|_| has_cursor), kept)
     }
 
-    /// The same for any file. `open` opens it for reading, and is not called for a pipe: to be its own reader would
-    /// keep it open when all others have left.
+    /// The same for any file. `open` opens it for reading, and is not called for a pipe: to be its
+    /// own reader would keep it open when all others have left.
     pub(super) fn new(out: File, open: impl FnOnce() -> Option<File>, kept: &Kept) -> Result<Self, CliError> {
         let found = out.metadata().map_err(CliError::Output)?;
         if !found.is_file() {
@@ -73,7 +74,8 @@ impl Stdout {
         if let Some((left, state)) = left {
             let digest = if bytes < left.bytes { None } else { digest_of(left.bytes) };
             let is_same = digest.as_ref().is_some_and(|digest| kept_file(STDOUT, left.bytes, Some(digest)) == *left);
-            // A pull that was killed leaves rows that do not count. Only in its own file may they be cut off.
+            // A pull that was killed leaves rows that do not count. Only in its own file may they
+            // be cut off.
             if is_same && (bytes == left.bytes || state == State::Going) {
                 let file = Regular { kept: left.clone(), length: left.bytes, digest, goes_on };
                 return Ok(Self { out, file: Some(file) });
@@ -114,7 +116,8 @@ impl Stdout {
     /// Adds rows. In a file they are on disk then.
     ///
     /// # Errors
-    /// The disk is full, or nobody reads any more. A part of the rows may be there; see [`Self::cut_back`].
+    /// The disk is full, or nobody reads any more. A part of the rows may be there; see
+    /// [`Self::cut_back`].
     pub(super) fn append(&mut self, rows: &[u8]) -> Result<(), CliError> {
         self.out.write_all(rows).map_err(CliError::Output)?;
         if let Some(file) = &mut self.file {

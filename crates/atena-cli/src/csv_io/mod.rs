@@ -19,6 +19,7 @@ mod released;
 mod row;
 #[cfg(test)]
 mod same;
+mod source;
 mod wire;
 mod write;
 

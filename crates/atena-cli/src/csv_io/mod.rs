@@ -20,6 +20,7 @@ mod row;
 #[cfg(test)]
 mod same;
 mod source;
+mod swallowed;
 mod wire;
 mod write;
 

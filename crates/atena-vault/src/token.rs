@@ -13,6 +13,7 @@ mod signed_in;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use atena_domain::MunicipalityCode;
@@ -72,6 +73,10 @@ pub struct TokenKeys {
     away: Mutex<Option<Away>>,
     /// Whether there is one in it.
     known_away: AtomicBool,
+    /// When the look began that is the first one since the token was there.
+    first_look: Mutex<Option<Instant>>,
+    /// When the probe began that is under way.
+    probing: Mutex<Option<Instant>>,
 }
 
 // === impl TokenKeys ===
@@ -145,6 +150,8 @@ impl TokenKeys {
             known: ArcSwap::from_pointee(opened),
             away: Mutex::default(),
             known_away: AtomicBool::new(false),
+            first_look: Mutex::default(),
+            probing: Mutex::default(),
         })
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use atena_domain::MunicipalityCode;
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -132,9 +134,18 @@ impl Token {
         self.library.generation()
     }
 
-    /// Lets the library look for tokens anew, unless that was done since this generation.
-    pub(super) fn initialize_again(&self, generation: u64) -> Result<(), VaultError> {
-        let again = self.library.initialize_again(generation);
+    /// Notes that it did what this municipality asked of it.
+    pub(super) fn note_use(&self, municipality: &MunicipalityCode) {
+        self.library.note_use(municipality);
+    }
+
+    /// Lets the library look for tokens anew, unless that was done since this generation. `false` where others use it.
+    pub(super) fn initialize_again(
+        &self,
+        generation: u64,
+        municipality: &MunicipalityCode,
+    ) -> Result<bool, VaultError> {
+        let again = self.library.initialize_again(generation, municipality);
         again.map_err(|error| self.trouble("its library can't be initialised again", Some(error.to_string())))
     }
 
@@ -172,8 +183,8 @@ fn pin(place: &TokenPlace) -> Result<(AuthPin, Stamp), VaultError> {
     let path = &place.pin_file;
     let failed = |source| VaultError::PinFile { token: place.label.clone(), path: path.clone(), source };
     let stamp = stamp(place).map_err(failed)?;
-    private_file::check(path)?;
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+    let mut text = Zeroizing::new(String::new());
+    private_file::open(path)?.read_to_string(&mut text).map_err(failed)?;
     Ok((AuthPin::new(text.trim_end_matches(['\r', '\n']).into()), stamp))
 }
 

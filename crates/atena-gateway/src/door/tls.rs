@@ -112,15 +112,6 @@ pub enum TlsError {
         /// The list.
         path: PathBuf,
     },
-    /// A list would keep everybody out.
-    #[error(
-        "the revocation list (CRL) {path} has run out, and the one in force has not: put a renewed one there (the built-in \
-         authority: atena pki renew)"
-    )]
-    ListRanOut {
-        /// The list.
-        path: PathBuf,
-    },
     /// The certificate and the private key are not of each other.
     #[error(
         "the private key in {key} is not the one of the certificate in {certificate}: bring the two that belong together"
@@ -190,25 +181,21 @@ impl Clients {
         Self::of(config, authorities, lists, revoked).ok()
     }
 
-    /// Refuses lists that would undo what those in force say: older ones, and ones that have run out.
+    /// Refuses lists that are older than those in force, and would let revoked certificates in again. One that has run out lets nobody
+    /// in, so it may be of any age.
     fn follows(&self, before: &Self) -> Result<(), TlsError> {
-        for (path, list) in &self.lists {
-            let Some(signer) = self.authorities.iter().find(|authority| lists::is_signed_by(list, authority)) else {
-                continue;
-            };
-            let now = clock::now();
-            for (_, known) in before.lists.iter().filter(|(_, known)| lists::is_signed_by(known, signer)) {
-                let newer = self.lists.iter().any(|(_, other)| {
-                    lists::is_signed_by(other, signer)
-                        && !lists::is_older(other, known)
-                        && !lists::has_run_out(other, now)
-                });
-                if !newer && lists::is_older(list, known) {
-                    return Err(TlsError::OlderList { path: path.clone() });
-                }
-                if !newer && lists::has_run_out(list, now) && !lists::has_run_out(known, now) {
-                    return Err(TlsError::ListRanOut { path: path.clone() });
-                }
+        let now = clock::now();
+        let signed = |lists: &[List], signer| -> Vec<List> {
+            lists.iter().filter(|(_, list)| lists::is_signed_by(list, signer)).cloned().collect()
+        };
+        for authority in &self.authorities {
+            let (new, known) = (signed(&self.lists, authority), signed(&before.lists, authority));
+            // The newest comes first.
+            if let (Some((path, new)), Some((_, known))) = (new.first(), known.first())
+                && lists::is_older(new, known)
+                && !lists::has_run_out(new, now)
+            {
+                return Err(TlsError::OlderList { path: path.clone() });
             }
         }
         Ok(())

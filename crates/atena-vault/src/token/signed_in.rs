@@ -33,8 +33,11 @@ pub(crate) struct Token {
 /// What changes when a file is written or replaced.
 type Stamp = (SystemTime, u64, u64);
 
-/// Files whose PIN was refused, as they were then. The same PIN is never tried again: a token locks itself after a few wrong ones.
-static REFUSED_PINS: Mutex<Option<HashMap<(PathBuf, String), Stamp>>> = Mutex::new(None);
+/// The file of a PIN as it was when the token refused it. Held while one is tried.
+type RefusedPin = Arc<Mutex<Option<Stamp>>>;
+
+/// By file and serial number. The same PIN is never tried again: a token locks itself after a few wrong ones.
+static REFUSED_PINS: Mutex<Option<HashMap<(PathBuf, String), RefusedPin>>> = Mutex::new(None);
 
 // === impl Token ===
 
@@ -82,10 +85,10 @@ impl Token {
     /// Signs in, with one try for each PIN.
     fn sign_in(&self, place: &TokenPlace, final_try: bool) -> Result<(), VaultError> {
         let (pin, stamp) = pin(place)?;
-        let known = (place.pin_file.clone(), self.serial.clone());
-        let mut refused = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = refused.get_or_insert_default();
-        if refused.get(&known) == Some(&stamp) {
+        let refused = refused_pin(place, &self.serial);
+        // A token that hangs keeps those waiting who sign in to it, and no others.
+        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.as_ref() == Some(&stamp) {
             return Err(self.trouble("it did not take the PIN, which is not tried again until pin_file changes", None));
         }
         if final_try {
@@ -100,7 +103,7 @@ impl Token {
         });
         let Err(failed) = done else { return Ok(()) };
         if failed.is_refused_pin() {
-            refused.insert(known, stamp);
+            *refused = Some(stamp);
             return Err(self.trouble("it does not take the PIN; write the right one into pin_file", failed.said()));
         }
         Err(self.trouble("signing in", failed.said()))
@@ -113,9 +116,9 @@ impl Token {
 
     /// Whether a try to sign in would be refused unseen.
     pub(super) fn pin_is_refused(place: &TokenPlace, serial: &str) -> bool {
-        let refused = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = refused.as_ref().and_then(|refused| refused.get(&(place.pin_file.clone(), serial.to_owned())));
-        known.is_some_and(|known| stamp(place).ok().as_ref() == Some(known))
+        let refused = refused_pin(place, serial);
+        let Ok(refused) = refused.try_lock() else { return false };
+        refused.is_some() && stamp(place).ok() == *refused
     }
 
     /// Runs `work` on a session of its own.
@@ -177,6 +180,12 @@ impl Failed {
             Self::Said(error) => Some(error.to_string()),
         }
     }
+}
+
+fn refused_pin(place: &TokenPlace, serial: &str) -> RefusedPin {
+    let mut known = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_token = (place.pin_file.clone(), serial.to_owned());
+    Arc::clone(known.get_or_insert_default().entry(of_token).or_default())
 }
 
 fn pin(place: &TokenPlace) -> Result<(AuthPin, Stamp), VaultError> {

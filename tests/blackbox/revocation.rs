@@ -64,7 +64,8 @@ async fn a_revocation_list_counts_though_the_server_certificate_is_broken() {
     assert!(connection(&town, town.tls("resident-tax")).await.is_ok(), "the server shows the certificate of before");
 }
 
-/// The list of another authority of the same name, or one that would undo a revocation, is refused and cuts nobody off.
+/// The list of another authority of the same name, or one that would undo a revocation, is refused
+/// and cuts nobody off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_revocation_list_keeps_nobody_out_and_lets_nobody_in() {
     let (town, other) = (Town::start(), Town::prepare());

@@ -86,7 +86,8 @@ impl Health {
         }
     }
 
-    /// Looks at a token with the keys, until stopped: it may go away while no call needs it, and it may not answer at all.
+    /// Looks at a token with the keys, until stopped: it may go away while no call needs it, and it
+    /// may not answer at all.
     pub(crate) async fn watch_keys(hall: Arc<Hall>, stop: CancellationToken) {
         let mut told: Option<String> = None;
         let mut tell = |trouble: Option<String>| {
@@ -115,7 +116,8 @@ impl Health {
     }
 }
 
-/// Tells the answer of a probe, and every so often that there is none yet. One probe at a time: each that hangs holds a thread. `None`: stopped.
+/// Tells the answer of a probe, and every so often that there is none yet. One probe at a time:
+/// each that hangs holds a thread. `None`: stopped.
 async fn answered(
     probe: impl FnOnce() -> Result<(), String> + Send + 'static,
     every: Duration,
@@ -123,7 +125,8 @@ async fn answered(
     stop: &CancellationToken,
 ) -> Option<()> {
     let (done, mut answer) = oneshot::channel();
-    // A thread of its own: the end of the runtime waits for those that it lends, also where they never come back.
+    // A thread of its own: the end of the runtime waits for those that it lends, also where they
+    // never come back.
     let spawned = std::thread::Builder::new().name("token-probe".to_owned()).spawn(move || done.send(probe()));
     if let Err(error) = spawned {
         tell(Some(error.to_string()));

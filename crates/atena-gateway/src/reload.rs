@@ -131,7 +131,8 @@ impl Reload {
     /// Whether certificates were read anew.
     fn look(&mut self, hall: &Hall, door: &Door, again: bool) -> bool {
         let from = hall.policy_hash();
-        // First without the admin log: a database in trouble keeps its writers waiting, and no revocation.
+        // First without the admin log: a database in trouble keeps its writers waiting, and no
+        // revocation.
         let first = self.take_away(hall, door);
         let read = self.certificates.read("certificates", || {
             let tls = door.read()?;

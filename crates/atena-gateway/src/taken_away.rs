@@ -1,7 +1,8 @@
 //! What a file that can't be used takes away all the same: a revocation is never held up by what else is wrong.
 //!
-//! Nothing is added here, and everything is told: in the log, in the admin log where that can be written, and by a counter. It is told
-//! after it was done, because an admin log in trouble would hold it up. The rest of the file waits until it can be used as a whole.
+//! Nothing is added here, and everything is told: in the log, in the admin log where that can be
+//! written, and by a counter. It is told after it was done, because an admin log in trouble would
+//! hold it up. The rest of the file waits until it can be used as a whole.
 
 use std::path::Path;
 

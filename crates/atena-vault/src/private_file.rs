@@ -23,7 +23,8 @@ pub fn check(path: &Path) -> Result<(), VaultError> {
     check_metadata(path, &metadata)
 }
 
-/// Opens a file with a secret, under the same conditions. They are asked of the file that is read, whatever takes its place.
+/// Opens a file with a secret, under the same conditions. They are asked of the file that is read,
+/// whatever takes its place.
 ///
 /// # Errors
 /// As [`check`].

@@ -165,7 +165,8 @@ fn inside(folder: &Path) {
     println!("the vault with a token: ok");
 }
 
-/// municipality-apart: two municipalities with a token each use one library, which may have to be initialised anew for one of them.
+/// municipality-apart: two municipalities with a token each use one library, which may have to be
+/// initialised anew for one of them.
 fn one_token_away_leaves_the_other_alone(folder: &Path, here: &Vault) {
     let municipality = MunicipalityCode::parse("131181").unwrap();
     let place = place(folder, "other", "12345678", 0o600);

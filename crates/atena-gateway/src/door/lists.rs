@@ -1,4 +1,5 @@
-//! Revocation lists (CRL): which authority signed one, and what of several lists of one authority is believed.
+//! Revocation lists (CRL): which authority signed one, and what of several lists of one authority
+//! is believed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -18,7 +19,8 @@ use super::issuer::issuer_of_list;
 /// A list and its file.
 pub(super) type List = (PathBuf, CertificateRevocationListDer<'static>);
 
-/// Certificates that are revoked though no list in force names them: the name of the issuer and the serial number.
+/// Certificates that are revoked though no list in force names them: the name of the issuer and the
+/// serial number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Revoked(BTreeSet<(Vec<u8>, Vec<u8>)>);
 
@@ -55,11 +57,13 @@ fn entries(list: &CertificateRevocationListDer<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     parsed.iter_revoked_certificates().map(|entry| (issuer.to_vec(), entry.raw_serial().to_vec())).collect()
 }
 
-/// The lists to believe instead of `known`, and what is revoked besides: all that one of them names or that `revoked` names.
+/// The lists to believe instead of `known`, and what is revoked besides: all that one of them names
+/// or that `revoked` names.
 ///
-/// `new` may hold anything that is a list. One of them replaces a known one only where the same authority signed it, and it is newer and has
-/// not run out: the list of another authority of the same name would keep every client out, and an older one would let revoked
-/// clients in again. An older one still counts for the certificates that it alone names.
+/// `new` may hold anything that is a list. One of them replaces a known one only where the same
+/// authority signed it, and it is newer and has not run out: the list of another authority of the
+/// same name would keep every client out, and an older one would let revoked clients in again. An
+/// older one still counts for the certificates that it alone names.
 pub(super) fn narrowed(
     known: &[List],
     new: &[List],
@@ -77,7 +81,8 @@ pub(super) fn narrowed(
         let same: Vec<_> = new.iter().filter(same).collect();
         same.iter().copied().chain([before]).for_each(|(_, list)| revoked.extend(list));
         if signers.is_empty() {
-            // Of an authority between, whose certificate is in no file: its signature can't be checked, so nothing is replaced.
+            // Of an authority between, whose certificate is in no file: its signature can't be
+            // checked, so nothing is replaced.
             let alike = new.iter().filter(|(_, list)| is_of_one_key(list, &before.1));
             alike.for_each(|(_, list)| revoked.extend(list));
         }
@@ -111,7 +116,8 @@ pub(super) fn has_run_out(list: &CertificateRevocationListDer<'_>, now: Timestam
     expiry::of_revocation_list(list).is_none_or(|expiry| expiry.left_s(now) <= 0)
 }
 
-/// Whether the list is of the name of an authority, and its key signed it. By the algorithms with which a handshake looks at it.
+/// Whether the list is of the name of an authority, and its key signed it. By the algorithms with
+/// which a handshake looks at it.
 pub(super) fn is_signed_by(list: &CertificateRevocationListDer<'_>, authority: &CertificateDer<'_>) -> bool {
     signature(list, authority).unwrap_or(false)
 }

@@ -118,7 +118,8 @@ impl Refusals {
         self.tell(why, certificate, from);
     }
 
-    /// Tells of a client that is let in and whose calls are all refused: each of them is counted there.
+    /// Tells of a client that is let in and whose calls are all refused: each of them is counted
+    /// there.
     pub(super) fn tell(&self, why: Why, certificate: Option<&Certificate>, from: SocketAddr) {
         let whom = certificate.map_or_else(|| from.ip().to_string(), |it| format!("{} {}", it.issuer, it.serial));
         let Some(untold) = self.turn(why, whom, Instant::now()) else { return };

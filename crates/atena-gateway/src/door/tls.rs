@@ -162,8 +162,8 @@ impl Clients {
         Self::of(config, authorities, lists, Revoked::default())
     }
 
-    /// Those of `before` whom the files still name, by the lists that can be read and were signed by the same authorities; `None`
-    /// where that changes nothing.
+    /// Those of `before` whom the files still name, by the lists that can be read and were signed
+    /// by the same authorities; `None` where that changes nothing.
     fn load_less(config: &TlsConfig, before: &Self) -> Option<Self> {
         let named = certificates(&config.client_ca).unwrap_or_default();
         let mut authorities = before.authorities.clone();
@@ -181,8 +181,8 @@ impl Clients {
         Self::of(config, authorities, lists, revoked).ok()
     }
 
-    /// Refuses lists that are older than those in force, and would let revoked certificates in again. One that has run out lets nobody
-    /// in, so it may be of any age.
+    /// Refuses lists that are older than those in force, and would let revoked certificates in
+    /// again. One that has run out lets nobody in, so it may be of any age.
     fn follows(&self, before: &Self) -> Result<(), TlsError> {
         let now = clock::now();
         let signed = |lists: &[List], signer| -> Vec<List> {
@@ -275,7 +275,8 @@ impl Tls {
         Ok(Self { server: Arc::new(server(&clients, own)?), clients, expiries })
     }
 
-    /// Reads the files, where another set of them is in force: lists that undo what that one says are refused.
+    /// Reads the files, where another set of them is in force: lists that undo what that one says
+    /// are refused.
     pub(crate) fn load_after(config: &TlsConfig, before: &Self) -> Result<Self, TlsError> {
         let tls = Self::load(config)?;
         tls.clients.follows(&before.clients)?;

@@ -22,9 +22,11 @@ pub struct RestrictedAccounts {
 impl Accounts {
     /// What is left of these accounts when everything that `text` takes away is taken from them; `None` where that is nothing.
     ///
-    /// `file` is a `people.toml` that is refused as a whole. What it narrows (a role, a last day, a way to sign in) is narrowed where
-    /// that part can be read, even where the rest is no TOML. An account that is absent from it is taken away only where the file is TOML
-    /// as a whole, and `settled` says that it is not being written just now. An account that is marked as revoked is always taken away.
+    /// `file` is a `people.toml` that is refused as a whole. What it narrows (a role, a last day, a
+    /// way to sign in) is narrowed where that part can be read, even where the rest is no TOML. An
+    /// account that is absent from it is taken away only where the file is TOML as a whole, and
+    /// `settled` says that it is not being written just now. An account that is marked as revoked
+    /// is always taken away.
     #[must_use]
     pub fn restricted_by(&self, file: &[u8], settled: bool) -> Option<RestrictedAccounts> {
         let (entries, settled, complete) = match Content::of(file, settled) {

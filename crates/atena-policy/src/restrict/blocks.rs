@@ -11,8 +11,8 @@ use crate::declaration::day;
 pub(crate) enum Content {
     /// It is TOML.
     Whole(Table),
-    /// It is not, and these tables could be read all the same. Callers may only take away on their word: a text that only looks
-    /// like a table, in a text of several lines say, is among them.
+    /// It is not, and these tables could be read all the same. Callers may only take away on their
+    /// word: a text that only looks like a table, in a text of several lines say, is among them.
     Pieces(Vec<Table>),
 }
 
@@ -25,7 +25,8 @@ const FULL_WIDTH: u32 = 0xFEE0;
 // === impl Content ===
 
 impl Content {
-    /// Reads a file. What is not UTF-8 (a name in Shift_JIS, say) makes it no TOML, because ids and affairs in it may be others.
+    /// Reads a file. What is not UTF-8 (a name in Shift_JIS, say) makes it no TOML, because ids and
+    /// affairs in it may be others.
     ///
     /// `settled`: nothing is writing the file just now.
     pub(crate) fn of(file: &[u8], settled: bool) -> Self {
@@ -53,8 +54,8 @@ fn decoded(file: &[u8]) -> (String, bool) {
     }
 }
 
-/// The tables of a text that is no TOML as a whole, whatever their headers are: a header may be what is wrong. Each is read by itself,
-/// and what can't be read is left out.
+/// The tables of a text that is no TOML as a whole, whatever their headers are: a header may be
+/// what is wrong. Each is read by itself, and what can't be read is left out.
 fn pieces(text: &str, settled: bool) -> Vec<Table> {
     let mut found = Vec::new();
     let (mut header, mut block) = (String::new(), String::new());
@@ -107,7 +108,8 @@ fn end_block(header: &str, block: &str, last: &mut Option<String>, found: &mut V
     found.extend(entries.into_iter().filter(|entry| !entry.is_empty()));
 }
 
-/// A block that is no TOML, line by line. An entry begins with each id; of a key that is there twice, both count.
+/// A block that is no TOML, line by line. An entry begins with each id; of a key that is there
+/// twice, both count.
 fn by_line(block: &str) -> Vec<Table> {
     let mut entries: Vec<Vec<Table>> = vec![Vec::new()];
     for (key, value) in block.lines().filter_map(pair) {
@@ -130,7 +132,8 @@ fn by_line(block: &str) -> Vec<Table> {
     entries.into_iter().flatten().collect()
 }
 
-/// The key and the value of one line. What is said of a revocation, and of whom, is understood also where it is no TOML.
+/// The key and the value of one line. What is said of a revocation, and of whom, is understood also
+/// where it is no TOML.
 fn pair(line: &str) -> Option<(String, Value)> {
     let line = narrow(line);
     if let Ok(table) = toml::from_str::<Table>(&line) {
@@ -214,8 +217,8 @@ pub(crate) fn tables(table: &Table, name: &str) -> Option<Vec<Table>> {
     }
 }
 
-/// Whether a file has an entry where none belongs: below another one, or under a key that is misspelt. It may be the one that seems to
-/// be absent.
+/// Whether a file has an entry where none belongs: below another one, or under a key that is
+/// misspelt. It may be the one that seems to be absent.
 pub(crate) fn has_stray_entry(file: &Table, keys: &[&str]) -> bool {
     file.iter().any(|(key, value)| match value {
         Value::Array(items) if keys.contains(&key.as_str()) => {
@@ -233,7 +236,8 @@ fn has_entry(value: &Value) -> bool {
     }
 }
 
-/// Whether an entry has the form of a declaration: every key is known, and each value is of its kind.
+/// Whether an entry has the form of a declaration: every key is known, and each value is of its
+/// kind.
 pub(crate) fn is_sound<T: serde::de::DeserializeOwned>(entry: &Table) -> bool {
     declared::<T>(entry).is_some()
 }

@@ -47,10 +47,12 @@ pub fn revoked_systems(file: &[u8]) -> BTreeSet<String> {
 impl Policy {
     /// What is left of this policy when everything that `text` takes away is taken from it; `None` where that is nothing.
     ///
-    /// `file` is a `policy.toml` that is refused as a whole. A system that it marks as revoked is always revoked, even where the rest
-    /// is no TOML. What it narrows (a rule, a role, a date) is narrowed where that part can be read and names nothing unknown. What is
-    /// absent from it is taken away only where `settled` says that the file is not being written just now, where it has its other
-    /// parts, and where it can't be what is misspelt. A file of another municipality takes nothing away.
+    /// `file` is a `policy.toml` that is refused as a whole. A system that it marks as revoked is
+    /// always revoked, even where the rest is no TOML. What it narrows (a rule, a role, a date) is
+    /// narrowed where that part can be read and names nothing unknown. What is absent from it is
+    /// taken away only where `settled` says that the file is not being written just now, where it
+    /// has its other parts, and where it can't be what is misspelt. A file of another municipality
+    /// takes nothing away.
     ///
     /// # Errors
     ///

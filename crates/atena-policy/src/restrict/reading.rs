@@ -44,7 +44,8 @@ const ENTRIES: [&str; 3] = ["system", "dataset", "rule"];
 // === impl Reading ===
 
 impl Reading {
-    /// Reads a file. `settled`: nothing is writing it just now, so what is absent from it was taken out.
+    /// Reads a file. `settled`: nothing is writing it just now, so what is absent from it was taken
+    /// out.
     pub(super) fn of(file: &[u8], settled: bool) -> Self {
         let table = match Content::of(file, settled) {
             Content::Whole(table) => table,
@@ -104,7 +105,8 @@ impl Entries {
         self.entries.iter().filter_map(|entry| text_of(&entry.table, "id"))
     }
 
-    /// The entry with this id. None where there are several: one of them may be meant for another id.
+    /// The entry with this id. None where there are several: one of them may be meant for another
+    /// id.
     pub(super) fn get(&self, id: &str) -> Option<&Entry> {
         let mut of_id = self.entries.iter().filter(|entry| text_of(&entry.table, "id") == Some(id));
         of_id.next().filter(|_| of_id.next().is_none())
@@ -132,7 +134,8 @@ fn revoked(file: &Table) -> BTreeSet<String> {
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for entry in items.iter().filter_map(Value::as_table) {
             if matches!(key.as_str(), "dataset" | "rule") {
-                // Their own ids are no systems; one below them is of a system whose header is missing.
+                // Their own ids are no systems; one below them is of a system whose header is
+                // missing.
                 entry.values().for_each(|value| mark_below(value, None, &mut revoked));
             } else {
                 mark_revoked(entry, None, &mut revoked);

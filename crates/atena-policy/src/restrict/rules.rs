@@ -44,7 +44,8 @@ struct Basis {
 // === impl Remaining ===
 
 impl Remaining {
-    /// Counts rules as not readable that name an unknown system, dataset or field: it is a known one, misspelt.
+    /// Counts rules as not readable that name an unknown system, dataset or field: it is a known
+    /// one, misspelt.
     pub(super) fn leave_out_unknown(&mut self, systems: &BTreeSet<String>, catalog: &FieldCatalog) {
         let knows = |rule: &DeclaredRule| {
             let known = |(name, paths): (&Spanned<String>, &Vec<Spanned<String>>)| {
@@ -125,8 +126,8 @@ fn tell(rule: &DeclaredRule, whole: &Part, consumer: &str, parts: &[Part], taken
     taken.push(format!("rule {id:?} version {version} {what} to system {consumer:?} any more"));
 }
 
-/// What of a legal basis is left where the list under a key is to be in force as well: its own citations, on the days of both. `None`
-/// where that is the same, or the list says nothing.
+/// What of a legal basis is left where the list under a key is to be in force as well: its own
+/// citations, on the days of both. `None` where that is the same, or the list says nothing.
 pub(super) fn left_of(bases: &[DeclaredBasis], entry: &Entry, key: &str) -> Option<Vec<DeclaredBasis>> {
     // Its tables may be written one after another.
     let others = bases_of(&entry.table, key).filter(|_| entry.settled && entry.says(key))?;

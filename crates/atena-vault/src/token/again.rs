@@ -1,9 +1,10 @@
 //! A token that goes away and comes back: pulled out, switched off, its network down, its sessions ended.
 //!
-//! A use that fails for such a reason looks for the token once, at once: a session may merely have ended. Others wait a moment for that.
-//! If it takes longer or fails, all uses are refused without a look, because a look may take long and a call may hold others up. From then on only [`TokenKeys::probe_token`]
-//! looks for it, with ever longer pauses: a bounded number of tries, however many calls there are. The keys must be those of before, in
-//! the same token.
+//! A use that fails for such a reason looks for the token once, at once: a session may merely have
+//! ended. Others wait a moment for that. If it takes longer or fails, all uses are refused without
+//! a look, because a look may take long and a call may hold others up. From then on only
+//! [`TokenKeys::probe_token`] looks for it, with ever longer pauses: a bounded number of tries,
+//! however many calls there are. The keys must be those of before, in the same token.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -77,7 +78,8 @@ impl TokenKeys {
         })
     }
 
-    /// Whether the token answers, and has the same keys. Where it is away and a try is due, it is looked for.
+    /// Whether the token answers, and has the same keys. Where it is away and a try is due, it is
+    /// looked for.
     pub(super) fn probe_token(&self) -> Result<(), VaultError> {
         *since(&self.probing) = Some(Instant::now());
         let probed = self.prove_token();
@@ -120,8 +122,8 @@ impl TokenKeys {
         !self.is_away()
     }
 
-    /// Finds the token again, unless that was done since `stale` or it is too early for another try. One caller looks: a
-    /// look may take long, and may never end.
+    /// Finds the token again, unless that was done since `stale` or it is too early for another
+    /// try. One caller looks: a look may take long, and may never end.
     fn find_again(&self, stale: &Arc<Opened>) -> Result<Arc<Opened>, VaultError> {
         let mut away = match self.away.try_lock() {
             Ok(away) => away,
@@ -166,7 +168,8 @@ impl TokenKeys {
         match self.find_same(before) {
             Ok(found) => Ok(found),
             Err(error) if Token::pin_is_refused(&self.place, before.token.serial()) => Err(error),
-            // Some libraries see that a token is back only after a new beginning, which ends the sessions of all municipalities.
+            // Some libraries see that a token is back only after a new beginning, which ends the
+            // sessions of all municipalities.
             Err(error) => match before.token.initialize_again(generation, &self.municipality)? {
                 true => self.find_same(before),
                 false => Err(error),

@@ -15,7 +15,8 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
-/// How long the library waits for those who use it until it is not initialised anew after all: one may hang in it.
+/// How long the library waits for those who use it until it is not initialised anew after all: one
+/// may hang in it.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// Pause between two looks at whether it is still in use.
@@ -123,8 +124,8 @@ impl Library {
         }
     }
 
-    /// Initialises it anew for a municipality, unless that was done since `generation`. `false` where others use it, and it was done a
-    /// moment ago.
+    /// Initialises it anew for a municipality, unless that was done since `generation`. `false`
+    /// where others use it, and it was done a moment ago.
     pub(super) fn initialize_again(&self, generation: u64, municipality: &MunicipalityCode) -> Result<bool, Error> {
         if self.generation() != generation {
             return Ok(true);
@@ -138,7 +139,8 @@ impl Library {
         done
     }
 
-    /// The same, once it is not in use. It is never waited for as a writer: one call that hangs would keep all others waiting.
+    /// The same, once it is not in use. It is never waited for as a writer: one call that hangs
+    /// would keep all others waiting.
     fn initialize_drained(&self, generation: u64) -> Result<bool, Error> {
         let since = Instant::now();
         let mut state = loop {

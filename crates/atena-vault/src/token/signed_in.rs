@@ -36,7 +36,8 @@ type Stamp = (SystemTime, u64, u64);
 /// The file of a PIN as it was when the token refused it. Held while one is tried.
 type RefusedPin = Arc<Mutex<Option<Stamp>>>;
 
-/// By file and serial number. The same PIN is never tried again: a token locks itself after a few wrong ones.
+/// By file and serial number. The same PIN is never tried again: a token locks itself after a few
+/// wrong ones.
 static REFUSED_PINS: Mutex<Option<HashMap<(PathBuf, String), RefusedPin>>> = Mutex::new(None);
 
 // === impl Token ===
@@ -142,7 +143,8 @@ impl Token {
         self.library.note_use(municipality);
     }
 
-    /// Lets the library look for tokens anew, unless that was done since this generation. `false` where others use it.
+    /// Lets the library look for tokens anew, unless that was done since this generation. `false`
+    /// where others use it.
     pub(super) fn initialize_again(
         &self,
         generation: u64,

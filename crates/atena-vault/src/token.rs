@@ -11,8 +11,8 @@ mod opened;
 mod signed_in;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -75,6 +75,8 @@ pub struct TokenKeys {
     known_away: AtomicBool,
     /// When the look began that is the first one since the token was there.
     first_look: Mutex<Option<Instant>>,
+    /// Told when it ends.
+    looked: Condvar,
     /// When the probe began that is under way.
     probing: Mutex<Option<Instant>>,
 }
@@ -151,6 +153,7 @@ impl TokenKeys {
             away: Mutex::default(),
             known_away: AtomicBool::new(false),
             first_look: Mutex::default(),
+            looked: Condvar::new(),
             probing: Mutex::default(),
         })
     }

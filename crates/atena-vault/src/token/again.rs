@@ -115,10 +115,12 @@ impl TokenKeys {
 
     /// Waits a moment for the first look after a use that failed: mostly, only sessions have ended.
     fn is_found_soon(&self) -> bool {
-        let looking = || since(&self.first_look).is_some_and(|since| since.elapsed() < FIRST_LOOK);
-        while looking() {
-            std::thread::sleep(FIRST_LOOK / 100);
+        let mut looking = since(&self.first_look);
+        while let Some(left) = looking.and_then(|since| FIRST_LOOK.checked_sub(since.elapsed())) {
+            let waited = self.looked.wait_timeout(looking, left);
+            looking = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(looking);
         !self.is_away()
     }
 
@@ -140,9 +142,7 @@ impl TokenKeys {
         }
         *since(&self.first_look) = away.is_none().then_some(now);
         self.known_away.store(true, Ordering::Release);
-        let looked = self.look_for_it(&known);
-        *since(&self.first_look) = None;
-        match looked {
+        let found = match self.look_for_it(&known) {
             Ok(found) => {
                 let found = Arc::new(found);
                 self.known.store(Arc::clone(&found));
@@ -157,7 +157,10 @@ impl TokenKeys {
                 *away = Some(now);
                 Err(error)
             }
-        }
+        };
+        *since(&self.first_look) = None;
+        self.looked.notify_all();
+        found
     }
 
     fn look_for_it(&self, before: &Opened) -> Result<Opened, VaultError> {

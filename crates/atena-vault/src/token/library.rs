@@ -4,9 +4,9 @@
 //! invalid. So both have a generation here, and nobody uses one of an older generation.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use atena_domain::MunicipalityCode;
@@ -18,9 +18,6 @@ use cryptoki::slot::Slot;
 /// How long the library waits for those who use it until it is not initialised anew after all: one
 /// may hang in it.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-
-/// Pause between two looks at whether it is still in use.
-const DRAIN_LOOK: Duration = Duration::from_millis(1);
 
 /// How recently another municipality has used it so that it is spared.
 const IN_USE: Duration = Duration::from_secs(5);
@@ -34,7 +31,9 @@ pub(super) struct Library {
     /// Read by those who use it, written to initialise it anew.
     state: RwLock<State>,
     /// Whether it is about to be initialised anew: who comes now waits a moment.
-    draining: AtomicBool,
+    draining: Mutex<bool>,
+    /// Told when that ends, and when a user leaves meanwhile.
+    drained: Condvar,
     /// When each municipality used it successfully the last time.
     used: Mutex<HashMap<MunicipalityCode, Instant>>,
 }
@@ -46,6 +45,16 @@ struct State {
     /// the last.
     sessions: Mutex<HashMap<Slot, Vec<Session>>>,
 }
+
+/// A library that is in use: it is not initialised anew meanwhile.
+struct Used<'l> {
+    // Dropped first.
+    state: RwLockReadGuard<'l, State>,
+    _leaving: Leaving<'l>,
+}
+
+/// Tells that a user has left.
+struct Leaving<'l>(&'l Library);
 
 /// Why something was not done.
 pub(super) enum Failed {
@@ -70,8 +79,8 @@ impl Library {
         let pkcs11 = Pkcs11::new(module)?;
         initialize(&pkcs11)?;
         let state = State { generation: 0, initialized: Instant::now(), sessions: Mutex::default() };
-        let (state, draining, used) = (RwLock::new(state), AtomicBool::new(false), Mutex::default());
-        let library = Arc::new(Self { pkcs11, state, draining, used });
+        let (state, draining, used) = (RwLock::new(state), Mutex::default(), Mutex::default());
+        let library = Arc::new(Self { pkcs11, state, draining, drained: Condvar::new(), used });
         known.insert(module.to_owned(), Arc::clone(&library));
         Ok(library)
     }
@@ -133,24 +142,32 @@ impl Library {
         if self.serves_others_than(municipality) && self.state().initialized.elapsed() < SPARED {
             return Ok(false);
         }
-        self.draining.store(true, Ordering::Release);
-        let done = self.initialize_drained(generation);
-        self.draining.store(false, Ordering::Release);
+        let mut draining = self.draining();
+        if *draining {
+            return Ok(false);
+        }
+        *draining = true;
+        let done = self.initialize_drained(generation, draining);
+        *self.draining() = false;
+        self.drained.notify_all();
         done
     }
 
     /// The same, once it is not in use. It is never waited for as a writer: one call that hangs
     /// would keep all others waiting.
-    fn initialize_drained(&self, generation: u64) -> Result<bool, Error> {
+    fn initialize_drained(&self, generation: u64, mut draining: MutexGuard<'_, bool>) -> Result<bool, Error> {
         let since = Instant::now();
         let mut state = loop {
             match self.state.try_write() {
                 Ok(state) => break state,
                 Err(TryLockError::Poisoned(state)) => break state.into_inner(),
-                Err(TryLockError::WouldBlock) if since.elapsed() >= DRAIN_MAX => return Ok(false),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(DRAIN_LOOK),
+                Err(TryLockError::WouldBlock) => {}
             }
+            let Some(left) = DRAIN_MAX.checked_sub(since.elapsed()) else { return Ok(false) };
+            let waited = self.drained.wait_timeout(draining, left);
+            draining = waited.unwrap_or_else(PoisonError::into_inner).0;
         };
+        drop(draining);
         if state.generation != generation {
             return Ok(true);
         }
@@ -168,12 +185,38 @@ impl Library {
         used.iter().any(|(user, at)| user != municipality && at.elapsed() < IN_USE)
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, State> {
-        let since = Instant::now();
-        while self.draining.load(Ordering::Acquire) && since.elapsed() < DRAIN_MAX {
-            std::thread::sleep(DRAIN_LOOK);
+    fn state(&self) -> Used<'_> {
+        let (since, mut draining) = (Instant::now(), self.draining());
+        while *draining && let Some(left) = DRAIN_MAX.checked_sub(since.elapsed()) {
+            let waited = self.drained.wait_timeout(draining, left);
+            draining = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        drop(draining);
+        Used { state: self.state.read().unwrap_or_else(PoisonError::into_inner), _leaving: Leaving(self) }
+    }
+
+    fn draining(&self) -> MutexGuard<'_, bool> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Used ===
+
+impl Deref for Used<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+// === impl Leaving ===
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if *self.0.draining() {
+            self.0.drained.notify_all();
+        }
     }
 }
 

@@ -219,7 +219,11 @@ mod tests {
         assert_eq!(left(&own, &known, &[list(&own, 5, &[])]), (vec![known.clone()], 0), "an older one");
         assert_eq!(left(&own, &known, &[list(&own, 5, &[2])]), (vec![known.clone()], 1), "what it alone names counts");
         let run_out = list(&own, 2, &[1]);
-        assert_eq!(left(&own, &list(&own, 1, &[]), &[run_out.clone()]).1, 1, "one that has run out as well");
+        assert_eq!(
+            left(&own, &list(&own, 1, &[]), std::slice::from_ref(&run_out)).1,
+            1,
+            "one that has run out as well"
+        );
         assert_eq!(left(&own, &known, &[]), (vec![known.clone()], 0));
     }
 

@@ -60,6 +60,38 @@ async fn a_revocation_list_counts_though_the_server_certificate_is_broken() {
     assert!(connection(&town, town.tls("resident-tax")).await.is_ok(), "the server shows the certificate of before");
 }
 
+/// The list of another authority of the same name, or one that would undo a revocation, is refused
+/// and cuts nobody off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_revocation_list_keeps_nobody_out_and_lets_nobody_in() {
+    let (town, other) = (Town::start(), Town::prepare());
+    let list = town.home().join("pki/ca.crl");
+    let before = std::fs::read(&list).unwrap();
+    printed(&atena(&["pki", "revoke", "--home", town.home_text(), "--system", "welfare"]));
+    while connection(&town, town.tls("welfare")).await.is_ok() {}
+    let good = std::fs::read(&list).unwrap();
+    let foreign = std::fs::read(other.home().join("pki/ca.crl")).unwrap();
+    let mut open = connection(&town, town.tls("resident-tax")).await.unwrap();
+    let half = good[..good.len() / 2].to_vec();
+    for (wrong, told) in [
+        (foreign, "both have the same name, and different keys"),
+        (before, "is older than the one in force"),
+        (half, "cannot read a revocation list"),
+    ] {
+        std::fs::write(&list, wrong).unwrap();
+        town.wait_for_log(told);
+        assert!(connection(&town, town.tls("resident-tax")).await.is_ok(), "{told}");
+        assert!(connection(&town, town.tls("welfare")).await.is_err(), "{told}");
+    }
+    std::fs::write(&list, good).unwrap();
+    // A ping on the connection that was open all the time.
+    open.write_all(b"\0\0\x08\x06\0\0\0\0\0pingpong").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"pingpong") {
+        answer.push(open.read_u8().await.unwrap());
+    }
+}
+
 /// Whom the door refuses, and why, is in the log: a client learns little by TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_whom_the_door_refused_and_why() {

@@ -7,7 +7,7 @@ use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
 use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -30,6 +30,9 @@ const SERVICES: [&str; 5] = [
 
 /// How often a gateway that could not write tries again by itself, and how often a token with the keys is looked at.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a token has to answer until it counts as away.
+const PROBE_MAX: Duration = Duration::from_secs(5);
 
 /// What has to work so that anything can be released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +86,11 @@ impl Health {
         }
     }
 
-    /// Looks at a token with the keys, until stopped: it may go away while no call needs it.
+    /// Looks at a token with the keys, until stopped: it may go away while no call needs it, and it
+    /// may not answer at all.
     pub(crate) async fn watch_keys(hall: Arc<Hall>, stop: CancellationToken) {
         let mut told: Option<String> = None;
-        while hall.vault.may_go_away() {
-            tokio::select! {
-                () = tokio::time::sleep(RETRY_INTERVAL) => (),
-                () = stop.cancelled() => return,
-            }
-            let vault = Arc::clone(&hall.vault);
-            // A token may be slow to answer, or not answer at all.
-            let probed = tokio::task::spawn_blocking(move || vault.probe().map_err(|error| error.to_string())).await;
-            let trouble = probed.unwrap_or_else(|error| Err(error.to_string())).err();
+        let mut tell = |trouble: Option<String>| {
             hall.metrics.keys_away(trouble.is_some());
             hall.health.note_keys(trouble.is_none());
             match &trouble {
@@ -105,6 +101,73 @@ impl Health {
                 _ => {}
             }
             told = trouble;
+        };
+        while hall.vault.may_go_away() {
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_INTERVAL) => (),
+                () = stop.cancelled() => return,
+            }
+            let vault = Arc::clone(&hall.vault);
+            let probe = move || vault.probe().map_err(|error| error.to_string());
+            if answered(probe, PROBE_MAX, &mut tell, &stop).await.is_none() {
+                return;
+            }
         }
+    }
+}
+
+/// Tells the answer of a probe, and every so often that there is none yet. One probe at a time:
+/// each that hangs holds a thread. `None`: stopped.
+async fn answered(
+    probe: impl FnOnce() -> Result<(), String> + Send + 'static,
+    every: Duration,
+    mut tell: impl FnMut(Option<String>),
+    stop: &CancellationToken,
+) -> Option<()> {
+    let (done, mut answer) = oneshot::channel();
+    // A thread of its own: the end of the runtime waits for those that it lends, also where they
+    // never come back.
+    let spawned = std::thread::Builder::new().name("token-probe".to_owned()).spawn(move || done.send(probe()));
+    if let Err(error) = spawned {
+        tell(Some(error.to_string()));
+        return Some(());
+    }
+    loop {
+        tokio::select! {
+            answer = &mut answer => {
+                tell(answer.unwrap_or_else(|_| Err("looking at it failed".to_owned())).err());
+                return Some(());
+            }
+            () = tokio::time::sleep(every) => tell(Some("the token does not answer".to_owned())),
+            () = stop.cancelled() => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_that_hangs_is_told_and_keeps_neither_its_return_nor_the_end_waiting() {
+        let (stop, every) = (CancellationToken::new(), Duration::from_millis(1));
+        let (release, hangs) = mpsc::channel();
+        let (told, mut says) = tokio::sync::mpsc::unbounded_channel();
+        let tell = move |trouble: Option<String>| told.send(trouble).unwrap();
+        let probe = move || hangs.recv().map_err(|error| error.to_string());
+        let watch = answered(probe, every, tell.clone(), &stop);
+        let meanwhile = async {
+            assert_eq!(says.recv().await.unwrap().unwrap(), "the token does not answer");
+            release.send(()).unwrap();
+            while says.recv().await.unwrap().is_some() {}
+        };
+        let (ended, ()) = tokio::join!(watch, meanwhile);
+        assert_eq!(ended, Some(()));
+        let (_held, hangs) = mpsc::channel();
+        stop.cancel();
+        let probe = move || hangs.recv().map_err(|error| error.to_string());
+        assert_eq!(answered(probe, every, tell, &stop).await, None);
     }
 }

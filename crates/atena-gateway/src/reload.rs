@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::door::{Door, Named};
 use crate::gateway::{GatewayError, read_accounts, read_policy};
 use crate::hall::Hall;
-use crate::taken_away;
+use crate::taken_away::{self, Taken};
 
 /// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -63,6 +63,13 @@ pub(crate) struct Reload {
     certificates: Watched,
     rules: Watched,
     accounts: Option<(PathBuf, Watched)>,
+}
+
+/// What was taken away at the first look at files that changed.
+struct First {
+    certificates: Option<Taken>,
+    rules: Option<Taken>,
+    accounts: Option<Taken>,
 }
 
 // === impl Reload ===
@@ -123,6 +130,10 @@ impl Reload {
 
     /// Whether certificates were read anew.
     fn look(&mut self, hall: &Hall, door: &Door, again: bool) -> bool {
+        let from = hall.policy_hash();
+        // First without the admin log: a database in trouble keeps its writers waiting, and no
+        // revocation.
+        let first = self.take_away(hall, door);
         let read = self.certificates.read("certificates", || {
             let tls = door.read()?;
             recorded(hall, Action::ReloadCertificates, || {
@@ -130,54 +141,107 @@ impl Reload {
                 Ok(())
             })
         });
-        if self.certificates.waits() {
-            taken_away::certificates(hall, door);
+        if read == Look::Refused {
+            let now = self.certificates.waits().then(|| taken_away::certificates(door)).flatten();
+            first.certificates.into_iter().chain(now).for_each(|taken| taken.tell(hall));
         }
         if read != Look::Anew && again {
             door.look_again();
         }
         hall.metrics.refused_file("certificates", self.certificates.trouble.is_some());
-        self.look_at_rules(hall, door);
-        let accounts = self.look_at_accounts(hall);
+        self.look_at_rules(hall, door, from, first.rules);
+        let accounts = self.look_at_accounts(hall, first.accounts);
         // An account also ends by itself.
         if accounts || again {
-            let (code, today) = (hall.municipality_code().as_str(), hall.today());
-            door.cut(|peer| hall.people.gone(peer, code, today));
+            cut_ended(hall, door);
         }
         read == Look::Anew
     }
 
-    fn look_at_rules(&mut self, hall: &Hall, door: &Door) {
+    /// Takes away what files take away that have changed just now, whether they can be used or not.
+    fn take_away(&self, hall: &Hall, door: &Door) -> First {
+        let certificates = self.certificates.changed().then(|| taken_away::certificates(door)).flatten();
+        let rules = self.rules.changed().then(|| taken_away::rules(hall, &self.policy_file, false)).flatten();
+        if rules.is_some() {
+            cut_revoked(hall, door);
+        }
+        let changed = self.accounts.as_ref().filter(|(_, watched)| watched.changed());
+        let accounts = changed.and_then(|(file, _)| taken_away::accounts(hall, file, false));
+        if accounts.is_some() {
+            cut_ended(hall, door);
+        }
+        First { certificates, rules, accounts }
+    }
+
+    /// `from`: the hash of the rules that were in force before this look.
+    fn look_at_rules(&mut self, hall: &Hall, door: &Door, from: [u8; 32], first: Option<Taken>) {
         let policy_file = &self.policy_file;
         let read = self.rules.read("rules", || {
             let policy = read_policy(policy_file)?;
-            let (from, to) = (hall.policy_hash(), policy.hash());
+            let to = policy.hash();
             if from == to {
                 return hall.change_policy(policy);
             }
             recorded(hall, Action::ChangeRules { from, to }, || hall.change_policy(policy))
         });
-        let taken = self.rules.waits() && taken_away::rules(hall, policy_file, self.rules.settled());
-        if read == Look::Anew || taken {
+        let mut changed = read == Look::Anew;
+        if read == Look::Refused {
+            let settled = self.rules.settled();
+            let now = self.rules.waits().then(|| taken_away::rules(hall, policy_file, settled)).flatten();
+            changed = now.is_some();
+            if changed {
+                cut_revoked(hall, door);
+            }
+            for taken in first.into_iter().chain(now) {
+                taken.tell(hall);
+                changed = true;
+            }
+        } else if changed {
+            cut_revoked(hall, door);
+        }
+        if changed {
             tell_warnings(hall);
-            let (policy, code) = (hall.policy(), hall.municipality_code().as_str());
-            door.cut_soon(|peer| match peer.named(code) {
-                Some(Named::System(id)) => {
-                    SystemId::parse(id).ok().and_then(|id| policy.system(&id)).is_none_or(System::revoked)
-                }
-                Some(Named::Person(_)) | None => false,
-            });
         }
         hall.metrics.refused_file("rules", self.rules.trouble.is_some());
     }
 
-    fn look_at_accounts(&mut self, hall: &Hall) -> bool {
+    fn look_at_accounts(&mut self, hall: &Hall, first: Option<Taken>) -> bool {
         let Some((file, watched)) = self.accounts.as_mut() else { return false };
-        let read = watched.read("accounts", || read_accounts(file).map(|accounts| hall.people.change(accounts)));
-        let taken = watched.waits() && taken_away::accounts(hall, file, watched.settled());
+        let read = watched.read("accounts", || {
+            let accounts = read_accounts(file)?;
+            recorded(hall, Action::ChangeAccounts, || {
+                hall.people.change(accounts);
+                Ok(())
+            })
+        });
+        let mut changed = read == Look::Anew;
+        if read == Look::Refused {
+            let now = watched.waits().then(|| taken_away::accounts(hall, file, watched.settled())).flatten();
+            for taken in first.into_iter().chain(now) {
+                taken.tell(hall);
+                changed = true;
+            }
+        }
         hall.metrics.refused_file("accounts", watched.trouble.is_some());
-        read == Look::Anew || taken
+        changed
     }
+}
+
+/// Ends the connections of systems that are revoked or not registered.
+fn cut_revoked(hall: &Hall, door: &Door) {
+    let (policy, code) = (hall.policy(), hall.municipality_code().as_str());
+    door.cut_soon(|peer| match peer.named(code) {
+        Some(Named::System(id)) => {
+            SystemId::parse(id).ok().and_then(|id| policy.system(&id)).is_none_or(System::revoked)
+        }
+        Some(Named::Person(_)) | None => false,
+    });
+}
+
+/// Ends the connections of people whose accounts have ended.
+fn cut_ended(hall: &Hall, door: &Door) {
+    let (code, today) = (hall.municipality_code().as_str(), hall.today());
+    door.cut(|peer| hall.people.gone(peer, code, today));
 }
 
 /// Tells what of the rules releases less than it seems to.
@@ -200,6 +264,11 @@ impl Watched {
     fn now(files: Vec<PathBuf>) -> Self {
         let seen = files.iter().map(stamp).collect();
         Self { files, seen, trouble: None, looks: 0 }
+    }
+
+    /// Whether the files are others than at the last look.
+    fn changed(&self) -> bool {
+        self.files.iter().zip(&self.seen).any(|(file, seen)| stamp(file) != *seen)
     }
 
     /// Reads the files if they changed, or if they could not be used the last time. What is in force stays in force until they can: two

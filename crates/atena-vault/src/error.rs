@@ -1,7 +1,7 @@
 //! What can go wrong with keys and sealed data.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why keys or sealed data can't be used. Never holds a key, a personal number, or any part of one.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub enum VaultError {
         mode: u32,
     },
     /// A secret belongs to another user.
-    #[error("{path} holds a secret and belongs to another user (uid {owner}); run: chown {user} {path}")]
+    #[error("{path} holds a secret and belongs to another user (uid {owner}); {}", owner_remedy(*owner, *user, path))]
     SecretFileOwner {
         /// The file.
         path: PathBuf,
@@ -105,4 +105,12 @@ pub enum VaultError {
     /// Longer than the cipher takes.
     #[error("too long to seal")]
     TooLong,
+}
+
+/// Root is never told to take a file: the service that reads it runs as its owner.
+fn owner_remedy(owner: u32, user: u32, path: &Path) -> String {
+    match user {
+        0 => format!("run this as that user: sudo -u '#{owner}' atena …"),
+        user => format!("run: chown {user} {}", path.display()),
+    }
 }

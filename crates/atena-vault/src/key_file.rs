@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use atena_domain::MunicipalityCode;
@@ -17,9 +17,6 @@ use crate::sealing::{SealContext, SealingKey, Suite};
 
 /// Version of the file's form.
 const VERSION: u32 = 2;
-
-/// Mode bits of everybody but the owner.
-const OTHERS: u32 = 0o077;
 
 /// The keys of one municipality, in a file.
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
@@ -222,11 +219,11 @@ impl KeyFile {
             return Err(VaultError::KeyFileKind { path: path.to_owned() });
         }
         let mut file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-        if mode & OTHERS != 0 {
-            return Err(VaultError::KeyFileMode { path: path.to_owned(), mode });
-        }
-        private_file::check(path)?;
+        let metadata = file.metadata().map_err(failed)?;
+        private_file::check_metadata(path, &metadata).map_err(|error| match error {
+            VaultError::SecretFileMode { path, mode } => VaultError::KeyFileMode { path, mode },
+            error => error,
+        })?;
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(failed)?;
         // The parser's own message could quote a key.

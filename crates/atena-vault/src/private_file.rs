@@ -1,6 +1,6 @@
 //! Files that hold a secret: read only where nobody else can read them.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -20,14 +20,34 @@ const ROOT: u32 = 0;
 /// [`VaultError::SecretFile`], [`VaultError::SecretFileMode`], [`VaultError::SecretFileOwner`].
 pub fn check(path: &Path) -> Result<(), VaultError> {
     let metadata = fs::metadata(path).map_err(|source| VaultError::SecretFile { path: path.to_owned(), source })?;
-    let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-    if mode & OTHERS != 0 {
-        return Err(VaultError::SecretFileMode { path: path.to_owned(), mode });
-    }
+    check_metadata(path, &metadata)
+}
+
+/// Opens a file with a secret, under the same conditions. They are asked of the file that is read,
+/// whatever takes its place.
+///
+/// # Errors
+/// As [`check`].
+pub fn open(path: &Path) -> Result<File, VaultError> {
+    let failed = |source| VaultError::SecretFile { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    check_metadata(path, &file.metadata().map_err(failed)?)?;
+    Ok(file)
+}
+
+/// The same of a file that is open.
+pub(crate) fn check_metadata(path: &Path, metadata: &Metadata) -> Result<(), VaultError> {
     let user = rustix::process::geteuid().as_raw();
-    // What root runs may read what any user wrote; a file of another user could be changed by that one at any time.
+    refuse(path, metadata.mode() & 0o7777, metadata.uid(), user)
+}
+
+fn refuse(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), VaultError> {
+    // Also what root runs reads no file of another user, who could change it at any time.
     if owner != ROOT && owner != user {
         return Err(VaultError::SecretFileOwner { path: path.to_owned(), owner, user });
+    }
+    if mode & OTHERS != 0 {
+        return Err(VaultError::SecretFileMode { path: path.to_owned(), mode });
     }
     Ok(())
 }
@@ -57,14 +77,26 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_user_is_refused() {
+    fn a_secret_of_another_user_is_refused_with_what_to_do() {
+        let path = Path::new("/srv/atena/keys.toml");
+        let refused = |owner, user| refuse(path, 0o600, owner, user).map_err(|error| error.to_string());
+        assert!(refused(ROOT, 4711).is_ok() && refused(4711, 4711).is_ok() && refused(ROOT, ROOT).is_ok());
+        let other = refused(4711, 4712).unwrap_err();
+        assert!(other.contains("uid 4711") && other.contains("chown 4712 /srv/atena/keys.toml"), "{other}");
+        // The service could not read any more what was given to root.
+        let root = refused(4711, ROOT).unwrap_err();
+        assert!(root.contains("sudo -u '#4711'") && !root.contains("chown"), "{root}");
+    }
+
+    #[test]
+    fn what_is_opened_is_what_was_checked() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.key");
+        let path = folder.path().join("pin");
         fs::write(&path, "secret").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(open(&path), Err(VaultError::SecretFileMode { mode: 0o644, .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        // Only root can give a file away.
-        if std::os::unix::fs::chown(&path, Some(4711), None).is_ok() {
-            assert!(matches!(check(&path), Err(VaultError::SecretFileOwner { owner: 4711, .. })));
-        }
+        assert_eq!(std::io::read_to_string(open(&path).unwrap()).unwrap(), "secret");
+        assert!(matches!(open(&folder.path().join("absent")), Err(VaultError::SecretFile { .. })));
     }
 }

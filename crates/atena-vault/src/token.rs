@@ -11,8 +11,9 @@ mod opened;
 mod signed_in;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Condvar, Mutex};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use atena_domain::MunicipalityCode;
@@ -72,6 +73,12 @@ pub struct TokenKeys {
     away: Mutex<Option<Away>>,
     /// Whether there is one in it.
     known_away: AtomicBool,
+    /// When the look began that is the first one since the token was there.
+    first_look: Mutex<Option<Instant>>,
+    /// Told when it ends.
+    looked: Condvar,
+    /// When the probe began that is under way.
+    probing: Mutex<Option<Instant>>,
 }
 
 // === impl TokenKeys ===
@@ -145,6 +152,9 @@ impl TokenKeys {
             known: ArcSwap::from_pointee(opened),
             away: Mutex::default(),
             known_away: AtomicBool::new(false),
+            first_look: Mutex::default(),
+            looked: Condvar::new(),
+            probing: Mutex::default(),
         })
     }
 

@@ -32,12 +32,23 @@ fn main() {
     std::fs::create_dir(folder.path().join("tokens")).unwrap();
     let settings = folder.path().join("softhsm2.conf");
     std::fs::write(&settings, format!("directories.tokendir = {}\n", folder.path().join("tokens").display())).unwrap();
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "atena", "--so-pin", "87654321", "--pin", "12345678"])
-        .env("SOFTHSM2_CONF", &settings)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for label in ["atena", "other"] {
+        let made = Command::new("softhsm2-util")
+            .args(["--init-token", "--free", "--label", label, "--so-pin", "87654321", "--pin", "12345678"])
+            .env("SOFTHSM2_CONF", &settings)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // The folder of the token that goes away.
+        let token = || std::fs::read_dir(folder.path().join("tokens")).unwrap().map(|entry| entry.unwrap().path());
+        let known: Vec<_> = std::fs::read_to_string(folder.path().join("known"))
+            .unwrap_or_default()
+            .lines()
+            .map(PathBuf::from)
+            .collect();
+        let new = token().find(|path| !known.contains(path)).unwrap();
+        std::fs::write(folder.path().join("known"), new.to_str().unwrap()).unwrap();
+    }
     let again = Command::new(std::env::current_exe().unwrap())
         .env("SOFTHSM2_CONF", &settings)
         .env("ATENA_TEST_TOKEN_FOLDER", folder.path())
@@ -150,5 +161,38 @@ fn inside(folder: &Path) {
     assert!(rotated.unwrap_person_key(&person(7), &after).is_ok());
     assert!(matches!(rotated.unwrap_person_key(&person(7), &before), Err(VaultError::UnknownKey)));
     assert_eq!(open(&chiyoda).wrapping_ids(), ["wrapping-1"], "municipality-apart");
+    one_token_away_leaves_the_other_alone(folder, &rotated);
     println!("the vault with a token: ok");
+}
+
+/// municipality-apart: two municipalities with a token each use one library, which may have to be
+/// initialised anew for one of them.
+fn one_token_away_leaves_the_other_alone(folder: &Path, here: &Vault) {
+    let municipality = MunicipalityCode::parse("131181").unwrap();
+    let place = place(folder, "other", "12345678", 0o600);
+    TokenKeys::generate(&place, &municipality).unwrap();
+    let gone = Vault::open(&KeySource::Token(place), &municipality).ok().unwrap();
+    gone.probe().unwrap();
+    let token = PathBuf::from(std::fs::read_to_string(folder.join("known")).unwrap());
+    let aside = folder.join("aside");
+    std::fs::rename(&token, &aside).unwrap();
+    std::thread::scope(|scope| {
+        let uses = || {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    here.probe().unwrap();
+                    here.sign_log_head(2, b"text").unwrap();
+                }
+            })
+        };
+        let uses: Vec<_> = (0..4).map(|_| uses()).collect();
+        while !uses.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            let refused = gone.probe().err().map(|error| error.to_string());
+            assert!(refused.is_none_or(|refused| refused.contains("is away")));
+        }
+    });
+    assert!(gone.probe().is_err());
+    std::fs::rename(&aside, &token).unwrap();
+    while gone.probe().is_err() {}
+    here.probe().unwrap();
 }

@@ -81,7 +81,7 @@ fn check(file: &Path, output: &mut Output) -> Result<Finished, CliError> {
 pub(crate) fn compile(file: &Path) -> Result<Policy, CliError> {
     let text = fs::read_to_string(file).map_err(CliError::file("read", file))?;
     Policy::compile(&text, &field_catalog(), japanese_day()).map_err(|source| {
-        let revoked = revoked_systems(&text).into_iter().collect::<Vec<_>>().join(", ");
+        let revoked = revoked_systems(text.as_bytes()).into_iter().collect::<Vec<_>>().join(", ");
         let revoked = match revoked.is_empty() {
             true => String::new(),
             false => format!("\nA running gateway cuts these revoked systems off all the same: {revoked}"),

@@ -17,6 +17,8 @@ pub enum Action {
         /// Those that take their place.
         to: [u8; 32],
     },
+    /// Accounts of people are changed for others.
+    ChangeAccounts,
     /// Certificates and revocation lists are taken from their files again.
     ReloadCertificates,
     /// A key is made in the token.
@@ -117,6 +119,7 @@ impl Action {
             Self::StartGateway => "Gateway/Start",
             Self::StopGateway => "Gateway/Stop",
             Self::ChangeRules { .. } => "Gateway/ChangeRules",
+            Self::ChangeAccounts => "Gateway/ChangeAccounts",
             Self::ReloadCertificates => "Gateway/ReloadCertificates",
             Self::GenerateKeys => "Keys/Generate",
             Self::PrepareKey { .. } => "Keys/Prepare",
@@ -144,6 +147,7 @@ impl Action {
         match self {
             Self::StartGateway
             | Self::StopGateway
+            | Self::ChangeAccounts
             | Self::ReloadCertificates
             | Self::GenerateKeys
             | Self::AddLogKey

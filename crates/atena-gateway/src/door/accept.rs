@@ -47,7 +47,7 @@ impl Door {
 
     /// What the files say now; nothing changes yet.
     pub(crate) fn read(&self) -> Result<Tls, TlsError> {
-        Tls::load(&self.files)
+        Tls::load_after(&self.files, &self.tls.load())
     }
 
     /// What the files take away, where they can't be used as a whole: certificates that were revoked, authorities that are gone. `None`
@@ -167,7 +167,7 @@ impl Door {
         }
         if peer.named(self.municipality.as_str()).is_none() {
             // It comes in all the same: the answer to a call says more than TLS can.
-            refused(Why::WrongName);
+            self.refusals.tell(Why::WrongName, Some(&Certificate::of(certificate)), from);
         }
         self.warned.look(&peer, certificate, clock::now());
         let preface_timeout = Duration::from_secs(self.limits.first_byte_timeout_s);

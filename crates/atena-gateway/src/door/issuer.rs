@@ -16,6 +16,23 @@ pub(super) struct Issuer {
     key: Option<Vec<u8>>,
 }
 
+// === impl Issuer ===
+
+impl Issuer {
+    /// Whether both name one authority and one key of it.
+    pub(super) fn is_of_one_key(&self, other: &Self) -> bool {
+        self.name == other.name && self.key.is_some() && self.key == other.key
+    }
+
+    /// Whether an authority has its name.
+    pub(super) fn is_one_of(&self, authorities: &[CertificateDer<'_>]) -> bool {
+        authorities.iter().any(|authority| {
+            x509_parser::parse_x509_certificate(authority)
+                .is_ok_and(|(_, parsed)| parsed.subject().as_raw() == self.name.as_slice())
+        })
+    }
+}
+
 /// `None` where it can't be parsed.
 pub(super) fn issuer_of_certificate(certificate: &CertificateDer<'_>) -> Option<Issuer> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;

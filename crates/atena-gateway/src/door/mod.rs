@@ -9,6 +9,7 @@ mod connection;
 mod expiry;
 mod identity;
 mod issuer;
+mod lists;
 mod open;
 mod refusals;
 mod stream;

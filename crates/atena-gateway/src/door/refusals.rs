@@ -16,8 +16,10 @@ use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use x509_parser::extensions::GeneralName;
+
+use super::lists::Revoked;
 
 /// Lines of the log for one reason in one window.
 const LINES_MAX: usize = 10;
@@ -43,6 +45,7 @@ pub(super) enum Why {
     UnknownAuthority,
     ListMissing,
     ListExpired,
+    ListUnusable,
     WrongPurpose,
     BadSignature,
     Malformed,
@@ -50,6 +53,7 @@ pub(super) enum Why {
     NotTls,
     TlsVersion,
     ServerNotTrusted,
+    Alert,
     TooSlow,
     TooManyConnections,
     Closed,
@@ -79,9 +83,13 @@ struct Told {
     untold: u64,
 }
 
-/// Remembers the certificate that it refuses, for the log. Decides nothing by itself.
+/// Remembers the certificate that it refuses, for the log. What the verifier refuses stays refused.
 #[derive(Debug)]
-pub(super) struct Remembering(pub(super) Arc<dyn ClientCertVerifier>);
+pub(super) struct Remembering {
+    pub(super) verifier: Arc<dyn ClientCertVerifier>,
+    /// What is revoked besides what the verifier knows of.
+    pub(super) revoked: Revoked,
+}
 
 /// Runs a handshake, and tells which certificate it refused, if any.
 pub(super) async fn remembering<T>(handshake: impl Future<Output = T>) -> (T, Option<Certificate>) {
@@ -104,9 +112,15 @@ impl Refusals {
         Self { counter, municipality, told: Mutex::default() }
     }
 
-    /// Notes one refusal.
+    /// Counts and tells one refusal.
     pub(super) fn note(&self, why: Why, certificate: Option<&Certificate>, from: SocketAddr) {
         self.counter.add(1, &[self.municipality.clone(), KeyValue::new("reason", why.as_str())]);
+        self.tell(why, certificate, from);
+    }
+
+    /// Tells of a client that is let in and whose calls are all refused: each of them is counted
+    /// there.
+    pub(super) fn tell(&self, why: Why, certificate: Option<&Certificate>, from: SocketAddr) {
         let whom = certificate.map_or_else(|| from.ip().to_string(), |it| format!("{} {}", it.issuer, it.serial));
         let Some(untold) = self.turn(why, whom, Instant::now()) else { return };
         let reason = why.as_str();
@@ -152,11 +166,27 @@ impl Why {
         match error {
             Error::NoCertificatesPresented => Self::NoCertificate,
             Error::InvalidCertificate(error) => Self::of_certificate(error),
-            Error::InvalidCertRevocationList(_) => Self::ListMissing,
+            Error::InvalidCertRevocationList(_) => Self::ListUnusable,
             Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => Self::NotTls,
             Error::PeerIncompatible(_) => Self::TlsVersion,
-            Error::AlertReceived(_) => Self::ServerNotTrusted,
+            Error::AlertReceived(alert) => Self::of_alert(*alert),
             _ => Self::Other,
+        }
+    }
+
+    /// Of what the client said as it ended the handshake.
+    fn of_alert(alert: AlertDescription) -> Self {
+        use AlertDescription as Alert;
+        match alert {
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown => Self::ServerNotTrusted,
+            Alert::ProtocolVersion => Self::TlsVersion,
+            Alert::CloseNotify | Alert::UserCanceled => Self::Closed,
+            _ => Self::Alert,
         }
     }
 
@@ -187,6 +217,7 @@ impl Why {
             Self::UnknownAuthority => "unknown_authority",
             Self::ListMissing => "revocation_list_missing",
             Self::ListExpired => "revocation_list_expired",
+            Self::ListUnusable => "revocation_list_unusable",
             Self::WrongPurpose => "wrong_purpose",
             Self::BadSignature => "bad_signature",
             Self::Malformed => "malformed",
@@ -194,6 +225,7 @@ impl Why {
             Self::NotTls => "not_tls",
             Self::TlsVersion => "tls_version",
             Self::ServerNotTrusted => "server_not_trusted",
+            Self::Alert => "alert",
             Self::TooSlow => "too_slow",
             Self::TooManyConnections => "too_many_connections",
             Self::Closed => "closed",
@@ -212,6 +244,9 @@ impl fmt::Display for Why {
             Self::UnknownAuthority => "no authority in client_ca issued its certificate",
             Self::ListMissing => "client_crls has no revocation list of the authority that issued its certificate",
             Self::ListExpired => "the revocation list has run out; renew it (the built-in authority: atena pki renew)",
+            Self::ListUnusable => {
+                "the revocation list of its authority can't be used: it is damaged, or another authority of the same name signed it"
+            }
             Self::WrongPurpose => "its certificate is not one for clients (extended key usage clientAuth)",
             Self::BadSignature => "its certificate or its handshake is not signed by the key that it names",
             Self::Malformed => "its certificate is malformed",
@@ -221,6 +256,7 @@ impl fmt::Display for Why {
             Self::NotTls => "it does not speak TLS",
             Self::TlsVersion => "it does not speak TLS 1.3",
             Self::ServerNotTrusted => "it ended the handshake; does it trust the authority of the server certificate?",
+            Self::Alert => "it ended the handshake with a TLS alert",
             Self::TooSlow => "its handshake took too long (handshake_timeout_s)",
             Self::TooManyConnections => "it has too many connections open (connections_per_system_max)",
             Self::Closed => "it closed the connection in the middle of the handshake",
@@ -265,7 +301,14 @@ impl ClientCertVerifier for Remembering {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.0.verify_client_cert(end_entity, intermediates, now).inspect_err(|_| {
+        let verified = self.verifier.verify_client_cert(end_entity, intermediates, now).and_then(|verified| match self
+            .revoked
+            .has_one_of(intermediates.iter().chain([end_entity]))
+        {
+            true => Err(CertificateError::Revoked.into()),
+            false => Ok(verified),
+        });
+        verified.inspect_err(|_| {
             // Outside of a handshake of the door there is no one to remember it.
             let _ = REFUSED.try_with(|refused| refused.replace(Some(Certificate::of(end_entity))));
         })
@@ -277,7 +320,7 @@ impl ClientCertVerifier for Remembering {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        self.verifier.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -286,29 +329,29 @@ impl ClientCertVerifier for Remembering {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed).inspect_err(|_| {
+        self.verifier.verify_tls13_signature(message, certificate, signed).inspect_err(|_| {
             let _ = REFUSED.try_with(|refused| refused.replace(Some(Certificate::of(certificate))));
         })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.verifier.root_hint_subjects()
     }
 
     fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
+        self.verifier.offer_client_auth()
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.verifier.client_auth_mandatory()
     }
 
     fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
+        self.verifier.requires_raw_public_keys()
     }
 }
 
@@ -333,8 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_certificate_error_has_its_reason() {
-        for (error, why) in [
+    fn each_kind_of_error_has_its_reason() {
+        use rustls::{CertRevocationListError, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+        let why = |error| Why::of(&io::Error::other(error));
+        for (error, reason) in [
             (CertificateError::Expired, Why::Expired),
             (CertificateError::NotValidYet, Why::NotYetValid),
             (CertificateError::Revoked, Why::Revoked),
@@ -342,11 +387,37 @@ mod tests {
             (CertificateError::UnknownRevocationStatus, Why::ListMissing),
             (CertificateError::ExpiredRevocationList, Why::ListExpired),
             (CertificateError::InvalidPurpose, Why::WrongPurpose),
+            (CertificateError::BadSignature, Why::BadSignature),
+            (CertificateError::BadEncoding, Why::Malformed),
+            (CertificateError::ApplicationVerificationFailure, Why::Other),
         ] {
-            let error = io::Error::other(Error::InvalidCertificate(error));
-            assert_eq!(Why::of(&error), why);
+            assert_eq!(why(Error::InvalidCertificate(error)), reason);
         }
-        assert_eq!(Why::of(&io::Error::other(Error::NoCertificatesPresented)), Why::NoCertificate);
+        for (alert, reason) in [
+            (AlertDescription::UnknownCA, Why::ServerNotTrusted),
+            (AlertDescription::CertificateExpired, Why::ServerNotTrusted),
+            (AlertDescription::ProtocolVersion, Why::TlsVersion),
+            (AlertDescription::UserCanceled, Why::Closed),
+            (AlertDescription::InternalError, Why::Alert),
+        ] {
+            assert_eq!(why(Error::AlertReceived(alert)), reason);
+        }
+        for (error, reason) in [
+            (Error::NoCertificatesPresented, Why::NoCertificate),
+            (Error::InvalidCertRevocationList(CertRevocationListError::BadSignature), Why::ListUnusable),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), Why::NotTls),
+            (Error::PeerIncompatible(PeerIncompatible::Tls13RequiredForQuic), Why::TlsVersion),
+            (Error::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived), Why::Other),
+        ] {
+            assert_eq!(why(error), reason);
+        }
+        for (kind, reason) in [
+            (io::ErrorKind::UnexpectedEof, Why::Closed),
+            (io::ErrorKind::ConnectionReset, Why::Closed),
+            (io::ErrorKind::PermissionDenied, Why::Other),
+        ] {
+            assert_eq!(Why::of(&kind.into()), reason);
+        }
     }
 
     #[test]

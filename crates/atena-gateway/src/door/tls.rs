@@ -1,5 +1,7 @@
 //! TLS settings of the door, as the files say now.
 
+use std::cmp::Reverse;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use x509_parser::parse_x509_crl;
 
 use super::expiry::{self, Expiry, Kind};
 use super::issuer::{issuer_of_certificate, issuer_of_list, same_authority};
+use super::lists::{self, List, Revoked};
 use super::refusals::Remembering;
-use crate::clock::Validity;
+use crate::clock::{self, Validity};
 use crate::config::TlsConfig;
 
 /// First byte of a DER structure (SEQUENCE): a revocation list that is not PEM.
@@ -89,6 +92,26 @@ pub enum TlsError {
         /// The authority in the settings.
         client_ca: PathBuf,
     },
+    /// A list is of the name of the authority, and its key did not sign it.
+    #[error(
+        "the revocation list (CRL) {path} is damaged, or not of the authority in {client_ca}: its signature is bad. Take the list from \
+         that authority again"
+    )]
+    NotSigned {
+        /// The list.
+        path: PathBuf,
+        /// The authority in the settings.
+        client_ca: PathBuf,
+    },
+    /// A list would let revoked certificates in again.
+    #[error(
+        "the revocation list (CRL) {path} is older than the one in force, and may lack what was revoked since: put the newest one \
+         there, or restart to use this one"
+    )]
+    OlderList {
+        /// The list.
+        path: PathBuf,
+    },
     /// The certificate and the private key are not of each other.
     #[error(
         "the private key in {key} is not the one of the certificate in {certificate}: bring the two that belong together"
@@ -115,7 +138,9 @@ pub(crate) struct Tls {
 pub(crate) struct Clients {
     verifier: Arc<dyn ClientCertVerifier>,
     authorities: Vec<CertificateDer<'static>>,
-    lists: Vec<(PathBuf, CertificateRevocationListDer<'static>)>,
+    lists: Vec<List>,
+    /// What is revoked besides, by lists that could not be taken as a whole.
+    revoked: Revoked,
     expiries: Vec<Expiry>,
 }
 
@@ -127,12 +152,18 @@ impl Clients {
         let (authorities, lists) = (certificates(&config.client_ca)?, revocation_lists(&config.client_crls)?);
         for (path, list) in &lists {
             let malformed = || TlsError::Malformed { what: "revocation list", path: path.clone() };
-            same_authority(config, path, &authorities, &issuer_of_list(list).ok_or_else(malformed)?)?;
+            let issuer = issuer_of_list(list).ok_or_else(malformed)?;
+            same_authority(config, path, &authorities, &issuer)?;
+            // A list with a bad signature would keep every client of its authority out.
+            if issuer.is_one_of(&authorities) && !authorities.iter().any(|it| lists::is_signed_by(list, it)) {
+                return Err(TlsError::NotSigned { path: path.clone(), client_ca: config.client_ca.clone() });
+            }
         }
-        Self::of(config, authorities, lists)
+        Self::of(config, authorities, lists, Revoked::default())
     }
 
-    /// Those of `before` whom the files still name, by the newest lists that can be read; `None` where that changes nothing.
+    /// Those of `before` whom the files still name, by the lists that can be read and were signed
+    /// by the same authorities; `None` where that changes nothing.
     fn load_less(config: &TlsConfig, before: &Self) -> Option<Self> {
         let named = certificates(&config.client_ca).unwrap_or_default();
         let mut authorities = before.authorities.clone();
@@ -141,29 +172,43 @@ impl Clients {
             // An authority that is replaced rather than taken out of several: its list may follow in a moment.
             authorities.clone_from(&before.authorities);
         }
-        let mut lists = Vec::new();
-        for path in &config.client_crls {
-            let sound = |list: &CertificateRevocationListDer<'_>| expiry::of_revocation_list(list).is_some();
-            let new = revocation_lists(std::slice::from_ref(path)).unwrap_or_default();
-            if !new.is_empty() && new.iter().all(|(_, list)| sound(list)) {
-                lists.extend(new);
-            }
-            // A list of an authority that the file no longer has stays as it was.
-            let known = before.lists.iter().filter(|(of, list)| of == path && !has_issuer_of(&lists, list)).cloned();
-            let known: Vec<_> = known.collect();
-            lists.extend(known);
-        }
-        if authorities == before.authorities && lists == before.lists {
+        let of_file = |path| revocation_lists(std::slice::from_ref(path)).unwrap_or_default();
+        let new: Vec<_> = config.client_crls.iter().flat_map(of_file).collect();
+        let (lists, revoked) = lists::narrowed(&before.lists, &new, &before.authorities, &before.revoked, clock::now());
+        if authorities == before.authorities && lists == before.lists && revoked == before.revoked {
             return None;
         }
-        Self::of(config, authorities, lists).ok()
+        Self::of(config, authorities, lists, revoked).ok()
+    }
+
+    /// Refuses lists that are older than those in force, and would let revoked certificates in
+    /// again. One that has run out lets nobody in, so it may be of any age.
+    fn follows(&self, before: &Self) -> Result<(), TlsError> {
+        let now = clock::now();
+        let signed = |lists: &[List], signer| -> Vec<List> {
+            lists.iter().filter(|(_, list)| lists::is_signed_by(list, signer)).cloned().collect()
+        };
+        for authority in &self.authorities {
+            let (new, known) = (signed(&self.lists, authority), signed(&before.lists, authority));
+            // The newest comes first.
+            if let (Some((path, new)), Some((_, known))) = (new.first(), known.first())
+                && lists::is_older(new, known)
+                && !lists::has_run_out(new, now)
+            {
+                return Err(TlsError::OlderList { path: path.clone() });
+            }
+        }
+        Ok(())
     }
 
     fn of(
         config: &TlsConfig,
         authorities: Vec<CertificateDer<'static>>,
-        lists: Vec<(PathBuf, CertificateRevocationListDer<'static>)>,
+        mut lists: Vec<List>,
+        revoked: Revoked,
     ) -> Result<Self, TlsError> {
+        // Of several lists of one authority, only the first is looked at.
+        lists.sort_by_key(|(_, list)| Reverse(lists::age(list)));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let refused = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::ClientAuthority {
             path: config.client_ca.clone(),
@@ -186,7 +231,8 @@ impl Clients {
             .enforce_revocation_expiration()
             .build()
             .map_err(|source| refused(source.into()))?;
-        Ok(Self { verifier: Arc::new(Remembering(verifier)), authorities, lists, expiries })
+        let verifier = Arc::new(Remembering { verifier, revoked: revoked.clone() });
+        Ok(Self { verifier, authorities, lists, revoked, expiries })
     }
 
     /// Whether a client certificate would be let in now: issued by an authority of ours, in its time, on no revocation list.
@@ -207,8 +253,8 @@ impl Tls {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let clients = Clients::load(config)?;
         let mut expiries = clients.expiries.clone();
-        private_file::check(&config.key)?;
-        let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
+        let key = BufReader::new(private_file::open(&config.key)?);
+        let key = PrivateKeyDer::from_pem_reader(key).map_err(|source| TlsError::Pem {
             what: "private key",
             path: config.key.clone(),
             source,
@@ -218,7 +264,7 @@ impl Tls {
         let shown = own.first().and_then(|own| expiry::of_certificate(Kind::ServerCertificate, own));
         expiries.push(shown.ok_or_else(malformed)?);
         let issuer = own.first().and_then(issuer_of_certificate).ok_or_else(malformed)?;
-        same_authority(config, &config.certificate, &certificates(&config.client_ca)?, &issuer)?;
+        same_authority(config, &config.certificate, &clients.authorities, &issuer)?;
         let own = CertifiedKey::from_der(own, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsError::KeyMismatch { certificate: config.certificate.clone(), key: config.key.clone() }
@@ -227,6 +273,14 @@ impl Tls {
         })?;
         let own = Arc::new(SingleCertAndKey::from(own));
         Ok(Self { server: Arc::new(server(&clients, own)?), clients, expiries })
+    }
+
+    /// Reads the files, where another set of them is in force: lists that undo what that one says
+    /// are refused.
+    pub(crate) fn load_after(config: &TlsConfig, before: &Self) -> Result<Self, TlsError> {
+        let tls = Self::load(config)?;
+        tls.clients.follows(&before.clients)?;
+        Ok(tls)
     }
 
     /// What the files take away from `before`; the rest stays as it was. `None` where that is nothing.
@@ -266,24 +320,9 @@ fn server(clients: &Clients, own: Arc<dyn ResolvesServerCert>) -> Result<ServerC
     Ok(server)
 }
 
-/// Whether one of `lists` is of the authority that issued `list`.
-fn has_issuer_of(
-    lists: &[(PathBuf, CertificateRevocationListDer<'_>)],
-    list: &CertificateRevocationListDer<'_>,
-) -> bool {
-    let issuer = |list: &CertificateRevocationListDer<'_>| {
-        parse_x509_crl(list).ok().map(|(_, list)| list.issuer().as_raw().to_vec())
-    };
-    let of = issuer(list);
-    lists.iter().any(|(_, known)| issuer(known) == of)
-}
-
 /// Every authority needs a list, even an empty one: without it rustls refuses every certificate, which is right but says nothing.
 /// `None` where the certificate is malformed.
-fn listed(
-    authority: &CertificateDer<'_>,
-    lists: &[(PathBuf, CertificateRevocationListDer<'_>)],
-) -> Option<Result<(), TlsError>> {
+fn listed(authority: &CertificateDer<'_>, lists: &[List]) -> Option<Result<(), TlsError>> {
     let (_, parsed) = x509_parser::parse_x509_certificate(authority).ok()?;
     let found = lists.iter().any(|(_, list)| {
         parse_x509_crl(list).is_ok_and(|(_, list)| list.issuer().as_raw() == parsed.subject().as_raw())

@@ -34,7 +34,7 @@ struct Declaration {
 /// `[[account]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DeclaredAccount {
+pub(super) struct DeclaredAccount {
     id: Spanned<String>,
     division: Spanned<String>,
     roles: Spanned<Vec<Spanned<String>>>,

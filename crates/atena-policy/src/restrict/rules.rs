@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use atena_domain::Dataset;
 use jiff::civil::Date;
 use toml::value::Datetime;
 use toml::{Spanned, Table, Value};
 
 use super::blocks::{day_of, text_of};
 use super::placed;
+use super::reading::Entry;
+use crate::catalog::FieldCatalog;
 use crate::declaration::{DeclaredBasis, DeclaredRule, day};
 use crate::legal_basis::Validity;
 
@@ -17,6 +20,8 @@ pub(super) struct Remaining {
     pub(super) rules: Vec<DeclaredRule>,
     /// Ids of rules that could not be read: they take nothing away.
     pub(super) unreadable: BTreeSet<String>,
+    /// Whether a rule that is not there was taken out.
+    pub(super) complete: bool,
 }
 
 type Release = BTreeMap<String, Vec<String>>;
@@ -31,9 +36,33 @@ struct Part {
 
 /// A citation and its days.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Basis {
+struct Basis {
     citation: String,
     validity: Validity,
+}
+
+// === impl Remaining ===
+
+impl Remaining {
+    /// Counts rules as not readable that name an unknown system, dataset or field: it is a known
+    /// one, misspelt.
+    pub(super) fn leave_out_unknown(&mut self, systems: &BTreeSet<String>, catalog: &FieldCatalog) {
+        let knows = |rule: &DeclaredRule| {
+            let known = |(name, paths): (&Spanned<String>, &Vec<Spanned<String>>)| {
+                Dataset::parse(name.get_ref())
+                    .is_ok_and(|dataset| paths.iter().all(|path| catalog.field(dataset, path.get_ref()).is_some()))
+            };
+            rule.consumers.get_ref().iter().all(|consumer| systems.contains(consumer.get_ref()))
+                && rule.release.iter().all(known)
+        };
+        let unknown = self.rules.extract_if(.., |rule| !knows(rule)).map(|rule| rule.id.into_inner());
+        self.unreadable.extend(unknown);
+    }
+
+    /// Whether it says nothing of the rule with this id.
+    fn passes_over(&self, id: &str) -> bool {
+        self.unreadable.contains(id) || !self.complete && self.rules.iter().all(|rule| rule.id.get_ref() != id)
+    }
 }
 
 /// Each rule, cut down to what one of the remaining ones permits as well: consumer, affair, dataset, field and day.
@@ -43,7 +72,7 @@ pub(super) fn restricted(rules: &[DeclaredRule], remaining: &Remaining, taken: &
 
 fn restricted_rule(rule: &DeclaredRule, remaining: &Remaining, taken: &mut Vec<String>) -> Vec<DeclaredRule> {
     let Some(whole) = part_of(rule) else { return Vec::new() };
-    if remaining.unreadable.contains(rule.id.get_ref()) {
+    if remaining.passes_over(rule.id.get_ref()) {
         return vec![rule.clone()];
     }
     // Consumers of whom the same is left share a rule.
@@ -97,20 +126,18 @@ fn tell(rule: &DeclaredRule, whole: &Part, consumer: &str, parts: &[Part], taken
     taken.push(format!("rule {id:?} version {version} {what} to system {consumer:?} any more"));
 }
 
-/// What of a legal basis is left where another list is to be in force as well: its own citations, on the days of both.
-pub(super) fn narrowed_bases(bases: &[DeclaredBasis], others: &[Basis]) -> Vec<DeclaredBasis> {
+/// What of a legal basis is left where the list under a key is to be in force as well: its own
+/// citations, on the days of both. `None` where that is the same, or the list says nothing.
+pub(super) fn left_of(bases: &[DeclaredBasis], entry: &Entry, key: &str) -> Option<Vec<DeclaredBasis>> {
+    // Its tables may be written one after another.
+    let others = bases_of(&entry.table, key).filter(|_| entry.settled && entry.says(key))?;
     let own: Vec<_> = bases.iter().filter_map(basis_of).collect();
-    narrowed(&own, others).into_iter().map(Basis::declared).collect()
-}
-
-/// Whether two lists are in force on the same days by the same citations.
-pub(super) fn same_bases(one: &[DeclaredBasis], other: &[DeclaredBasis]) -> bool {
-    let plain = |bases: &[DeclaredBasis]| bases.iter().filter_map(basis_of).collect::<Vec<_>>();
-    plain(one) == plain(other)
+    let left = narrowed(&own, &others);
+    (left != own).then(|| left.into_iter().map(Basis::declared).collect())
 }
 
 /// The list of legal bases under a key; empty where it is absent, `None` where one of them can't be read.
-pub(super) fn bases_of(table: &Table, key: &str) -> Option<Vec<Basis>> {
+fn bases_of(table: &Table, key: &str) -> Option<Vec<Basis>> {
     let one = |item: &Value| {
         let item = item.as_table()?;
         let to = if item.contains_key("valid_to") { Some(day_of(item, "valid_to")?) } else { None };

@@ -106,16 +106,16 @@ impl Opened {
 
     /// Whether the token of this session still computes with the same key.
     pub(super) fn is_itself(&self, session: &Session) -> bool {
-        matches!(mac(session, self.derivation, &self.proved), Ok(Some(proof)) if *proof == *self.proof)
+        matches!(self.prove(session, self.derivation), Ok(true))
+    }
+
+    /// Whether this key is the one that it was.
+    pub(super) fn prove(&self, session: &Session, derivation: ObjectHandle) -> Result<bool, Error> {
+        Ok(mac(session, derivation, &self.proved)?.is_some_and(|proof| *proof == *self.proof))
     }
 
     pub(super) fn wrapping_key(&self, id: &str) -> Option<ObjectHandle> {
         self.wrapping.iter().find(|(known, _)| known == id).map(|(_, key)| *key)
-    }
-
-    /// What [`Self::is_itself`] computes.
-    pub(super) fn proved(&self) -> &[u8] {
-        &self.proved
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use atena_domain::MunicipalityCode;
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -31,8 +33,12 @@ pub(crate) struct Token {
 /// What changes when a file is written or replaced.
 type Stamp = (SystemTime, u64, u64);
 
-/// Files whose PIN was refused, as they were then. The same PIN is never tried again: a token locks itself after a few wrong ones.
-static REFUSED_PINS: Mutex<Option<HashMap<(PathBuf, String), Stamp>>> = Mutex::new(None);
+/// The file of a PIN as it was when the token refused it. Held while one is tried.
+type RefusedPin = Arc<Mutex<Option<Stamp>>>;
+
+/// By file and serial number. The same PIN is never tried again: a token locks itself after a few
+/// wrong ones.
+static REFUSED_PINS: Mutex<Option<HashMap<(PathBuf, String), RefusedPin>>> = Mutex::new(None);
 
 // === impl Token ===
 
@@ -80,10 +86,10 @@ impl Token {
     /// Signs in, with one try for each PIN.
     fn sign_in(&self, place: &TokenPlace, final_try: bool) -> Result<(), VaultError> {
         let (pin, stamp) = pin(place)?;
-        let known = (place.pin_file.clone(), self.serial.clone());
-        let mut refused = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = refused.get_or_insert_default();
-        if refused.get(&known) == Some(&stamp) {
+        let refused = refused_pin(place, &self.serial);
+        // A token that hangs keeps those waiting who sign in to it, and no others.
+        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.as_ref() == Some(&stamp) {
             return Err(self.trouble("it did not take the PIN, which is not tried again until pin_file changes", None));
         }
         if final_try {
@@ -98,7 +104,7 @@ impl Token {
         });
         let Err(failed) = done else { return Ok(()) };
         if failed.is_refused_pin() {
-            refused.insert(known, stamp);
+            *refused = Some(stamp);
             return Err(self.trouble("it does not take the PIN; write the right one into pin_file", failed.said()));
         }
         Err(self.trouble("signing in", failed.said()))
@@ -111,9 +117,9 @@ impl Token {
 
     /// Whether a try to sign in would be refused unseen.
     pub(super) fn pin_is_refused(place: &TokenPlace, serial: &str) -> bool {
-        let refused = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = refused.as_ref().and_then(|refused| refused.get(&(place.pin_file.clone(), serial.to_owned())));
-        known.is_some_and(|known| stamp(place).ok().as_ref() == Some(known))
+        let refused = refused_pin(place, serial);
+        let Ok(refused) = refused.try_lock() else { return false };
+        refused.is_some() && stamp(place).ok() == *refused
     }
 
     /// Runs `work` on a session of its own.
@@ -132,9 +138,19 @@ impl Token {
         self.library.generation()
     }
 
-    /// Lets the library look for tokens anew, unless that was done since this generation.
-    pub(super) fn initialize_again(&self, generation: u64) -> Result<(), VaultError> {
-        let again = self.library.initialize_again(generation);
+    /// Notes that it did what this municipality asked of it.
+    pub(super) fn note_use(&self, municipality: &MunicipalityCode) {
+        self.library.note_use(municipality);
+    }
+
+    /// Lets the library look for tokens anew, unless that was done since this generation. `false`
+    /// where others use it.
+    pub(super) fn initialize_again(
+        &self,
+        generation: u64,
+        municipality: &MunicipalityCode,
+    ) -> Result<bool, VaultError> {
+        let again = self.library.initialize_again(generation, municipality);
         again.map_err(|error| self.trouble("its library can't be initialised again", Some(error.to_string())))
     }
 
@@ -168,12 +184,18 @@ impl Failed {
     }
 }
 
+fn refused_pin(place: &TokenPlace, serial: &str) -> RefusedPin {
+    let mut known = REFUSED_PINS.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_token = (place.pin_file.clone(), serial.to_owned());
+    Arc::clone(known.get_or_insert_default().entry(of_token).or_default())
+}
+
 fn pin(place: &TokenPlace) -> Result<(AuthPin, Stamp), VaultError> {
     let path = &place.pin_file;
     let failed = |source| VaultError::PinFile { token: place.label.clone(), path: path.clone(), source };
     let stamp = stamp(place).map_err(failed)?;
-    private_file::check(path)?;
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+    let mut text = Zeroizing::new(String::new());
+    private_file::open(path)?.read_to_string(&mut text).map_err(failed)?;
     Ok((AuthPin::new(text.trim_end_matches(['\r', '\n']).into()), stamp))
 }
 

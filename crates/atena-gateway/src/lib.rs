@@ -68,6 +68,6 @@ pub use keeper::{
 };
 pub use log::freshness::{FileFault, FreshnessError};
 pub use log::fsck::{Finding, Fsck};
-pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused};
+pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused, is_audit};
 pub use people::people_matrix;
 pub use start::StartStep;

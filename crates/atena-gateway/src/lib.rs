@@ -39,7 +39,6 @@ mod log;
 mod metrics;
 mod people;
 mod reload;
-mod seen;
 mod service;
 mod start;
 mod status;
@@ -55,8 +54,8 @@ pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord, OperatorError,
 pub use catalog::field_catalog;
 pub use clock::{ClockError, ClockStatus, ClockSuspect};
 pub use config::{
-    ClockConfig, Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
-    TelemetryConfig, TlsConfig, WitnessConfig,
+    ClockConfig, Config, ConfigError, ErasureConfig, FeedsConfig, Limits, LogConfig, PeopleConfig, RetentionConfig,
+    ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey};
 use atena_proto::v1;
-use atena_store::{FeedNumber, NewRevision, RecordHead, Seen};
+use atena_store::{FeedNumber, NewRevision, RecordHead};
 use atena_vault::{SealContext, Vault};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -47,8 +47,8 @@ pub(super) struct Coming {
     pub(super) outcome: v1::PushOutcome,
     /// The revision that it takes the place of.
     pub(super) before: Option<RecordHead>,
-    /// The feeds whose readers can see the change, and what they see.
-    pub(super) seen: Vec<(FeedNumber, Seen)>,
+    /// The feeds whose readers can see the change.
+    pub(super) seen: Vec<FeedNumber>,
 }
 
 /// The newest revisions of records, by dataset and key.

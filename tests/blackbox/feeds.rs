@@ -222,8 +222,8 @@ async fn changes_can_be_gone_on_with_from_every_cursor() {
     }
 }
 
-/// A consumer that stored what it was sent, and not the cursor, pulls from the older cursor once more. What
-/// went back in between is told all the same.
+/// A consumer that stored what it was sent, and not the cursor, pulls from the older cursor once
+/// more. What went back in between is told all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_repeated_from_an_older_cursor_takes_back_what_went_back() {
     let town = Town::start();

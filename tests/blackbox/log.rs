@@ -213,7 +213,8 @@ async fn transfers_about_a_person_are_found_before_and_after_they_are_indexed() 
     assert_eq!(about().await, 47, "the registration, the 45 questions for records, and the auditor's own");
 }
 
-/// *right-person*: an auditor finds what was refused about a person by the person, whatever was wrong.
+/// *right-person*: an auditor finds what was refused about a person by the person, whatever was
+/// wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_about_a_linked_person_are_found_by_the_person() {
     let town = Town::start();

@@ -46,8 +46,8 @@ impl Clock {
         }
     }
 
-    /// The time that has passed since the machine was started. It never jumps, and goes on while the
-    /// machine sleeps.
+    /// The time that has passed since the machine was started. It never jumps, and goes on while
+    /// the machine sleeps.
     pub(crate) fn passed(&self) -> Duration {
         match self {
             Self::System => since_boot(),

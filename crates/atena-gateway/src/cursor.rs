@@ -7,14 +7,15 @@ use sha2::{Digest, Sha256};
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 
-/// Version byte of the sealed content. Page tokens of the log are sealed with the same key, so it is
-/// none of theirs.
+/// Version byte of the sealed content. Page tokens of the log are sealed with the same key, so it
+/// is none of theirs.
 const VERSION: u8 = 4;
 
 /// Versions before, each with how many sequences it has.
 const BEFORE: [(u8, usize); 2] = [(1, 2), (2, 3)];
 
-/// Bytes of the sealed content: version, rules, kind, two sequences, a local number with its length.
+/// Bytes of the sealed content: version, rules, kind, two sequences, a local number with its
+/// length.
 const LENGTH: usize = length(2);
 
 const fn length(sequences: usize) -> usize {

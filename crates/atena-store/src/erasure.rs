@@ -149,9 +149,10 @@ impl WriteTransaction {
         erasures(self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), ERASURES)).await?)
     }
 
-    /// Erases a person: key, personal numbers, links, views, records with their history,
-    /// entries of feeds, review cases, entries of the search index of the log. The unified number stays taken, so that it is
-    /// never issued again. The leaves of the log stay, and their details can't be read any more.
+    /// Erases a person: key, personal numbers, links, views, records with their history, entries of
+    /// feeds, review cases, entries of the search index of the log. The unified number stays taken,
+    /// so that it is never issued again. The leaves of the log stay, and their details can't be read
+    /// any more.
     ///
     /// # Errors
     /// [`StoreError`].

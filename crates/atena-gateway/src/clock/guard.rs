@@ -23,8 +23,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two lines about a clock that goes on being suspect.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
 
-/// How often the clock is measured from a new start, where it goes right. It is set by small steps in the
-/// course of months, which are no jump together.
+/// How often the clock is measured from a new start, where it goes right. It is set by small steps
+/// in the course of months, which are no jump together.
 const BASE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// How far the clock may have gone from the measured time for that.
@@ -184,8 +184,8 @@ impl ClockGuard {
         }
     }
 
-    /// Records that the gateway runs, where the next leaf could be out of reach otherwise. Tells of each
-    /// trouble once.
+    /// Records that the gateway runs, where the next leaf could be out of reach otherwise. Tells of
+    /// each trouble once.
     async fn keep_time<E: std::fmt::Display>(
         &self,
         now: Timestamp,

@@ -4,8 +4,8 @@
 //! Fields of `Person` have presence. Absent: stays as it is. Present and empty: cleared. What is
 //! kept is written without empty fields. So one view has one form, in whichever way it was sent.
 //!
-//! Two messages are more than their fields. A date is taken as a whole. An address that becomes another
-//! one must say every part that would be left of the former one.
+//! Two messages are more than their fields. A date is taken as a whole. An address that becomes
+//! another one must say every part that would be left of the former one.
 
 use atena_domain::person::{Address, Person, PersonName};
 use atena_proto::v1;
@@ -127,9 +127,9 @@ fn address_parts(address: &v1::Address) -> [(&'static str, Level, bool, Option<&
     ]
 }
 
-/// The parts that an update leaves out although it makes another address of the one that is kept: with
-/// them, the person would live in the former flat of the new house. A part that was empty and is
-/// filled in makes no other address, nor does one that is cleared.
+/// The parts that an update leaves out although it makes another address of the one that is kept:
+/// with them, the person would live in the former flat of the new house. A part that was empty and
+/// is filled in makes no other address, nor does one that is cleared.
 fn parts_left(kept: &v1::Address, given: &v1::Address) -> Vec<FieldProblem> {
     let (kept, given) = (address_parts(kept), address_parts(given));
     let has = |abroad: bool| {

@@ -174,8 +174,8 @@ impl Log {
 /// How the log names that a caller fetched parts of a log over HTTPS.
 pub(crate) const FETCH: &str = "Log/Fetch";
 
-/// Whether a method of a transfer record is a question about the log itself: by an auditor, or for a
-/// report.
+/// Whether a method of a transfer record is a question about the log itself: by an auditor, or for
+/// a report.
 #[must_use]
 pub fn is_audit(method: &str) -> bool {
     method == FETCH || method.starts_with("TransferLogService/")

@@ -220,8 +220,8 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32, residue: &mut bool) -> R
 
 /// The next chunks from leaf `place` on that have come of age. A chunk that is dated later than now
 /// was written by a wrong clock. The log is in the order of writing, so such a chunk is older than
-/// those after it: it has come of age with the first of them that is dated rightly. It would hold up
-/// everything behind it until its false time has come.
+/// those after it: it has come of age with the first of them that is dated rightly. It would hold
+/// up everything behind it until its false time has come.
 async fn of_age(store: &Store, place: u64, before: Timestamp, now: Timestamp) -> Result<OfAge, StoreError> {
     let mut chunks: Vec<StoredChunk> = Vec::new();
     let mut from = place;

@@ -63,8 +63,9 @@ impl Signer {
         *told = trouble;
     }
 
-    /// A head that is not in the file yet is kept there before another one is signed: a file that is more
-    /// than two heads behind the database is taken for an old one, and the next start is refused.
+    /// A head that is not in the file yet is kept there before another one is signed: a file that
+    /// is more than two heads behind the database is taken for an old one, and the next start is
+    /// refused.
     async fn sign(&self) -> Result<(), SignError> {
         let newest = self.store.newest_checkpoint().await?;
         if let Some(newest) = &newest {

@@ -28,8 +28,8 @@ pub(super) struct Examined {
 /// The details that are not there (any more), and what the log says of it.
 #[derive(Default)]
 pub(super) struct Gone {
-    /// For each kind of details: those that are erased (when it was requested, its leaf), as far as no other is later by both, and what
-    /// the log says of it.
+    /// For each kind of details: those that are erased (when it was requested, its leaf), as far as
+    /// no other is later by both, and what the log says of it.
     erased: HashMap<&'static str, Vec<(u64, u64)>>,
     erasures: HashMap<&'static str, Erasure>,
     /// People whose key is not there, and those of whom the log says that they were erased.

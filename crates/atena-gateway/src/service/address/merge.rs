@@ -80,8 +80,8 @@ impl Newest {
         self.is_changed_in_part(candidate).then(|| candidate.registration.local_address_number.clone())
     }
 
-    /// Opens a stored view. One that does not open is the fate of the registrations that need it, and of
-    /// no other one of the transaction.
+    /// Opens a stored view. One that does not open is the fate of the registrations that need it,
+    /// and of no other one of the transaction.
     pub(super) fn open(
         &mut self,
         system: &SystemId,

@@ -198,8 +198,8 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
     Ok(lengths.into_iter().map(|length| done.by_ref().take(length).flatten().collect()).collect())
 }
 
-/// Notes in the records of refused registrations whom the caller's numbers are linked to: an auditor
-/// finds refusals by person too.
+/// Notes in the records of refused registrations whom the caller's numbers are linked to: an
+/// auditor finds refusals by person too.
 async fn name_refused(
     call: &Call,
     transaction: &mut WriteTransaction,

@@ -81,8 +81,8 @@ impl Pull<'_> {
         }
     }
 
-    /// Delivers the changes of a window, of about `limit` changes at most. Returns where it ends; none
-    /// where the feeds are not whole any more, and nothing was delivered.
+    /// Delivers the changes of a window, of about `limit` changes at most. Returns where it ends;
+    /// none where the feeds are not whole any more, and nothing was delivered.
     pub(super) async fn window(
         &mut self,
         feeds: &[Feed],
@@ -132,9 +132,9 @@ impl Pull<'_> {
         self.again(since, as_of, None).await
     }
 
-    /// Everything about the consumer's people once more, with tombstones of what ended after `since`:
-    /// for a cursor that is older than the consumer's feeds. What ended before, or before the person
-    /// was linked, was never the consumer's, or it knows.
+    /// Everything about the consumer's people once more, with tombstones of what ended after
+    /// `since`: for a cursor that is older than the consumer's feeds. What ended before, or before
+    /// the person was linked, was never the consumer's, or it knows.
     pub(super) async fn again(
         &mut self,
         since: u64,
@@ -223,9 +223,9 @@ impl Pull<'_> {
     }
 }
 
-/// A record as it is delivered, if it is: every one that changed, and of a person who was linked every
-/// one that is there. What the consumer has is not asked: it may have stored what it was sent, or not,
-/// before it goes on from an older cursor.
+/// A record as it is delivered, if it is: every one that changed, and of a person who was linked
+/// every one that is there. What the consumer has is not asked: it may have stored what it was
+/// sent, or not, before it goes on from an older cursor.
 fn news(one: &Changed, NumberedRecord { record_number, stored, .. }: NumberedRecord) -> Option<StoredRecord> {
     let is_new = one.changes.linked && !stored.deleted;
     (is_new || one.changes.records.contains(&record_number)).then_some(stored)

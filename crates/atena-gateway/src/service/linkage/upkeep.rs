@@ -1,5 +1,5 @@
-//! Keeps feeds small, every hour: entries are kept for some days, and feeds that no rule in force asks
-//! for are closed. A consumer that goes on from before gets everything once more.
+//! Keeps feeds small, every hour: entries are kept for some days, and feeds that no rule in force
+//! asks for are closed. A consumer that goes on from before gets everything once more.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ pub(crate) enum Listed {
 }
 
 /// The statements of each module.
-const MODULES: [&[(&str, Listed)]; 21] = [
+const MODULES: [&[(&str, Listed)]; 22] = [
     database::STATEMENTS,
     erasure::STATEMENTS,
     feed_read::STATEMENTS,

@@ -13,5 +13,6 @@ CREATE TABLE feed_day (
 );
 
 -- As in 0008_plans.sql: no plan depends on what the table held when it was last analysed.
-ALTER TABLE feed_day ALTER COLUMN municipality_code SET STATISTICS 0,
-    ALTER COLUMN day SET STATISTICS 0, ALTER COLUMN last_sequence SET STATISTICS 0;
+ALTER TABLE feed_day ALTER COLUMN municipality_code SET STATISTICS 0;
+ALTER TABLE feed_day ALTER COLUMN day SET STATISTICS 0;
+ALTER TABLE feed_day ALTER COLUMN last_sequence SET STATISTICS 0;

@@ -39,7 +39,8 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
 
 fn documents() -> Vec<String> {
     let mut documents = files("docs", ".md");
-    documents.extend(["README.md", "README.ja.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"].map(str::to_owned));
+    documents
+        .extend(["README.md", "README.ja.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"].map(str::to_owned));
     documents
 }
 

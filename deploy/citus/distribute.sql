@@ -59,6 +59,7 @@ SELECT create_distributed_table('change_sequence', 'municipality_code', colocate
 SELECT create_distributed_table('record', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('feed', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('feed_change', 'municipality_code', colocate_with => 'person');
+SELECT create_distributed_table('feed_day', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('record_history', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_chunk', 'municipality_code', colocate_with => 'person');
 SELECT create_distributed_table('log_details', 'municipality_code', colocate_with => 'person');

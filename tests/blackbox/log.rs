@@ -7,12 +7,13 @@ use atena_ledger::{
     Frontier, Note, VerifierKey, decode_bundle, leaf_hash, open_checkpoint, tiles_of, verify_cosignature,
 };
 use atena_proto::v1;
+use atena_proto::v1::pushed_record::Body as Pushed;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, StatusCode};
 use tower::{Service as _, ServiceExt as _};
 
-use crate::people::{personal_number, registration};
-use crate::town::{Town, atena, printed, seen};
+use crate::people::{personal_number, qualification, record, registration};
+use crate::town::{Town, atena, printed, reason, seen};
 
 /// One GET over the connection of `system`.
 pub(crate) async fn get(town: &Town, system: &str, path: &str) -> (StatusCode, Vec<u8>) {
@@ -210,4 +211,63 @@ async fn transfers_about_a_person_are_found_before_and_after_they_are_indexed() 
     }
     town.wait_for_log("the log's search index was extended");
     assert_eq!(about().await, 47, "the registration, the 45 questions for records, and the auditor's own");
+}
+
+/// *right-person*: an auditor finds what was refused about a person by the person, whatever was
+/// wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_about_a_linked_person_are_found_by_the_person() {
+    let town = Town::start();
+    for (place, system) in (0..).zip(["pension", "resident-tax"]) {
+        town.register(system, registration("A1", Some(&personal_number(0)))).await.unwrap();
+        town.register(system, registration("A2", Some(&personal_number(1 + place)))).await.unwrap();
+    }
+    let push = async |local: &str, revision: u64, key: &str, remarks: &str| {
+        let body = Pushed::Qualification(v1::Qualification { remarks: remarks.to_owned(), ..qualification() });
+        let results = town.push(vec![record(local, key, revision, body)]).await;
+        results[0].error.as_ref().map(|error| error.reason.clone()).unwrap_or_default()
+    };
+    assert_eq!(push("A1", 2, "Q-1", "one").await, "");
+    assert_eq!(push("A1", 1, "Q-1", "one").await, "STALE_REVISION");
+    assert_eq!(push("A1", 2, "Q-1", "other").await, "REVISION_CONFLICT");
+    assert_eq!(push("A1", 3, "Q-1", &"long".repeat(10_000)).await, "INVALID_FIELD");
+    // A record of another person, pushed for this one.
+    assert_eq!(push("A2", 1, "Q-2", "one").await, "");
+    assert_eq!(push("A1", 2, "Q-2", "one").await, "INVALID_FIELD");
+    let refused = async |registration: v1::PersonRegistration| {
+        town.register("pension", registration).await.err().map(|refused| reason(&refused)).unwrap_or_default()
+    };
+    assert_eq!(refused(registration("A1", Some(&personal_number(7)))).await, "LOCAL_NUMBER_CONFLICT");
+    let mut malformed = registration("A1", Some(&personal_number(0)));
+    malformed.person.as_mut().unwrap().sex = Some(9);
+    assert_eq!(refused(malformed).await, "INVALID_FIELD");
+    let mut found: Vec<_> = town.transfers("person = \"pension/A1\" AND outcome = REFUSED").await;
+    found.retain(|transfer| transfer.local_address_number == "A1");
+    let mut reasons: Vec<_> = found.into_iter().map(|transfer| transfer.reason).collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            "INVALID_FIELD",
+            "INVALID_FIELD",
+            "INVALID_FIELD",
+            "LOCAL_NUMBER_CONFLICT",
+            "REVISION_CONFLICT",
+            "STALE_REVISION"
+        ]
+    );
+    // A person who is named twice is a refusal about them.
+    let twice = v1::GetRecordsRequest {
+        affair: "市都民税賦課業務".to_owned(),
+        datasets: vec![v1::Dataset::Payment.into()],
+        local_address_numbers: vec!["A1".to_owned(), "A1".to_owned()],
+        ..Default::default()
+    };
+    town.linkage("resident-tax").get_records(twice).await.unwrap();
+    assert_eq!(
+        town.transfers("person = \"resident-tax/A1\" AND outcome = REFUSED AND system_id = \"resident-tax\"")
+            .await
+            .len(),
+        1
+    );
 }

@@ -171,6 +171,35 @@ async fn rows_of_one_chunk_about_one_number_are_merged_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_move_leaves_nothing_of_the_former_address_and_a_date_nothing_of_the_former_date() {
+    let town = Town::start();
+    let text = |text: &str| Some(text.to_owned());
+    let mut first = registration("A1", Some(&personal_number(81)));
+    let flat =
+        v1::Address { town: text("森野"), block: text("1番"), building: text("101号"), ..Default::default() };
+    let person = first.person.as_mut().unwrap();
+    person.address = Some(flat.clone());
+    person.birth_date =
+        Some(v1::UncertainDate { unknown: Some(true), text: text("昭和１５年頃"), ..Default::default() });
+    town.register("pension", first).await.unwrap();
+    let moved = |building: Option<String>| {
+        let address = v1::Address { town: text("原町田"), block: text("2番"), building, ..Default::default() };
+        partial("A1", v1::Person { address: Some(address), ..Default::default() })
+    };
+    let refused = town.register("pension", moved(None)).await.err().unwrap();
+    assert_eq!(crate::town::reason(&refused), "INVALID_FIELD");
+    assert!(refused.message().contains("person.address.building"), "{}", refused.message());
+    assert!(view(&town, "pension", "A1").await.address == Some(flat), "nothing changed");
+    town.register("pension", moved(text(""))).await.unwrap();
+    let address = view(&town, "pension", "A1").await.address.unwrap();
+    assert_eq!((address.town(), address.block(), address.building()), ("原町田", "2番", ""));
+    let date = v1::UncertainDate { date: text("1940-01-02"), ..Default::default() };
+    let known = v1::Person { birth_date: Some(date.clone()), ..Default::default() };
+    town.register("pension", partial("A1", known)).await.unwrap();
+    assert!(view(&town, "pension", "A1").await.birth_date == Some(date));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_protection_ends_only_by_the_system_that_set_it() {
     let town = Town::start();
     let number = personal_number(71);

@@ -3,8 +3,7 @@
 mod evidence;
 mod guard;
 
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, tz};
@@ -47,20 +46,48 @@ impl Clock {
         }
     }
 
-    /// The time that has passed since the first call of this process. It never jumps.
+    /// The time that has passed since the machine was started. It never jumps, and goes on while
+    /// the machine sleeps.
     pub(crate) fn passed(&self) -> Duration {
-        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         match self {
-            Self::System => ORIGIN.elapsed(),
+            Self::System => since_boot(),
             #[cfg(test)]
             Self::Moved(clock) => clock.lock().unwrap().1,
         }
     }
 }
 
+/// `Instant` stands still while the machine is suspended, so that a right clock would seem to jump.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    // Neither is ever negative.
+    let (seconds, nanoseconds) = (u64::try_from(passed.tv_sec), u32::try_from(passed.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Duration {
+    static ORIGIN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    ORIGIN.elapsed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_that_passes_is_that_of_the_machine() {
+        let first = Clock::System.passed();
+        assert!(Clock::System.passed() >= first);
+        #[cfg(target_os = "linux")]
+        {
+            let up = std::fs::read_to_string("/proc/uptime").unwrap();
+            let up: f64 = up.split_whitespace().next().unwrap().parse().unwrap();
+            // /proc/uptime is rounded down to hundredths.
+            assert!(Clock::System.passed().as_secs_f64() >= up && first.as_secs_f64() < up + 1.0);
+        }
+    }
 
     #[test]
     fn the_day_changes_at_midnight_in_japan() {

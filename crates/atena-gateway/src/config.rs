@@ -54,6 +54,9 @@ pub struct Config {
     /// When people may be erased.
     #[serde(default)]
     pub erasure: ErasureConfig,
+    /// How long changes are kept for incremental pulls.
+    #[serde(default)]
+    pub feeds: FeedsConfig,
     /// When the clock is believed.
     #[serde(default)]
     pub clock: ClockConfig,
@@ -121,6 +124,14 @@ pub struct ErasureConfig {
     pub after_death_days: u32,
     /// After moving out of the municipality (転出).
     pub after_moving_out_days: u32,
+}
+
+/// How long changes are kept for incremental pulls.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedsConfig {
+    /// Days. A consumer whose cursor is older gets everything once more.
+    pub kept_days: u32,
 }
 
 /// When the clock is believed: nothing is erased on the word of a clock that contradicts the log or the gateway's certificate.
@@ -364,6 +375,14 @@ const FIVE_YEARS_DAYS: u32 = 1827;
 impl Default for ErasureConfig {
     fn default() -> Self {
         Self { after_death_days: FIVE_YEARS_DAYS, after_moving_out_days: FIVE_YEARS_DAYS }
+    }
+}
+
+// === impl FeedsConfig ===
+
+impl Default for FeedsConfig {
+    fn default() -> Self {
+        Self { kept_days: 400 }
     }
 }
 

@@ -7,14 +7,20 @@ use sha2::{Digest, Sha256};
 use crate::call::Call;
 use crate::error::{CallError, Reason};
 
-/// Version byte of the sealed content.
-const VERSION: u8 = 2;
+/// Version byte of the sealed content. Page tokens of the log are sealed with the same key, so it
+/// is none of theirs.
+const VERSION: u8 = 4;
 
-/// That of the versions before, with one sequence less.
-const VERSION_BEFORE: u8 = 1;
+/// Versions before, each with how many sequences it has.
+const BEFORE: [(u8, usize); 2] = [(1, 2), (2, 3)];
 
-/// Bytes of the sealed content: version, rules, kind, three sequences, a local number with its length.
-const LENGTH: usize = 1 + 32 + 1 + 8 + 8 + 8 + 1 + 15;
+/// Bytes of the sealed content: version, rules, kind, two sequences, a local number with its
+/// length.
+const LENGTH: usize = length(2);
+
+const fn length(sequences: usize) -> usize {
+    1 + 32 + 1 + 8 * sequences + 1 + 15
+}
 
 /// Namespace of the two functions.
 pub(crate) struct Cursor;
@@ -24,12 +30,13 @@ pub(crate) struct Cursor;
 pub(crate) enum Position {
     /// In a full pull that began at change `as_of`: after this person.
     Full { as_of: u64, after: Option<LocalAddressNumber> },
-    /// Before the changes after `since`. What was sent until then may have been as new as change `seen`.
-    Changes { since: u64, seen: u64 },
+    /// Before the changes after `since`.
+    Changes { since: u64 },
     /// In the changes after `since` up to `until`: after this person.
-    Window { since: u64, seen: u64, until: u64, after: Option<LocalAddressNumber> },
-    /// In everything once more, with all that ended, as of change `as_of`: after this person.
-    Again { as_of: u64, after: Option<LocalAddressNumber> },
+    Window { since: u64, until: u64, after: Option<LocalAddressNumber> },
+    /// In everything once more as of change `as_of`, with all that ended after `since`: after this
+    /// person.
+    Again { since: u64, as_of: u64, after: Option<LocalAddressNumber> },
 }
 
 // === impl Cursor ===
@@ -74,10 +81,10 @@ fn rules_digest(permits: &[ReleasePermit]) -> [u8; 32] {
 
 fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
     let (kind, sequences, local) = match position {
-        Position::Full { as_of, after } => (0, [*as_of, 0, 0], after.as_ref()),
-        Position::Changes { since, seen } => (1, [*since, *seen, 0], None),
-        Position::Window { since, seen, until, after } => (2, [*since, *seen, *until], after.as_ref()),
-        Position::Again { as_of, after } => (3, [*as_of, 0, 0], after.as_ref()),
+        Position::Full { as_of, after } => (0, [*as_of, 0], after.as_ref()),
+        Position::Changes { since } => (1, [*since, 0], None),
+        Position::Window { since, until, after } => (2, [*since, *until], after.as_ref()),
+        Position::Again { since, as_of, after } => (3, [*since, *as_of], after.as_ref()),
     };
     let local = local.map_or("", LocalAddressNumber::as_str);
     let mut bytes = Vec::with_capacity(LENGTH);
@@ -94,35 +101,34 @@ fn encode(position: &Position, rules: &[u8; 32]) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
     let (&version, rest) = bytes.split_first()?;
-    let length = match version {
-        VERSION => LENGTH,
-        VERSION_BEFORE => LENGTH - 8,
-        _ => return None,
+    let before = BEFORE.into_iter().find(|(before, _)| *before == version);
+    let sequences = match before {
+        Some((_, sequences)) => sequences,
+        None if version == VERSION => 2,
+        None => return None,
     };
-    if bytes.len() != length {
+    if bytes.len() != length(sequences) {
         return None;
     }
     let (rules, rest) = rest.split_first_chunk::<32>()?;
     let (&kind, rest) = rest.split_first()?;
-    let (first, rest) = rest.split_first_chunk::<8>()?;
-    let (second, rest) = rest.split_first_chunk::<8>()?;
-    let (third, rest) = match version {
-        VERSION_BEFORE => ([0; 8], rest),
-        _ => rest.split_first_chunk::<8>().map(|(third, rest)| (*third, rest))?,
-    };
+    let (first, _) = rest.split_first_chunk::<8>()?;
+    let (second, _) = rest.get(8..)?.split_first_chunk::<8>()?;
+    let rest = rest.get(8 * sequences..)?;
     let (&length, rest) = rest.split_first()?;
     let local = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
-    let [first, second, third] = [*first, *second, third].map(u64::from_be_bytes);
+    let [first, second] = [*first, *second].map(u64::from_be_bytes);
     let after = match local {
         "" => None,
         local => Some(LocalAddressNumber::parse(local).ok()?),
     };
-    let position = match kind {
-        0 => Position::Full { as_of: first, after },
-        // Of the version before, the second sequence is that of the last change that was delivered.
-        1 => Position::Changes { since: first, seen: second },
-        2 => Position::Window { since: first, seen: second, until: third, after },
-        3 => Position::Again { as_of: first, after },
+    let position = match (kind, before) {
+        (0, _) => Position::Full { as_of: first, after },
+        // Of a window of a version before the whole is told once more.
+        (1, _) | (2, Some(_)) => Position::Changes { since: first },
+        (2, None) => Position::Window { since: first, until: second, after },
+        (3, None) => Position::Again { since: first, as_of: second, after },
+        (3, Some(_)) => Position::Again { since: 0, as_of: first, after },
         _ => return None,
     };
     Some((*rules, position))
@@ -148,9 +154,9 @@ mod tests {
         for position in [
             Position::Full { as_of: 7, after: None },
             Position::Full { as_of: u64::MAX, after: Some(local.clone()) },
-            Position::Changes { since: 3, seen: 5 },
-            Position::Window { since: 3, seen: 5, until: 9, after: Some(local.clone()) },
-            Position::Again { as_of: 9, after: Some(local) },
+            Position::Changes { since: 3 },
+            Position::Window { since: 3, until: 9, after: Some(local.clone()) },
+            Position::Again { since: 3, as_of: 9, after: Some(local) },
         ] {
             let bytes = encode(&position, &[9; 32]);
             assert_eq!(bytes.len(), LENGTH);
@@ -158,17 +164,35 @@ mod tests {
         }
     }
 
+    /// A cursor as a version before wrote it, for a person with local number 19.
+    fn before(version: u8, kind: u8, sequences: &[u64]) -> Vec<u8> {
+        let mut bytes = vec![version];
+        bytes.extend([9; 32]);
+        bytes.push(kind);
+        bytes.extend(sequences.iter().flat_map(|sequence| sequence.to_be_bytes()));
+        bytes.extend(*b"\x0219");
+        bytes.resize(length(sequences.len()), 0);
+        bytes
+    }
+
     #[test]
-    fn a_cursor_of_the_version_before_is_read() {
-        let mut bytes = encode(&Position::Changes { since: 3, seen: 5 }, &[9; 32]);
-        bytes[0] = VERSION_BEFORE;
-        bytes.drain(1 + 32 + 1 + 16..1 + 32 + 1 + 24);
-        assert_eq!(decode(&bytes), Some(([9; 32], Position::Changes { since: 3, seen: 5 })));
+    fn cursors_of_versions_before_are_read() {
+        let after = Some(LocalAddressNumber::parse("19").unwrap());
+        for (kind, position) in [
+            (0, Position::Full { as_of: 3, after: after.clone() }),
+            (1, Position::Changes { since: 3 }),
+            (2, Position::Changes { since: 3 }),
+            (3, Position::Again { since: 0, as_of: 3, after }),
+        ] {
+            for bytes in [before(1, kind, &[3, 5]), before(2, kind, &[3, 5, 7])] {
+                assert_eq!(decode(&bytes), Some(([9; 32], position.clone())));
+            }
+        }
     }
 
     #[test]
     fn other_bytes_are_no_position() {
-        for bytes in [&[][..], &[2; LENGTH - 1], &[3; LENGTH], &[2; LENGTH + 1], &[1; LENGTH]] {
+        for bytes in [&[][..], &[4; LENGTH - 1], &[3; LENGTH], &[4; LENGTH + 1], &[2; LENGTH], &[1; LENGTH]] {
             assert_eq!(decode(bytes), None);
         }
     }

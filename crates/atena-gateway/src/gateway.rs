@@ -36,7 +36,7 @@ use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_se
 use crate::people::People;
 use crate::reload::{Reload, tell_warnings};
 use crate::service::address::Address;
-use crate::service::linkage::Linkage;
+use crate::service::linkage::{Linkage, upkeep};
 use crate::service::record::Record;
 use crate::service::transfer_log::TransferLog;
 use crate::start::{StartStep, place_of};
@@ -202,6 +202,7 @@ impl Gateway {
         let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, (config.limits, clock)));
         tell_warnings(&hall);
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
+        hall.log.spawn(|stop| upkeep::run(Arc::clone(&hall), config.feeds, stop));
         hall.log.spawn(|stop| ClockGuard::run(Arc::clone(&hall), stop));
         Ok(Self { hall, door, reload })
     }
@@ -214,9 +215,16 @@ impl Gateway {
         step.enter(format!("the admin log, and the address {listen}"));
         let failed = |source| GatewayError::Listen { address: listen, source };
         let open = async { TcpListener::bind(listen).await.map_err(failed) };
-        let listener = self.hall.admin.during(Action::StartGateway, open, |_| 0).await?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(BoundGateway { gateway: self, listener, address })
+        let opened = self.hall.admin.during(Action::StartGateway, open, |_| 0).await;
+        let bound = opened.and_then(|listener| Ok((listener.local_addr().map_err(failed)?, listener)));
+        match bound {
+            Ok((address, listener)) => Ok(BoundGateway { gateway: self, listener, address }),
+            Err(error) => {
+                // A municipality that is not served is left alone: nothing signs or erases for it.
+                self.hall.log.stop().await;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -39,7 +39,6 @@ mod log;
 mod metrics;
 mod people;
 mod reload;
-mod seen;
 mod service;
 mod start;
 mod status;
@@ -55,8 +54,8 @@ pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord, OperatorError,
 pub use catalog::field_catalog;
 pub use clock::{ClockError, ClockStatus, ClockSuspect};
 pub use config::{
-    ClockConfig, Config, ConfigError, ErasureConfig, Limits, LogConfig, PeopleConfig, RetentionConfig, ReviewConfig,
-    TelemetryConfig, TlsConfig, WitnessConfig,
+    ClockConfig, Config, ConfigError, ErasureConfig, FeedsConfig, Limits, LogConfig, PeopleConfig, RetentionConfig,
+    ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
 };
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
@@ -68,6 +67,6 @@ pub use keeper::{
 };
 pub use log::freshness::{FileFault, FreshnessError};
 pub use log::fsck::{Finding, Fsck};
-pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused};
+pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused, is_audit};
 pub use people::people_matrix;
 pub use start::StartStep;

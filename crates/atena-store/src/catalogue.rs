@@ -10,8 +10,9 @@ use crate::logs::{Log, LogSql};
 use crate::snapshot::table_rows;
 use crate::tables::{CONTENT, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes};
 use crate::{
-    database, erasure, feed_read, feed_write, holdings, key_state, links, log_append, log_checkpoint, log_index,
-    log_key, log_read, log_retention, people, personal_numbers, record_history, records, review, store, views, write,
+    database, erasure, feed_read, feed_upkeep, feed_write, holdings, key_state, links, log_append, log_checkpoint,
+    log_index, log_key, log_read, log_retention, people, personal_numbers, record_history, records, review, store,
+    views, write,
 };
 
 /// Columns of a line in a file of statements.
@@ -28,10 +29,11 @@ pub(crate) enum Listed {
 }
 
 /// The statements of each module.
-const MODULES: [&[(&str, Listed)]; 21] = [
+const MODULES: [&[(&str, Listed)]; 22] = [
     database::STATEMENTS,
     erasure::STATEMENTS,
     feed_read::STATEMENTS,
+    feed_upkeep::STATEMENTS,
     feed_write::STATEMENTS,
     holdings::STATEMENTS,
     key_state::STATEMENTS,

@@ -149,15 +149,17 @@ impl WriteTransaction {
         erasures(self.transaction.fetch_optional(&Statement::about(self.municipality.as_str(), ERASURES)).await?)
     }
 
-    /// Erases a person: key, personal numbers, links, views, records with their history, review
-    /// cases, entries of the search index of the log. The unified number stays taken, so that it is
-    /// never issued again. The leaves of the log stay, and their details can't be read any more.
+    /// Erases a person: key, personal numbers, links, views, records with their history, entries of
+    /// feeds, review cases, entries of the search index of the log. The unified number stays taken,
+    /// so that it is never issued again. The leaves of the log stay, and their details can't be read
+    /// any more.
     ///
     /// # Errors
     /// [`StoreError`].
     #[tracing::instrument(level = "debug", skip_all, name = "db.person.erase")]
     pub async fn erase_person(&mut self, person: &UnifiedAddressNumber) -> Result<(), StoreError> {
         self.erase_history(person).await?;
+        self.forget_in_feeds(person).await?;
         let code = self.municipality.as_str();
         for link in self.transaction.fetch_all(&Statement::about(code, LINKS_OF_PERSON).text(person.as_str())).await? {
             self.transaction

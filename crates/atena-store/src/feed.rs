@@ -39,41 +39,13 @@ pub struct Feed {
     pub since: u64,
 }
 
-/// What the reader of a feed sees of a change of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// A record that was not there before.
-    Appears,
-    /// Another content than before.
-    Changes(Before),
-    /// A record that is not there any more.
-    Ends(Before),
-}
-
-/// What the reader of a feed had of a record before it changed: a keyed digest, made by the
-/// gateway. With it, a record that is again as it was counts as unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Before(pub u64);
-
 /// What changed about one person, as one reader sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PersonChanges {
-    /// The commit in which the person was linked in the reader's system, if they were. Then all
-    /// their records are new to it.
-    pub linked: Option<u64>,
-    /// Records that changed.
-    pub records: SmallVec<[RecordChange; 1]>,
-}
-
-/// A record that changed, once or more often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordChange {
-    /// The record's number.
-    pub record_number: u64,
-    /// The commit of the first of the changes.
-    pub commit: u64,
-    /// What the reader had before the first of the changes; `None` where the record was not there.
-    pub before: Option<Before>,
+    /// Whether the person was linked in the reader's system: all about them is new to it.
+    pub linked: bool,
+    /// The numbers of records that changed.
+    pub records: SmallVec<[u64; 2]>,
 }
 
 /// The changes between two sequences, by person.
@@ -89,6 +61,8 @@ pub struct FeedChanges {
 pub struct NumberedRecord {
     /// The record's number.
     pub record_number: u64,
+    /// The change that made the revision.
+    pub change: u64,
     /// The revision, which may be a deletion.
     pub stored: StoredRecord,
 }
@@ -100,51 +74,55 @@ pub(crate) struct Notes(pub(crate) BTreeMap<FeedNumber, String>);
 // === impl FeedChanges ===
 
 impl FeedChanges {
-    /// Adds an entry; `None` if it is damaged. Entries of one feed must come in order.
-    pub(crate) fn add(&mut self, commit: u64, line: &str) -> Option<()> {
-        let mut letters = line.chars();
-        let kind = letters.next()?;
-        let mut words = letters.as_str().split(' ');
-        let person = person_of(words.next()?, TABLE).ok()?;
-        let change = match kind {
-            'L' => None,
-            '+' => Some(RecordChange { record_number: words.next()?.parse().ok()?, commit, before: None }),
-            '=' | '-' => {
-                let record_number = words.next()?.parse().ok()?;
-                let before = Before(u64::from_str_radix(words.next()?, 16).ok()?);
-                Some(RecordChange { record_number, commit, before: Some(before) })
-            }
-            _ => return None,
-        };
-        if words.next().is_some() {
-            return None;
-        }
+    /// Takes in an entry, unless it is damaged.
+    pub(crate) fn add(&mut self, line: &str) -> Option<()> {
+        let (person, record) = parse(line)?;
         let of_person = self.people.entry(person).or_default();
-        match change {
-            None => of_person.linked = Some(commit),
-            Some(change) => {
-                let records = &mut of_person.records;
-                if !records.iter().any(|record| record.record_number == change.record_number) {
-                    records.push(change);
-                }
-            }
+        match record {
+            None => of_person.linked = true,
+            Some(record) if of_person.records.contains(&record) => {}
+            Some(record) => of_person.records.push(record),
         }
         Some(())
     }
+}
+
+/// Reads an entry: whom it is about, and which record; none for a link.
+fn parse(line: &str) -> Option<(UnifiedAddressNumber, Option<u64>)> {
+    let mut letters = line.chars();
+    let kind = letters.next()?;
+    let mut words = letters.as_str().split(' ');
+    let person = person_of(words.next()?, TABLE).ok()?;
+    let record = match kind {
+        'L' => None,
+        'R' => Some(words.next()?.parse().ok()?),
+        _ => return None,
+    };
+    words.next().is_none().then_some((person, record))
+}
+
+/// Entries without those about a person, unless one of them is damaged.
+pub(crate) fn without(entries: &str, person: &UnifiedAddressNumber) -> Option<String> {
+    let mut left = String::with_capacity(entries.len());
+    for line in entries.lines() {
+        if parse(line)?.0 != *person {
+            if !left.is_empty() {
+                left.push('\n');
+            }
+            left.push_str(line);
+        }
+    }
+    Some(left)
 }
 
 // === impl Notes ===
 
 impl Notes {
     /// Notes a change of a record.
-    pub(crate) fn record(&mut self, feed: FeedNumber, seen: Seen, person: &UnifiedAddressNumber, number: i64) {
+    pub(crate) fn record(&mut self, feed: FeedNumber, person: &UnifiedAddressNumber, number: i64) {
         let (entries, person) = (self.line(feed), person.as_str());
         // Writing to a String does not fail.
-        let _ = match seen {
-            Seen::Appears => write!(entries, "+{person} {number}"),
-            Seen::Changes(Before(digest)) => write!(entries, "={person} {number} {digest:x}"),
-            Seen::Ends(Before(digest)) => write!(entries, "-{person} {number} {digest:x}"),
-        };
+        let _ = write!(entries, "R{person} {number}");
     }
 
     /// Notes that a person was linked in the reader's system.
@@ -193,27 +171,26 @@ mod tests {
 
     #[test]
     fn an_entry_is_taken_in_or_refused() {
-        let person = UnifiedAddressNumber::from_body(1).unwrap();
+        let [one, other] = [1, 2].map(|body| UnifiedAddressNumber::from_body(body).unwrap());
         let mut notes = Notes::default();
         let feed = FeedNumber(3);
-        notes.record(feed, Seen::Appears, &person, 7);
-        notes.record(feed, Seen::Ends(Before(0xab)), &person, 7);
-        notes.record(feed, Seen::Changes(Before(u64::MAX)), &person, 9);
-        notes.link(feed, &person);
-        let mut changes = FeedChanges::default();
-        for line in notes.0[&feed].lines() {
-            changes.add(5, line).unwrap();
+        for (person, number) in [(&one, 7), (&other, 8), (&one, 7), (&one, 9)] {
+            notes.record(feed, person, number);
         }
-        let found = &changes.people[&person];
-        assert_eq!(found.linked, Some(5));
-        // The first change of each record says what the reader had.
-        let records = [(7, None), (9, Some(Before(u64::MAX)))];
-        let records = records.map(|(record_number, before)| RecordChange { record_number, commit: 5, before });
-        assert_eq!(found.records[..], records);
+        notes.link(feed, &one);
+        let entries = &notes.0[&feed];
+        let mut changes = FeedChanges::default();
+        entries.lines().for_each(|line| changes.add(line).unwrap());
+        let of_one = PersonChanges { linked: true, records: SmallVec::from_slice(&[7, 9]) };
+        assert_eq!(changes.people[&one], of_one);
+        assert_eq!(without(entries, &one), Some(format!("R{} 8", other.as_str())));
+        assert_eq!(without(&without(entries, &one).unwrap(), &other), Some(String::new()));
         for wrong in
-            ["", "L", "L19", "+000000000000019", "*000000000000019 7", "+000000000000019 x", "=000000000000019 7"]
+            ["", "L", "L19", "R000000000000019", "+000000000000019 7", "R000000000000019 x", "R000000000000019 7 8"]
         {
-            assert!(FeedChanges::default().add(5, wrong).is_none(), "{wrong}");
+            assert!(
+                FeedChanges::default().add(wrong).is_none() && (wrong.is_empty() || without(wrong, &one).is_none())
+            );
         }
     }
 }

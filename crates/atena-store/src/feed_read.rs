@@ -49,6 +49,7 @@ static NUMBERED: BatchSql = BatchSql::of_list(
         ("sealed", Kind::Bytes),
         ("deleted", Kind::Integer),
         ("record_number", Kind::Integer),
+        ("change_sequence", Kind::Integer),
     ],
     Sql::same(
         "FROM record
@@ -110,9 +111,9 @@ impl Store {
         }
         let mut changes = FeedChanges { until: end, people: BTreeMap::new() };
         for commits in of_feeds {
-            for (commit, entries) in commits.entries.iter().filter(|(last, _)| *last <= end) {
+            for (_, entries) in commits.entries.iter().filter(|(last, _)| *last <= end) {
                 for line in entries.lines() {
-                    changes.add(*commit, line).ok_or(StoreError::Corrupt { table: TABLE })?;
+                    changes.add(line).ok_or(StoreError::Corrupt { table: TABLE })?;
                 }
             }
         }
@@ -164,7 +165,7 @@ impl Store {
             let person = person_of(row.text(0)?, "record")?;
             let mut stored = current_record(row, person, 1)?;
             stored.deleted = row.integer(5)? != 0;
-            Ok(NumberedRecord { record_number: row.count(6, "record")?, stored })
+            Ok(NumberedRecord { record_number: row.count(6, "record")?, change: row.count(7, "record")?, stored })
         };
         let mut records = found.rows().map(record).collect::<Result<Vec<_>, StoreError>>()?;
         records.sort_by(|one, other| one.stored.place().cmp(&other.stored.place()));

@@ -148,7 +148,12 @@ impl WriteTransaction {
         Ok(Feed { number, system_id, dataset, field_names, since })
     }
 
-    async fn close_feed(&mut self, feed: &Feed) -> Result<(), StoreError> {
+    /// Closes a feed: its reader's cursors get everything once more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[tracing::instrument(level = "debug", skip_all, name = "db.feed.close")]
+    pub async fn close_feed(&mut self, feed: &Feed) -> Result<(), StoreError> {
         let code = self.municipality.as_str();
         let changes = Statement::about(code, DELETE_CHANGES).integer(feed.number.0);
         self.transaction.execute(&changes).await?;

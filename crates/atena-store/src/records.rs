@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::catalogue::Listed;
 use crate::engine::{Batch, BatchRow, BatchSql, Insert, Kind, List, ListOf, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
-use crate::feed::{FeedNumber, Notes, Seen};
+use crate::feed::{FeedNumber, Notes};
 use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;
@@ -38,8 +38,8 @@ pub struct NewRevision {
     pub supersedes: bool,
     /// The record's number, where it has one already.
     pub record_number: Option<u64>,
-    /// The feeds whose readers can see this change, and what each sees of it.
-    pub seen: Vec<(FeedNumber, Seen)>,
+    /// The feeds whose readers can see this change.
+    pub seen: Vec<FeedNumber>,
 }
 
 /// A revision that comes in, as what is stored of its record is looked for.
@@ -312,8 +312,8 @@ impl WriteTransaction {
                 let number = |(sequence, revision): (i64, &'r NewRevision)| {
                     let before = numbers.get(&(revision.dataset, &revision.record_key)).copied();
                     let record_number = revision.record_number.map(signed).or(before).unwrap_or(sequence);
-                    for (feed, seen) in &revision.seen {
-                        notes.record(*feed, *seen, &revision.unified_address_number, record_number);
+                    for feed in &revision.seen {
+                        notes.record(*feed, &revision.unified_address_number, record_number);
                     }
                     Numbered { sequence, record_number, revision }
                 };

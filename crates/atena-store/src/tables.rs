@@ -34,7 +34,7 @@ pub(crate) const fn log_hashes(log: Log) -> Table {
 }
 
 /// Everything else that is not derived from another table.
-pub(crate) const CONTENT: [Table; 18] = [
+pub(crate) const CONTENT: [Table; 19] = [
     table("person", &[("unified_address_number", Text)], &[("migrated", Integer), ("created_at", Integer)]),
     table("number_sequence", &[], &[("next_body", Integer)]),
     table(
@@ -99,6 +99,7 @@ pub(crate) const CONTENT: [Table; 18] = [
         rest: &[("entries", Text)],
         page_rows: 64,
     },
+    table("feed_day", &[("day", Integer)], &[("last_sequence", Integer)]),
     table(
         "record_history",
         &[("superseded_by", Integer)],
@@ -271,7 +272,8 @@ mod tests {
                 include_str!("../migrations/sqlite/0006_admin_log.sql"),
                 include_str!("../migrations/sqlite/0007_personal_number.sql"),
                 include_str!("../migrations/sqlite/0008_erasures.sql"),
-                include_str!("../migrations/sqlite/0010_feeds.sql")
+                include_str!("../migrations/sqlite/0010_feeds.sql"),
+                include_str!("../migrations/sqlite/0011_feed_days.sql")
             ),
             concat!(
                 include_str!("../migrations/postgres/0001_schema.sql"),
@@ -280,7 +282,8 @@ mod tests {
                 include_str!("../migrations/postgres/0005_log_key.sql"),
                 include_str!("../migrations/postgres/0006_admin_log.sql"),
                 include_str!("../migrations/postgres/0007_erasures.sql"),
-                include_str!("../migrations/postgres/0010_feeds.sql")
+                include_str!("../migrations/postgres/0010_feeds.sql"),
+                include_str!("../migrations/postgres/0011_feed_days.sql")
             ),
         ] {
             assert_eq!(columns_of(schema), copied);

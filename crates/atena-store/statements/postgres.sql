@@ -168,6 +168,28 @@ SELECT feed_number, last_sequence, entries
 FROM feed_change WHERE municipality_code = $1 AND (feed_number, last_sequence) > ($2, $3)
 ORDER BY feed_number, last_sequence LIMIT 64;
 
+-- db.copy: feed_day (count)
+SELECT count(*) FROM feed_day WHERE municipality_code = $1;
+
+-- db.copy: feed_day (first page)
+SELECT day, last_sequence
+FROM feed_day WHERE municipality_code = $1
+ORDER BY day LIMIT 1000;
+
+-- db.copy: feed_day (insert)
+INSERT INTO feed_day (municipality_code, day, last_sequence)
+SELECT $1, new.c0, new.c1
+FROM UNNEST($2::bigint[], $3::bigint[]) AS new (c0, c1);
+
+-- db.copy: feed_day (insert) (one row)
+INSERT INTO feed_day (municipality_code, day, last_sequence)
+VALUES ($1, $2, $3);
+
+-- db.copy: feed_day (next page)
+SELECT day, last_sequence
+FROM feed_day WHERE municipality_code = $1 AND (day) > ($2)
+ORDER BY day LIMIT 1000;
+
 -- db.copy: hashes of admin_log_chunk (first page)
 SELECT first_index, hashes
 FROM admin_log_chunk WHERE municipality_code = $1
@@ -612,6 +634,10 @@ WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence > $3
     AND last_sequence <= $4
 ORDER BY last_sequence LIMIT $5;
 
+-- db.feed.mark_day
+INSERT INTO feed_day (municipality_code, day, last_sequence) VALUES ($1, $2, $3)
+ON CONFLICT (municipality_code, day) DO NOTHING;
+
 -- db.feed.note
 INSERT INTO feed_change (municipality_code, feed_number, last_sequence, entries)
 SELECT $1, new.c0, new.c1, new.c2
@@ -643,6 +669,21 @@ SELECT coalesce(max(feed_number), 0) + 1 FROM feed WHERE municipality_code = $1;
 -- db.feed.open: the oldest
 DELETE FROM feed
 WHERE municipality_code = $1 AND feed_number = $2 AND system_id = $3;
+
+-- db.feed.prune: changes
+DELETE FROM feed_change
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence <= $3;
+
+-- db.feed.prune: day
+SELECT day, last_sequence FROM feed_day
+WHERE municipality_code = $1 AND day <= $2 ORDER BY day DESC LIMIT 1;
+
+-- db.feed.prune: days
+DELETE FROM feed_day WHERE municipality_code = $1 AND day <= $2;
+
+-- db.feed.prune: since
+UPDATE feed SET since_sequence = $4
+WHERE municipality_code = $1 AND system_id = $2 AND feed_number = $3;
 
 -- db.holding.of
 SELECT found.* FROM unnest($4::text[]) AS listed (value)
@@ -725,6 +766,25 @@ CROSS JOIN LATERAL (
     SELECT count(*),
         string_agg(unified_address_number, chr(31)),
         string_agg(local_address_number, chr(31))
+    FROM link
+    WHERE municipality_code = $1 AND system_id = $2
+        AND unified_address_number BETWEEN ($3::text[])[part.first]
+        AND ($3::text[])[part.first + 1]) AS found;
+
+-- db.link.changes
+SELECT found.* FROM unnest($3::text[]) AS listed (value)
+CROSS JOIN LATERAL (
+    SELECT unified_address_number, change_sequence
+    FROM link
+    WHERE municipality_code = $1 AND system_id = $2 AND unified_address_number = listed.value
+    OFFSET 0) AS found;
+
+-- db.link.changes (a range)
+SELECT found.* FROM generate_series(1, cardinality($3::text[]), 2) AS part (first)
+CROSS JOIN LATERAL (
+    SELECT count(*),
+        string_agg(unified_address_number, chr(31)),
+        string_agg((change_sequence)::text, chr(31))
     FROM link
     WHERE municipality_code = $1 AND system_id = $2
         AND unified_address_number BETWEEN ($3::text[])[part.first]
@@ -1068,6 +1128,14 @@ INSERT INTO change_sequence (municipality_code, last, erasures)
 VALUES ($1, 0, 1)
 ON CONFLICT (municipality_code) DO UPDATE SET erasures = change_sequence.erasures + 1;
 
+-- db.person.erase: entries of feeds
+UPDATE feed_change SET entries = $4
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence = $3;
+
+-- db.person.erase: feeds
+SELECT feed_number, last_sequence, entries FROM feed_change
+WHERE municipality_code = $1 AND entries LIKE '%' || $2 || '%';
+
 -- db.person.erase: former records
 DELETE FROM record_history
 WHERE municipality_code = $1 AND superseded_by = $2 RETURNING change_sequence;
@@ -1075,6 +1143,10 @@ WHERE municipality_code = $1 AND superseded_by = $2 RETURNING change_sequence;
 -- db.person.erase: key
 DELETE FROM person_key
 WHERE municipality_code = $1 AND unified_address_number = $2;
+
+-- db.person.erase: last entries of feeds
+DELETE FROM feed_change
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence = $3;
 
 -- db.person.erase: links
 DELETE FROM link WHERE municipality_code = $1 AND unified_address_number = $2;
@@ -1467,7 +1539,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (municipality_
 -- db.record.numbered
 SELECT found.* FROM unnest($3::text[]) AS listed (value)
 CROSS JOIN LATERAL (
-    SELECT unified_address_number, dataset, record_key, revision, sealed, deleted, record_number
+    SELECT unified_address_number, dataset, record_key, revision, sealed, deleted, record_number,
+        change_sequence
     FROM record
     WHERE municipality_code = $1 AND dataset = ANY($2) AND unified_address_number = listed.value
     OFFSET 0) AS found;
@@ -1482,7 +1555,8 @@ CROSS JOIN LATERAL (
         string_agg((revision)::text, chr(31)),
         string_agg(length(sealed)::text, chr(31)), string_agg(sealed, ''),
         string_agg((deleted)::text, chr(31)),
-        string_agg((record_number)::text, chr(31))
+        string_agg((record_number)::text, chr(31)),
+        string_agg((change_sequence)::text, chr(31))
     FROM record
     WHERE municipality_code = $1 AND dataset = ANY($2)
         AND unified_address_number BETWEEN ($3::text[])[part.first]

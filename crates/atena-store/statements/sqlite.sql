@@ -148,6 +148,26 @@ SELECT feed_number, last_sequence, entries
 FROM feed_change WHERE municipality_code = $1 AND (feed_number, last_sequence) > ($2, $3)
 ORDER BY feed_number, last_sequence LIMIT 64;
 
+-- db.copy: feed_day (count)
+SELECT count(*) FROM feed_day WHERE municipality_code = $1;
+
+-- db.copy: feed_day (first page)
+SELECT day, last_sequence
+FROM feed_day WHERE municipality_code = $1
+ORDER BY day LIMIT 1000;
+
+-- db.copy: feed_day (insert)
+WITH new (filled, c0, c1) AS (
+    VALUES (?, ?, ?))
+INSERT INTO feed_day (municipality_code, day, last_sequence)
+SELECT ?, new.c0, new.c1
+FROM new WHERE new.filled;
+
+-- db.copy: feed_day (next page)
+SELECT day, last_sequence
+FROM feed_day WHERE municipality_code = $1 AND (day) > ($2)
+ORDER BY day LIMIT 1000;
+
 -- db.copy: hashes of admin_log_chunk (first page)
 SELECT first_index, hashes
 FROM admin_log_chunk WHERE municipality_code = $1
@@ -541,6 +561,10 @@ WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence > $3
     AND last_sequence <= $4
 ORDER BY last_sequence LIMIT $5;
 
+-- db.feed.mark_day
+INSERT INTO feed_day (municipality_code, day, last_sequence) VALUES ($1, $2, $3)
+ON CONFLICT (municipality_code, day) DO NOTHING;
+
 -- db.feed.note
 WITH new (filled, c0, c1, c2) AS (
     VALUES (?, ?, ?, ?))
@@ -571,6 +595,21 @@ SELECT coalesce(max(feed_number), 0) + 1 FROM feed WHERE municipality_code = $1;
 -- db.feed.open: the oldest
 DELETE FROM feed
 WHERE municipality_code = $1 AND feed_number = $2 AND system_id = $3;
+
+-- db.feed.prune: changes
+DELETE FROM feed_change
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence <= $3;
+
+-- db.feed.prune: day
+SELECT day, last_sequence FROM feed_day
+WHERE municipality_code = $1 AND day <= $2 ORDER BY day DESC LIMIT 1;
+
+-- db.feed.prune: days
+DELETE FROM feed_day WHERE municipality_code = $1 AND day <= $2;
+
+-- db.feed.prune: since
+UPDATE feed SET since_sequence = $4
+WHERE municipality_code = $1 AND system_id = $2 AND feed_number = $3;
 
 -- db.holding.of
 SELECT count(*),
@@ -647,6 +686,22 @@ WHERE municipality_code = $1 AND system_id = $2
 SELECT count(*),
     group_concat(unified_address_number, char(31)),
     group_concat(local_address_number, char(31))
+FROM link
+WHERE municipality_code = $1 AND system_id = $2
+    AND unified_address_number BETWEEN json_extract($3, '$[0]') AND json_extract($3, '$[#-1]');
+
+-- db.link.changes
+SELECT count(*),
+    group_concat(unified_address_number, char(31)),
+    group_concat(change_sequence, char(31))
+FROM link
+WHERE municipality_code = $1 AND system_id = $2
+    AND unified_address_number IN (SELECT value FROM json_each($3));
+
+-- db.link.changes (a range)
+SELECT count(*),
+    group_concat(unified_address_number, char(31)),
+    group_concat(change_sequence, char(31))
 FROM link
 WHERE municipality_code = $1 AND system_id = $2
     AND unified_address_number BETWEEN json_extract($3, '$[0]') AND json_extract($3, '$[#-1]');
@@ -969,6 +1024,14 @@ INSERT INTO change_sequence (municipality_code, last, erasures)
 VALUES ($1, 0, 1)
 ON CONFLICT (municipality_code) DO UPDATE SET erasures = change_sequence.erasures + 1;
 
+-- db.person.erase: entries of feeds
+UPDATE feed_change SET entries = $4
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence = $3;
+
+-- db.person.erase: feeds
+SELECT feed_number, last_sequence, entries FROM feed_change
+WHERE municipality_code = $1 AND entries LIKE '%' || $2 || '%';
+
 -- db.person.erase: former records
 DELETE FROM record_history
 WHERE municipality_code = $1 AND superseded_by = $2 RETURNING change_sequence;
@@ -976,6 +1039,10 @@ WHERE municipality_code = $1 AND superseded_by = $2 RETURNING change_sequence;
 -- db.person.erase: key
 DELETE FROM person_key
 WHERE municipality_code = $1 AND unified_address_number = $2;
+
+-- db.person.erase: last entries of feeds
+DELETE FROM feed_change
+WHERE municipality_code = $1 AND feed_number = $2 AND last_sequence = $3;
 
 -- db.person.erase: links
 DELETE FROM link WHERE municipality_code = $1 AND unified_address_number = $2;
@@ -1347,7 +1414,8 @@ SELECT count(*),
     group_concat(revision, char(31)),
     group_concat(length(sealed), char(31)), CAST(group_concat(sealed, '') AS BLOB),
     group_concat(deleted, char(31)),
-    group_concat(record_number, char(31))
+    group_concat(record_number, char(31)),
+    group_concat(change_sequence, char(31))
 FROM record
 WHERE municipality_code = $1 AND dataset IN (SELECT value FROM json_each($2))
     AND unified_address_number IN (SELECT value FROM json_each($3));
@@ -1360,7 +1428,8 @@ SELECT count(*),
     group_concat(revision, char(31)),
     group_concat(length(sealed), char(31)), CAST(group_concat(sealed, '') AS BLOB),
     group_concat(deleted, char(31)),
-    group_concat(record_number, char(31))
+    group_concat(record_number, char(31)),
+    group_concat(change_sequence, char(31))
 FROM record
 WHERE municipality_code = $1 AND dataset IN (SELECT value FROM json_each($2))
     AND unified_address_number BETWEEN json_extract($3, '$[0]') AND json_extract($3, '$[#-1]');

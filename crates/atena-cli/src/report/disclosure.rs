@@ -150,7 +150,7 @@ impl Disclosure<'_> {
 
 /// Whether somebody looked into the log, for an audit or for such a report.
 fn is_audit(transfer: &Transfer) -> bool {
-    transfer.method.starts_with("TransferLogService/")
+    atena_gateway::is_audit(&transfer.method)
 }
 
 fn fields(transfer: &Transfer, contract: &Contract) -> String {

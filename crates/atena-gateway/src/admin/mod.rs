@@ -241,6 +241,11 @@ impl AdminLog {
         if transaction.log_frontier().await?.size() < head::size_beside(&self.file, &keys) {
             return Err(SignError::Rewound);
         }
+        // While the file can't be written the log must not grow: a file that is more than two heads
+        // behind is taken for an old one at the next start.
+        if let Some(newest) = transaction.newest_checkpoint().await? {
+            self.keep_beside(&newest)?;
+        }
         transaction.append_log(&[entry]).await?;
         let head = head::sign(&mut transaction, &self.vault, &self.municipality, false).await?;
         transaction.commit().await?;

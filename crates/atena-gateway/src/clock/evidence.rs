@@ -88,8 +88,12 @@ impl ClockSuspect {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::BehindLog { .. } | Self::FarAheadOfLog { .. } | Self::Jumped { .. } => {
+            Self::BehindLog { .. } | Self::FarAheadOfLog { .. } => {
                 "Set the clock right. If it is right, confirm it: atena clock confirm --date YYYY-MM-DD"
+            }
+            Self::Jumped { .. } => {
+                "Set the clock right. If it is right, because the machine as a whole was paused (a snapshot, a move to another host), \
+                 confirm it: atena clock confirm --date YYYY-MM-DD"
             }
             Self::BeforeCertificate { .. } | Self::AfterCertificate { .. } => {
                 "Set the clock right. If it is right, renew the certificate (the built-in authority: atena pki renew)"

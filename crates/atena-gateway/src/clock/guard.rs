@@ -23,6 +23,13 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two lines about a clock that goes on being suspect.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
 
+/// How often the clock is measured from a new start, where it goes right. It is set by small steps
+/// in the course of months, which are no jump together.
+const BASE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// How far the clock may have gone from the measured time for that.
+const STEP_MAX: SignedDuration = SignedDuration::from_mins(5);
+
 /// How health clients ask for it.
 const HEALTH: &str = "atena.clock";
 
@@ -118,7 +125,7 @@ impl ClockGuard {
             at.checked_add(since).ok()
         });
         let suspect = state.times.judge(now, certificate, expected).err();
-        if suspect.is_none() && state.base.is_none() {
+        if suspect.is_none() && state.wants_base(now, passed, expected) {
             state.base = Some((now, passed));
         }
         Ok(ClockStatus {
@@ -154,6 +161,7 @@ impl ClockGuard {
     /// Compares until stopped.
     pub(crate) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
         let mut said = hall.clock.clock.passed();
+        let mut told = None;
         while !stop.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
@@ -169,13 +177,31 @@ impl ClockGuard {
                 tracing::error!(%error, "nothing is erased");
             }
             hall.metrics.clock_suspect(guard.note(found.as_ref().err()));
-            if let Ok(now) = found
-                && guard.state.lock().await.times.wants_leaf(now)
-                && let Err(error) = hall.admin.during(Action::KeepTime, async { Ok::<_, AdminError>(()) }, |()| 0).await
-            {
-                tracing::error!(%error, "that the gateway ran is not in the admin log");
+            if let Ok(now) = found {
+                let record = hall.admin.during(Action::KeepTime, async { Ok::<_, AdminError>(()) }, |()| 0);
+                guard.keep_time(now, record, &mut told).await;
             }
         }
+    }
+
+    /// Records that the gateway runs, where the next leaf could be out of reach otherwise. Tells of
+    /// each trouble once.
+    async fn keep_time<E: std::fmt::Display>(
+        &self,
+        now: Timestamp,
+        record: impl Future<Output = Result<(), E>>,
+        told: &mut Option<String>,
+    ) {
+        if !self.state.lock().await.times.wants_leaf(now) {
+            return;
+        }
+        let trouble = record.await.err().map(|error| error.to_string());
+        match &trouble {
+            Some(error) if *told != trouble => tracing::error!(%error, "that the gateway ran is not in the admin log"),
+            None if told.is_some() => tracing::warn!("that the gateway runs is in the admin log again"),
+            _ => {}
+        }
+        *told = trouble;
     }
 
     /// Shows health clients whether the clock is believed, as the service `atena.clock`, until stopped.
@@ -220,6 +246,12 @@ impl ClockGuard {
 // === impl State ===
 
 impl State {
+    /// Whether time is measured from now on, by a clock that is believed.
+    fn wants_base(&self, now: Timestamp, passed: Duration, expected: Option<Timestamp>) -> bool {
+        let (Some((_, before)), Some(expected)) = (self.base, expected) else { return true };
+        passed.saturating_sub(before) >= BASE_INTERVAL && now.duration_since(expected).abs() <= STEP_MAX
+    }
+
     /// Reads what was written since the last time.
     async fn read(&mut self, store: &Store) -> Result<(), StoreError> {
         self.read_admin_log(&store.about_log(Log::Administration)).await?;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
 
 use super::{CHECKPOINT_INTERVAL_MS_MAX, Config, Limits};
 
@@ -29,6 +30,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     let erasure = &config.erasure;
     problems.range("erasure.after_death_days", erasure.after_death_days, 0, DAYS_MAX);
     problems.range("erasure.after_moving_out_days", erasure.after_moving_out_days, 0, DAYS_MAX);
+    problems.range("feeds.kept_days", config.feeds.kept_days, 1, DAYS_MAX);
     problems.range("clock.ahead_of_log_days_max", config.clock.ahead_of_log_days_max, 1, 3650);
     let endpoint = &config.telemetry.otlp_endpoint;
     if !endpoint.is_empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
@@ -80,6 +82,7 @@ impl Problems {
         let mut files: Vec<(&str, PathBuf)> = vec![
             ("policy_file", config.policy_file.clone()),
             ("tls.certificate", config.tls.certificate.clone()),
+            ("tls.key", config.tls.key.clone()),
             ("tls.client_ca", config.tls.client_ca.clone()),
             ("log.checkpoint_file", config.log.checkpoint_file.clone()),
             ("log.admin_checkpoint_file", config.log.admin_checkpoint_file.clone()),
@@ -94,12 +97,14 @@ impl Problems {
             }
         }
         files.extend(config.people.as_ref().map(|people| ("people.file", people.file.clone())));
+        files.extend(config.tls.client_crls.iter().map(|list| ("tls.client_crls", list.clone())));
         files.extend(config.store_options().sqlite_file().map(|file| ("database_url", file.to_owned())));
         let mut seen = BTreeMap::new();
         for (name, file) in files {
-            if let Some(other) = seen.insert(file, name) {
-                let same = other == "tls.certificate" && name == "tls.client_ca";
-                if !same {
+            if let Some(other) = seen.insert(plain(&file), name) {
+                // One file may hold several things in PEM, and all of these are only read.
+                let both_pem = [other, name].iter().all(|name| name.starts_with("tls."));
+                if !both_pem {
                     self.say(name, format!("names the same file as {other}"));
                 }
             }
@@ -120,7 +125,7 @@ impl Problems {
         if provider.algorithms.is_empty() {
             self.say("oidc.algorithms", "must name at least one of RS256, PS256, ES256, EdDSA");
         }
-        if !provider.issuer.starts_with("https://") && !provider.issuer.starts_with("http://") {
+        if !provider.issuer.starts_with("https://") && !is_on_this_machine(&provider.issuer) {
             self.say("oidc.issuer", "must begin with https:// (or http:// on this machine)");
         }
     }
@@ -179,6 +184,33 @@ impl Problems {
         self.range("review.operator_factor", review.operator_factor, 1.0, 1_000_000.0);
         self.range("review.lookups_of_person_max", review.lookups_of_person_max, 1, 1_000_000_000);
     }
+}
+
+/// A path without `.` and `..`, so that two spellings of one file are seen to be one.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// Whether an address is http:// and of this machine.
+fn is_on_this_machine(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ pub(crate) struct ArrivedRecord {
 
 /// A record that has passed every check of its own.
 pub(crate) struct ParsedRecord {
-    pub(crate) local_address_number: LocalAddressNumber,
     pub(crate) record_key: RecordKey,
     pub(crate) revision: u64,
     pub(crate) dataset: Dataset,
@@ -118,9 +117,9 @@ pub(crate) fn parse_record(record: ArrivedRecord, today: Date) -> Result<ParsedR
             }
         },
     };
-    match (record.local_address_number, record.record_key) {
-        (Ok(local_address_number), Ok(record_key)) if found.is_empty() => {
-            Ok(ParsedRecord { local_address_number, record_key, revision: record.revision, dataset, content })
+    match record.record_key {
+        Ok(record_key) if found.is_empty() => {
+            Ok(ParsedRecord { record_key, revision: record.revision, dataset, content })
         }
         _ => Err(CallError::fields(found)),
     }
@@ -159,10 +158,7 @@ mod tests {
     fn content_is_kept_where_it_arrived() {
         let bytes = Bytes::from(pushed(Some(Body::Payment(payment()))).encode_to_vec());
         let parsed = parse(bytes.clone()).ok().unwrap();
-        assert_eq!(
-            (parsed.local_address_number.as_str(), parsed.record_key.as_str(), parsed.revision),
-            ("P1", "K-1", 3)
-        );
+        assert_eq!((parsed.record_key.as_str(), parsed.revision), ("K-1", 3));
         assert_eq!(parsed.dataset, Dataset::Payment);
         let content = parsed.content.unwrap();
         assert_eq!(content, payment().encode_to_vec());

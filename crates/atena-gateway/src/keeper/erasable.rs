@@ -26,8 +26,10 @@ pub struct KnownBy {
 /// 住民状態.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonStatus {
-    /// Not given, or not to be read.
+    /// Not given.
     Unknown,
+    /// What was registered can't be opened: it may say anything.
+    Unreadable,
     /// 住登者.
     Resident,
     /// 住登外者.
@@ -47,6 +49,9 @@ pub enum KeepReason {
     /// One system says resident, another one deceased or moved out.
     #[error("システム間で住民状態が矛盾しています / the systems contradict each other")]
     Contradiction,
+    /// What a system registered can't be opened.
+    #[error("登録内容を復号できないシステムがあります / what a system registered can't be opened")]
+    Unreadable,
     /// No system says.
     #[error("住民状態が不明です / no system says the status")]
     Unknown,
@@ -76,6 +81,7 @@ impl PersonStatus {
     pub fn japanese(self) -> &'static str {
         match self {
             Self::Unknown => "不明",
+            Self::Unreadable => "読取不能",
             Self::Resident => "住登者",
             Self::NonResident => "住登外者",
             Self::MovedOut => "転出",
@@ -88,6 +94,7 @@ impl PersonStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "UNKNOWN",
+            Self::Unreadable => "UNREADABLE",
             Self::Resident => "RESIDENT",
             Self::NonResident => "NON_RESIDENT",
             Self::MovedOut => "MOVED_OUT",
@@ -117,6 +124,7 @@ impl KeepReason {
         match self {
             Self::Resident => "RESIDENT",
             Self::Contradiction => "CONTRADICTION",
+            Self::Unreadable => "UNREADABLE",
             Self::Unknown => "STATUS_UNKNOWN",
             Self::GroundNotRegistered => "GROUND_NOT_REGISTERED",
         }
@@ -136,13 +144,17 @@ pub(super) fn keep_reason(ground: &Ground, statuses: &[PersonStatus]) -> Option<
     if says(PersonStatus::Resident) {
         return Some(if gone { KeepReason::Contradiction } else { KeepReason::Resident });
     }
+    // It may say resident.
+    if says(PersonStatus::Unreadable) {
+        return Some(KeepReason::Unreadable);
+    }
     if statuses.iter().all(|status| *status == PersonStatus::Unknown) {
         return Some(KeepReason::Unknown);
     }
     (!says(registered)).then_some(KeepReason::GroundNotRegistered)
 }
 
-/// What each system knows of a person; a view that can't be opened says nothing.
+/// What each system knows of a person.
 pub(super) fn known_by(
     vault: &Vault,
     person: &UnifiedAddressNumber,
@@ -155,7 +167,7 @@ pub(super) fn known_by(
         let context = SealContext { table: "person_view", column: "sealed", row: &row };
         let content = key.as_ref().and_then(|key| key.open(&context, &view.sealed).ok());
         let person = content.and_then(|content| Person::decode(content.as_slice()).ok());
-        person.map_or(PersonStatus::Unknown, |person| person.resident_status().into())
+        person.map_or(PersonStatus::Unreadable, |person| person.resident_status().into())
     };
     let known = views.into_iter().map(|view| KnownBy {
         status: status(&view),
@@ -176,7 +188,7 @@ pub(super) fn last_use(views: &[RegisteredView], other: Option<i64>) -> Result<O
 mod tests {
     use jiff::civil::date;
 
-    use super::PersonStatus::{Deceased, MovedOut, NonResident, Resident, Unknown};
+    use super::PersonStatus::{Deceased, MovedOut, NonResident, Resident, Unknown, Unreadable};
     use super::*;
 
     #[test]
@@ -188,6 +200,10 @@ mod tests {
         assert_eq!(kept(&[Resident]), Some(KeepReason::Resident));
         assert_eq!(kept(&[Deceased, Resident]), Some(KeepReason::Contradiction));
         assert_eq!(kept(&[Unknown, Unknown]), Some(KeepReason::Unknown));
+        for statuses in [&[Deceased, Unreadable][..], &[Unreadable], &[Unreadable, Unknown, MovedOut]] {
+            assert_eq!(kept(statuses), Some(KeepReason::Unreadable));
+        }
+        assert_eq!(kept(&[Unreadable, Resident]), Some(KeepReason::Resident));
         assert_eq!(kept(&[]), Some(KeepReason::Unknown));
         assert_eq!(kept(&[MovedOut]), Some(KeepReason::GroundNotRegistered));
         assert_eq!(kept(&[NonResident]), Some(KeepReason::GroundNotRegistered));
@@ -204,7 +220,7 @@ mod tests {
     #[test]
     fn an_order_erases_whatever_the_status() {
         let order = Ground::Order("第1号".to_owned());
-        for statuses in [&[Resident][..], &[Deceased, Resident], &[Unknown], &[]] {
+        for statuses in [&[Resident][..], &[Deceased, Resident], &[Unknown], &[Unreadable], &[]] {
             assert_eq!(keep_reason(&order, statuses), None);
         }
     }

@@ -37,7 +37,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::ahead::{AT_ONCE, beside, take_turns};
-use crate::config::LogConfig;
+use crate::config::{LogConfig, WitnessConfig};
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::transfer::TransferRecord;
@@ -83,6 +83,14 @@ impl Log {
         first_key: VerifierKey,
         config: &LogConfig,
     ) -> Result<Self, WitnessRefused> {
+        // Before any task runs: a gateway that does not start leaves none behind.
+        let witness = |witness: &WitnessConfig| {
+            let refused = || WitnessRefused { url: witness.url.clone() };
+            let (address, path) = witness.place().ok_or_else(refused)?;
+            let key = VerifierKey::parse(&witness.key).map_err(|_| refused())?;
+            Ok(witness::Witness { store: store.clone(), address, path, key })
+        };
+        let witnesses = config.witness.iter().map(witness).collect::<Result<Vec<_>, _>>()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let grown = Arc::new(Notify::new());
         let (writer, writing) = writer::Writer::new(store.clone());
@@ -100,12 +108,8 @@ impl Log {
         tasks.spawn(signer.run(Arc::clone(&grown), stop.clone()));
         tasks.spawn(indexer::run(store.clone(), stop.clone()));
         let mut cosigned = Vec::new();
-        for witness in &config.witness {
-            let refused = || WitnessRefused { url: witness.url.clone() };
-            let (address, path) = witness.place().ok_or_else(refused)?;
-            let witness_key = VerifierKey::parse(&witness.key).map_err(|_| refused())?;
+        for witness in witnesses {
             let (publish, heads) = watch::channel(None);
-            let witness = witness::Witness { store: store.clone(), address, path, key: witness_key };
             tasks.spawn(witness.run(newest.clone(), publish, stop.clone()));
             cosigned.push(heads);
         }
@@ -165,6 +169,16 @@ impl Log {
         self.writer.close();
         self.tasks.wait().await;
     }
+}
+
+/// How the log names that a caller fetched parts of a log over HTTPS.
+pub(crate) const FETCH: &str = "Log/Fetch";
+
+/// Whether a method of a transfer record is a question about the log itself: by an auditor, or for
+/// a report.
+#[must_use]
+pub fn is_audit(method: &str) -> bool {
+    method == FETCH || method.starts_with("TransferLogService/")
 }
 
 /// How the log names the erasure of a person.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atena_ledger::{Direction, Leaf, LeafShape, Outcome, RenderedShape};
-use atena_store::StoreError;
+use atena_store::{Store, StoreError, StoredChunk};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::is_audit;
 use crate::call::Method;
 use crate::clock::ClockError;
 use crate::config::RetentionConfig;
@@ -22,6 +23,10 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Chunks of one transaction.
 const CHUNKS_AT_ONCE: u32 = 64;
+
+/// How far in the future a time may lie that is still taken for right: several gateways are never
+/// exactly alike.
+const AHEAD_MAX_US: i64 = 300_000_000;
 
 /// Under which name the gateway records what it does by itself.
 pub(crate) const GATEWAY: &str = "atena";
@@ -45,7 +50,7 @@ impl Kind {
     pub(crate) fn of(shape: &LeafShape, leaf: &Leaf) -> Option<Self> {
         match leaf.outcome {
             Outcome::Erased | Outcome::Begun | Outcome::Done => None,
-            _ if shape.method.starts_with("TransferLogService/") => Some(Self::Audits),
+            _ if is_audit(&shape.method) => Some(Self::Audits),
             Outcome::Released | Outcome::Received => Some(Self::Transfers),
             Outcome::Refused | Outcome::Cancelled | Outcome::TimedOut | Outcome::Failed => Some(Self::Refusals),
         }
@@ -68,12 +73,41 @@ impl Kind {
     }
 }
 
-/// What an erasure's leaf says: of which kind, and before which time (microseconds since 1970).
-pub(crate) fn erasure(shape: &LeafShape, leaf: &Leaf) -> Option<(Kind, u64)> {
-    let [kind, before] = shape.fields.as_slice() else { return None };
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-    let before = before.strip_prefix("before:")?.parse().ok()?;
-    (leaf.outcome == Outcome::Erased && shape.system == GATEWAY).then_some((kind, before))
+/// What the leaf of an erasure says was erased.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Erasure {
+    /// Details of calls before this time, microseconds since 1970.
+    pub(crate) before: u64,
+    /// Of calls that a wrong clock dated later than now: details of the leaves before this one. A
+    /// leaf after them has come of age, so they have too.
+    pub(crate) ahead_until: u64,
+}
+
+// === impl Erasure ===
+
+impl Erasure {
+    /// Reads the leaf of an erasure.
+    pub(crate) fn read(shape: &LeafShape, leaf: &Leaf) -> Option<(Kind, Self)> {
+        let (kind, before, ahead) = match shape.fields.as_slice() {
+            [kind, before] => (kind, before, None),
+            [kind, before, ahead] => (kind, before, Some(ahead)),
+            _ => return None,
+        };
+        let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        let before = before.strip_prefix("before:")?.parse().ok()?;
+        let ahead_until = ahead.map_or(Some(0), |ahead| ahead.strip_prefix("ahead_until:")?.parse().ok())?;
+        let is_erasure = leaf.outcome == Outcome::Erased && shape.system == GATEWAY;
+        is_erasure.then_some((kind, Self { before, ahead_until }))
+    }
+
+    /// As the leaf says it.
+    fn fields(self, kind: Kind) -> Vec<String> {
+        let mut fields = vec![kind.as_str().to_owned(), format!("before:{}", self.before)];
+        if self.ahead_until > 0 {
+            fields.push(format!("ahead_until:{}", self.ahead_until));
+        }
+        fields
+    }
 }
 
 /// Why nothing was erased.
@@ -99,14 +133,12 @@ pub(crate) async fn run(hall: Arc<Hall>, config: RetentionConfig, stop: Cancella
     let mut clock = hall.clock.watch();
     while !stop.is_cancelled() {
         for kind in Kind::ALL {
-            match erase(&hall, kind, kind.days(&config)).await {
-                Ok(erased) => residue |= erased,
+            match erase(&hall, kind, kind.days(&config), &mut residue).await {
+                Ok(()) => {}
                 Err(NotErased::Clock(error)) => {
                     tracing::error!(%error, kind = kind.as_str(), "details are kept, whatever their age");
                 }
                 Err(error) => {
-                    // Some of it may be done.
-                    residue = true;
                     tracing::error!(%error, kind = kind.as_str(), "details whose time has come were not erased");
                 }
             }
@@ -136,18 +168,24 @@ async fn believed_again(clock: &mut watch::Receiver<Option<String>>) {
     std::future::pending::<()>().await;
 }
 
-/// Erases what has come of age, and tells whether there was anything.
-async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, NotErased> {
+/// Chunks that have come of age.
+struct OfAge {
+    chunks: Vec<StoredChunk>,
+    /// The first leaf after those of them that a wrong clock dated later than now; 0 without any.
+    ahead_until: u64,
+}
+
+/// Erases what has come of age. `residue` is set as soon as something may have been erased, so that
+/// it is not lost where the clock or the database stops the rest.
+async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32, residue: &mut bool) -> Result<(), NotErased> {
     let age = SignedDuration::from_hours(24 * i64::from(days));
-    let mut erased_any = false;
     loop {
         // Asked anew for each transaction: the clock may jump while this goes on.
-        let Ok(before) = hall.clock.believed_now().await?.checked_sub(age) else { return Ok(false) };
+        let now = hall.clock.believed_now().await?;
+        let Ok(before) = now.checked_sub(age) else { return Ok(()) };
         let place = hall.store.retention_place(kind.as_str()).await?;
-        let chunks = hall.store.log_chunks_from(place, CHUNKS_AT_ONCE).await?;
-        let of_age: Vec<_> =
-            chunks.into_iter().take_while(|chunk| chunk.requested_max < before.as_microsecond()).collect();
-        let Some(done) = of_age.last().map(|chunk| chunk.first_index + chunk.leaf_count) else { break };
+        let OfAge { chunks: of_age, ahead_until } = of_age(&hall.store, place, before, now).await?;
+        let Some(done) = of_age.last().map(|chunk| chunk.first_index + chunk.leaf_count) else { return Ok(()) };
         let mut transaction = hall.store.begin_write("erase_log_details").await?;
         let mut erased = 0;
         for chunk in of_age {
@@ -170,21 +208,169 @@ async fn erase(hall: &Arc<Hall>, kind: Kind, days: u32) -> Result<bool, NotErase
         if erased == 0 {
             transaction.commit().await?;
         } else {
-            let sealing = super::seal(hall, &mut transaction, vec![record(hall, kind, before, days)]).await?;
+            let erasure = Erasure { before: u64::try_from(before.as_microsecond()).unwrap_or_default(), ahead_until };
+            let sealing = super::seal(hall, &mut transaction, vec![record(hall, kind, erasure, days)]).await?;
+            // A commit whose answer is lost may have been made.
+            *residue = true;
             super::commit(hall, transaction, sealing).await?;
             tracing::info!(kind = kind.as_str(), erased, "details whose time had come were erased");
-            erased_any = true;
         }
     }
-    Ok(erased_any)
 }
 
-fn record(hall: &Arc<Hall>, kind: Kind, before: Timestamp, days: u32) -> transfer::TransferRecord {
+/// The next chunks from leaf `place` on that have come of age. A chunk that is dated later than now
+/// was written by a wrong clock. The log is in the order of writing, so such a chunk is older than
+/// those after it: it has come of age with the first of them that is dated rightly. It would hold
+/// up everything behind it until its false time has come.
+async fn of_age(store: &Store, place: u64, before: Timestamp, now: Timestamp) -> Result<OfAge, StoreError> {
+    let mut chunks: Vec<StoredChunk> = Vec::new();
+    let mut from = place;
+    loop {
+        let next = store.log_chunks_from(from, CHUNKS_AT_ONCE).await?;
+        let start = chunks.len();
+        chunks.extend(next.into_iter().filter(|chunk| chunk.first_index >= from));
+        from = chunks.last().map_or(from, |chunk| chunk.first_index + chunk.leaf_count);
+        let is_ahead = |chunk: &StoredChunk| chunk.requested_max > now.as_microsecond().saturating_add(AHEAD_MAX_US);
+        let dated = chunks.iter().skip(start).any(|chunk| !is_ahead(chunk));
+        if chunks.len() > start && !dated {
+            continue;
+        }
+        let (mut dated, ahead) = (chunks.iter().enumerate(), |chunk: &&StoredChunk| is_ahead(chunk));
+        let young = dated.find(|(_, chunk)| !is_ahead(chunk) && chunk.requested_max >= before.as_microsecond());
+        chunks.truncate(young.map_or(chunks.len(), |(place, _)| place));
+        // Those after the last that is dated rightly wait for one that is.
+        let last = chunks.iter().rposition(|chunk| !is_ahead(chunk));
+        chunks.truncate(last.map_or(0, |last| last + 1).min(usize::try_from(CHUNKS_AT_ONCE).unwrap_or(usize::MAX)));
+        let ahead_until = chunks.iter().rfind(ahead).map_or(0, |chunk| chunk.first_index + chunk.leaf_count);
+        return Ok(OfAge { chunks, ahead_until });
+    }
+}
+
+fn record(hall: &Arc<Hall>, kind: Kind, erasure: Erasure, days: u32) -> transfer::TransferRecord {
     let mut record = transfer::of_gateway(hall.policy_hash(), ERASE, GATEWAY);
     record.outcome = Outcome::Erased;
     let heading = record.heading_mut();
     heading.affair = Some("記録の保存期間満了による消去".into());
     heading.legal_basis = Some(format!("保存期間 {days} 日").into());
-    heading.fields = Arc::from([kind.as_str().to_owned(), format!("before:{}", before.as_microsecond())]);
+    heading.fields = erasure.fields(kind).into();
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use atena_domain::MunicipalityCode;
+    use atena_ledger::leaf_hash;
+    use atena_store::{LogEntry, StoreOptions};
+
+    use super::*;
+
+    const DAY_S: i64 = 86_400;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + day * DAY_S).unwrap()
+    }
+
+    fn shape(method: &str, system: &str, fields: Vec<String>) -> LeafShape {
+        LeafShape {
+            direction: Direction::Outbound,
+            method: method.to_owned(),
+            system: system.to_owned(),
+            division: None,
+            affair: None,
+            rule: None,
+            basis: None,
+            dataset: None,
+            fields,
+            policy: [7; 32],
+        }
+    }
+
+    fn leaf(number: u8, at: Timestamp, outcome: Outcome) -> Leaf {
+        let (at, hash) = (u64::try_from(at.as_microsecond()).unwrap(), leaf_hash(&[number]));
+        Leaf {
+            id: [number; 16],
+            requested_us: at,
+            provided_us: at,
+            outcome,
+            reason: None,
+            records: 0,
+            subject: hash,
+            content: hash,
+            details: hash,
+        }
+    }
+
+    /// A log with one leaf in each commit, of these days.
+    async fn log(folder: &tempfile::TempDir, days: &[i64]) -> Store {
+        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
+        let municipality = MunicipalityCode::parse("132098").unwrap();
+        let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
+        let shape = Arc::new(shape("LinkageService/GetRecords", "resident-tax", Vec::new()).render().unwrap());
+        for (number, at) in (1..).zip(days) {
+            let leaf = leaf(number, day(*at), Outcome::Released);
+            let entry = LogEntry::new(Arc::clone(&shape), leaf, None, vec![1].into(), &mut Vec::new()).unwrap();
+            let mut transaction = store.begin_write("test").await.unwrap();
+            transaction.append_log(&[entry]).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn leaves_of_a_clock_that_was_ahead_hold_nothing_up() {
+        const AHEAD: i64 = 3000;
+        // The days of leaves, and how many of them have come of age on day 100 after ten days.
+        for (days, count, ahead_until) in [
+            (&[0, 1, 95][..], 2, 0),
+            (&[0, AHEAD, AHEAD + 1, 2, 95], 4, 3),
+            // It may be as young as the one before it.
+            (&[0, AHEAD, 95], 1, 0),
+            (&[AHEAD, 1, AHEAD, 95], 2, 1),
+            (&[0, AHEAD], 1, 0),
+            (&[AHEAD], 0, 0),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = log(&folder, days).await;
+            let found = of_age(&store, 0, day(90), day(100)).await.unwrap();
+            assert_eq!((found.chunks.len(), found.ahead_until), (count, ahead_until), "{days:?}");
+        }
+        // More than are read at once.
+        let mut days = vec![0];
+        days.extend([AHEAD; 70]);
+        days.extend([1, 95]);
+        let folder = tempfile::tempdir().unwrap();
+        let store = log(&folder, &days).await;
+        for (place, count, ahead_until) in [(0, 1, 0), (1, 64, 65), (65, 7, 71), (72, 0, 0)] {
+            let found = of_age(&store, place, day(90), day(100)).await.unwrap();
+            assert_eq!((found.chunks.len(), found.ahead_until), (count, ahead_until), "from {place}");
+        }
+    }
+
+    #[test]
+    fn copies_of_the_log_are_kept_as_long_as_other_questions_about_it() {
+        for (method, outcome, kind) in [
+            ("TransferLogService/ListTransfers", Outcome::Released, Some(Kind::Audits)),
+            ("Log/Fetch", Outcome::Released, Some(Kind::Audits)),
+            ("Log/Fetch", Outcome::Refused, Some(Kind::Audits)),
+            ("LinkageService/PullRecords", Outcome::Released, Some(Kind::Transfers)),
+            ("LinkageService/PullRecords", Outcome::Refused, Some(Kind::Refusals)),
+            ("Log/EraseDetails", Outcome::Erased, None),
+        ] {
+            let shape = shape(method, "auditor", Vec::new());
+            assert_eq!(Kind::of(&shape, &leaf(1, day(0), outcome)), kind, "{method} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn the_leaf_of_an_erasure_is_read_back() {
+        let erased = leaf(1, day(0), Outcome::Erased);
+        for erasure in [Erasure { before: 7, ahead_until: 0 }, Erasure { before: 7, ahead_until: 9 }] {
+            let shape = shape("Log/EraseDetails", GATEWAY, erasure.fields(Kind::Audits));
+            assert_eq!(Erasure::read(&shape, &erased), Some((Kind::Audits, erasure)));
+        }
+        for wrong in [&["audits"][..], &["audits", "before:x"], &["audits", "before:1", "before:2"]] {
+            let fields = wrong.iter().map(|&field| field.to_owned()).collect();
+            assert_eq!(Erasure::read(&shape("Log/EraseDetails", GATEWAY, fields), &erased), None, "{wrong:?}");
+        }
+    }
 }

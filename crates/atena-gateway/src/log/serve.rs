@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use atena_domain::{OperatorId, SystemId};
 use atena_ledger::{Direction, Outcome, TilePath};
 use atena_store::Log;
 use axum::Router;
@@ -28,14 +29,23 @@ use crate::hall::Hall;
 use crate::transfer;
 
 /// What the records say was done.
-const FETCH: Method = Method { name: "Log/Fetch", direction: Direction::Outbound };
+const FETCH: Method = Method { name: super::FETCH, direction: Direction::Outbound };
 
 /// How long one record stands for what a caller fetches of one log.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// Until when a record stands for what a caller fetches, by caller and log.
+/// Who fetches which log. A person and a system may have the same name, and a person may come by
+/// several systems.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Fetcher {
+    system: SystemId,
+    account: Option<OperatorId>,
+    log: &'static str,
+}
+
+/// Until when a record stands for what a caller fetches.
 #[derive(Default)]
-pub(crate) struct Fetches(Mutex<HashMap<(String, &'static str), Timestamp>>);
+pub(crate) struct Fetches(Mutex<HashMap<Fetcher, Timestamp>>);
 
 #[derive(Clone)]
 struct Fetching {
@@ -73,8 +83,11 @@ impl Fetching {
     }
 
     async fn record(&self, log: Log, caller: &Caller, requested_at: Timestamp) -> Result<(), StatusCode> {
-        let who = caller.person.as_ref().map_or(caller.system_id.as_str(), |person| person.account.as_str());
-        let key = (who.to_owned(), name(log));
+        let key = Fetcher {
+            system: caller.system_id.clone(),
+            account: caller.person.as_ref().map(|person| person.account.clone()),
+            log: name(log),
+        };
         if self.fetches.covers(&key, requested_at) {
             return Ok(());
         }
@@ -114,13 +127,13 @@ impl Fetching {
 // === impl Fetches ===
 
 impl Fetches {
-    fn covers(&self, key: &(String, &'static str), now: Timestamp) -> bool {
+    fn covers(&self, key: &Fetcher, now: Timestamp) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back covers nothing.
         known.get(key).is_some_and(|until| now < *until && until.duration_since(now).unsigned_abs() <= WINDOW)
     }
 
-    fn begin(&self, key: (String, &'static str), now: Timestamp) {
+    fn begin(&self, key: Fetcher, now: Timestamp) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, until| now < *until);
         known.insert(key, now + WINDOW);
@@ -198,17 +211,25 @@ mod tests {
     #[test]
     fn one_record_stands_for_a_caller_a_log_and_ten_minutes() {
         let (fetches, at) = (Fetches::default(), |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap());
-        let key = |who: &str, log| (who.to_owned(), log);
-        assert!(!fetches.covers(&key("auditor", "transfers"), at(0)));
-        fetches.begin(key("auditor", "transfers"), at(0));
-        assert!(fetches.covers(&key("auditor", "transfers"), at(599)));
-        for (who, log, second) in [
-            ("auditor", "transfers", 600),
-            ("auditor", "admin", 1),
-            ("a1001", "transfers", 1),
-            ("auditor", "transfers", -1),
+        let key = |system, account: Option<&str>, log| Fetcher {
+            system: SystemId::parse(system).unwrap(),
+            account: account.map(|account| OperatorId::parse(account).unwrap()),
+            log,
+        };
+        let first = key("auditor", None, "transfers");
+        assert!(!fetches.covers(&first, at(0)));
+        fetches.begin(first.clone(), at(0));
+        assert!(fetches.covers(&first, at(599)));
+        for (other, second) in [
+            (first.clone(), 600),
+            (first, -1),
+            (key("auditor", None, "admin"), 1),
+            (key("console", Some("a1001"), "transfers"), 1),
+            // An account with the name of a system, and one account by two systems.
+            (key("auditor", Some("auditor"), "transfers"), 1),
+            (key("console", Some("auditor"), "transfers"), 1),
         ] {
-            assert!(!fetches.covers(&key(who, log), at(second)), "{who} {log} {second}");
+            assert!(!fetches.covers(&other, at(second)), "{} {second}", other.log);
         }
     }
 }

@@ -63,17 +63,28 @@ impl Signer {
         *told = trouble;
     }
 
+    /// A head that is not in the file yet is kept there before another one is signed: a file that
+    /// is more than two heads behind the database is taken for an old one, and the next start is
+    /// refused.
     async fn sign(&self) -> Result<(), SignError> {
         let newest = self.store.newest_checkpoint().await?;
-        let kept = match newest {
-            Some(newest) if newest.size == self.store.log_size().await? => newest,
-            _ => self.sign_head().await?,
-        };
-        let shown = self.publish.borrow().as_ref().is_some_and(|head| head.note == kept.note);
+        if let Some(newest) = &newest {
+            self.show(newest)?;
+        }
+        let size = self.store.log_size().await?;
+        if newest.is_none_or(|newest| newest.size != size) {
+            self.show(&self.sign_head().await?)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a head beside the database and shows it, unless that was done.
+    fn show(&self, head: &StoredCheckpoint) -> Result<(), SignError> {
+        let shown = self.publish.borrow().as_ref().is_some_and(|shown| shown.note == head.note);
         if !shown {
-            let (keys, key) = head::keys_of(Log::Transfers, &self.municipality, &self.vault, &kept.note)?;
-            head::keep_beside(&self.file, &kept, &keys)?;
-            self.publish.send_replace(Some(Head { note: kept.note, key }));
+            let (keys, key) = head::keys_of(Log::Transfers, &self.municipality, &self.vault, &head.note)?;
+            head::keep_beside(&self.file, head, &keys)?;
+            self.publish.send_replace(Some(Head { note: head.note.clone(), key }));
         }
         Ok(())
     }
@@ -85,5 +96,80 @@ impl Signer {
         let head = head::sign(&mut transaction, &self.vault, &self.municipality, thin_out).await?;
         transaction.commit().await?;
         Ok(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atena_ledger::{Direction, Leaf, LeafShape, Outcome, leaf_hash};
+    use atena_store::{LogEntry, StoreOptions};
+    use atena_vault::{KeyFile, KeySource};
+
+    use super::*;
+
+    async fn leaf(store: &Store, number: u8) {
+        let hash = leaf_hash(&[number]);
+        let leaf = Leaf {
+            id: [number; 16],
+            requested_us: 1,
+            provided_us: 1,
+            outcome: Outcome::Done,
+            reason: None,
+            records: 0,
+            subject: hash,
+            content: hash,
+            details: hash,
+        };
+        let shape = LeafShape {
+            direction: Direction::Inbound,
+            method: "Test/Test".to_owned(),
+            system: "atena".to_owned(),
+            division: None,
+            affair: None,
+            rule: None,
+            basis: None,
+            dataset: None,
+            fields: Vec::new(),
+            policy: [7; 32],
+        };
+        let shape = Arc::new(shape.render().unwrap());
+        let entry = LogEntry::new(shape, leaf, None, vec![1].into(), &mut Vec::new()).unwrap();
+        let mut transaction = store.begin_write("test").await.unwrap();
+        transaction.append_log(&[entry]).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_further_head_is_signed_while_the_last_one_is_not_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let municipality = MunicipalityCode::parse("132098").unwrap();
+        let keys = folder.path().join("keys.toml");
+        KeyFile::generate(&municipality).unwrap().write_new(&keys).unwrap();
+        let vault = Arc::new(Vault::open(&KeySource::File(keys), &municipality).unwrap());
+        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
+        let store = Store::open(&StoreOptions::new(&url), municipality.clone()).await.unwrap();
+        let (publish, newest) = watch::channel(None);
+        let place = folder.path().join("mounted");
+        let signer = Signer {
+            store: store.clone(),
+            vault,
+            municipality,
+            publish,
+            file: place.join("log.checkpoint"),
+            interval: Duration::from_millis(1),
+            signed: AtomicU64::new(0),
+        };
+        let size = async || store.newest_checkpoint().await.unwrap().map(|head| head.size);
+        for number in 1..=4 {
+            leaf(&store, number).await;
+            assert!(matches!(signer.sign().await, Err(SignError::File(_))));
+            assert_eq!(size().await, Some(1), "the first head waits for the file");
+        }
+        assert!(newest.borrow().is_none(), "what is not kept is not shown");
+        std::fs::create_dir(&place).unwrap();
+        signer.sign().await.unwrap();
+        assert_eq!(size().await, Some(4));
+        let note = newest.borrow().as_ref().map(|head| head.note.clone()).unwrap();
+        assert_eq!(std::fs::read_to_string(place.join("log.checkpoint")).unwrap(), note);
     }
 }

@@ -3,7 +3,7 @@
 use atena_domain::LocalAddressNumber;
 use atena_ledger::Hash;
 use atena_store::{
-    CopyError, KeyState, Log, NewPersonalNumber, NewReviewCase, NewRevision, NewView, Part, ReviewKind, Seen, Store,
+    CopyError, KeyState, Log, NewPersonalNumber, NewReviewCase, NewRevision, NewView, Part, ReviewKind, Store,
     StoredCheckpoint, WriteTransaction,
 };
 use jiff::Timestamp;
@@ -34,9 +34,9 @@ async fn fill(store: &Store) {
     });
     transaction.insert_personal_numbers(&numbers.collect::<Vec<_>>()).await.unwrap();
     let feed = transaction.open_feed(&permit(&["f1"])).await.unwrap();
-    let first = people
-        .iter()
-        .map(|one| NewRevision { seen: vec![(feed.number, Seen::Appears)], ..revision(one.as_str(), 1, one, false) });
+    transaction.mark_feed_day(20_000).await.unwrap();
+    let first =
+        people.iter().map(|one| NewRevision { seen: vec![feed.number], ..revision(one.as_str(), 1, one, false) });
     let first: Vec<_> = first.collect();
     transaction.insert_revisions(&first).await.unwrap();
     let second: Vec<_> = people[..10].iter().map(|one| revision(one.as_str(), 2, one, true)).collect();

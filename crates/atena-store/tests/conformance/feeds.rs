@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use atena_domain::{Affair, Dataset, SystemId, UnifiedAddressNumber};
 use atena_policy::{CatalogField, DatasetFields, FieldCatalog, Policy, ReleasePermit, Sensitivity};
-use atena_store::{Before, Feed, NewRevision, RecordChange, Seen, Store};
+use atena_store::{Feed, NewRevision, Store};
 use jiff::civil::date;
 
 use crate::Database;
@@ -86,8 +86,8 @@ async fn push(store: &Store, revisions: &[NewRevision]) {
     transaction.commit().await.unwrap();
 }
 
-fn seen(revision: NewRevision, by: &[(&Feed, Seen)]) -> NewRevision {
-    NewRevision { seen: by.iter().map(|(feed, seen)| (feed.number, *seen)).collect(), ..revision }
+fn seen(revision: NewRevision, by: &[&Feed]) -> NewRevision {
+    NewRevision { seen: by.iter().map(|feed| feed.number).collect(), ..revision }
 }
 
 async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
@@ -102,15 +102,15 @@ async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
     // Hidden from both; seen by the second; seen by both, and changed and deleted again in one
     // commit.
     push(&store, &[revision("A", 1, &people[0], false)]).await;
-    push(&store, &[seen(revision("B", 1, &people[0], false), &[(&other, Seen::Appears)])]).await;
-    let both = [(&one, Seen::Appears), (&other, Seen::Appears)];
+    push(&store, &[seen(revision("B", 1, &people[0], false), &[&other])]).await;
+    let both = [&one, &other];
     let deleted = NewRevision { deleted: true, ..revision("C", 3, &people[1], true) };
     push(
         &store,
         &[
             seen(revision("C", 1, &people[1], false), &both),
-            seen(revision("C", 2, &people[1], true), &[(&other, Seen::Changes(Before(1)))]),
-            seen(deleted, &[(&one, Seen::Ends(Before(2))), (&other, Seen::Ends(Before(2)))]),
+            seen(revision("C", 2, &people[1], true), &[&other]),
+            seen(deleted, &both),
         ],
     )
     .await;
@@ -119,15 +119,15 @@ async fn a_reader_finds_its_own_changes_and_no_others(database: Database) {
     let of_one = store.feed_changes(std::slice::from_ref(&one), 1, until, 100).await.unwrap();
     assert_eq!(of_one.until, until);
     assert_eq!(of_one.people.keys().collect::<Vec<_>>(), [&people[1]]);
-    let appeared = |record_number| RecordChange { record_number, commit: 6, before: None };
-    assert_eq!(of_one.people[&people[1]].records[..], [appeared(4)]);
+    assert_eq!((of_one.people[&people[1]].linked, &of_one.people[&people[1]].records[..]), (false, &[4][..]));
     let of_other = store.feed_changes(std::slice::from_ref(&other), 1, until, 100).await.unwrap();
     assert_eq!(of_other.people.keys().collect::<Vec<_>>(), [&people[0], &people[1]]);
     // The number of a record is that of its first change, also where it changed three times at
     // once.
     let records = store.numbered_records(&[permit(&["f1"])], &people).await.unwrap();
-    let numbers: Vec<_> = records.iter().map(|one| (one.stored.record_key.as_str(), one.record_number)).collect();
-    assert_eq!(numbers, [("A", 2), ("B", 3), ("C", 4), ("OLD", 1)]);
+    let numbers: Vec<_> =
+        records.iter().map(|one| (one.stored.record_key.as_str(), one.record_number, one.change)).collect();
+    assert_eq!(numbers, [("A", 2, 2), ("B", 3, 3), ("C", 4, 6), ("OLD", 1, 1)]);
     assert!(records[2].stored.deleted);
 
     // A window ends with a commit, and the next goes on from there.
@@ -148,7 +148,7 @@ async fn a_link_is_noted_in_the_feeds_of_its_system_alone(database: Database) {
         transaction.commit().await.unwrap();
         let until = store.last_change_sequence().await.unwrap();
         let changes = store.feed_changes(std::slice::from_ref(&feed), 0, until, 100).await.unwrap();
-        let linked = changes.people.get(&person).is_some_and(|changes| changes.linked.is_some());
+        let linked = changes.people.get(&person).is_some_and(|changes| changes.linked);
         assert_eq!(linked, system == "resident-tax");
     }
     let mut transaction = store.begin_write("look").await.unwrap();
@@ -162,7 +162,7 @@ async fn the_oldest_feed_makes_room_for_a_new_one(database: Database) {
     let person = UnifiedAddressNumber::from_body(1).unwrap();
     let fields = ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9"];
     let oldest = open(&store, &permit(&fields[..1])).await;
-    push(&store, &[seen(revision("A", 1, &person, false), &[(&oldest, Seen::Appears)])]).await;
+    push(&store, &[seen(revision("A", 1, &person, false), &[&oldest])]).await;
     for count in 2..=9 {
         open(&store, &permit(&fields[..count])).await;
     }
@@ -174,7 +174,73 @@ async fn the_oldest_feed_makes_room_for_a_new_one(database: Database) {
     assert!(again.number != oldest.number && again.since == 1);
 }
 
+async fn entries_are_kept_for_some_days_and_an_older_cursor_is_found_out(database: Database) {
+    let store = database.open("132098").await;
+    let person = UnifiedAddressNumber::from_body(1).unwrap();
+    let feed = open(&store, &permit(&["f1"])).await;
+    let at = async |day: i64, until: Option<i64>| {
+        let mut transaction = store.begin_write("upkeep").await.unwrap();
+        transaction.mark_feed_day(day).await.unwrap();
+        if let Some(until) = until {
+            let feeds = transaction.feeds(&Dataset::PENSION.into_iter().collect()).await.unwrap();
+            transaction.prune_feeds(&feeds, until).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+    };
+    let entries = async || database.count("SELECT count(*) FROM feed_change").await;
+    push(&store, &[seen(revision("A", 1, &person, false), &[&feed])]).await;
+    at(100, None).await;
+    push(&store, &[seen(revision("B", 1, &person, false), &[&feed])]).await;
+    // The second look of a day does not move its mark.
+    at(100, Some(99)).await;
+    assert_eq!((entries().await, store.feeds_of(&tax()).await.unwrap()[0].since), (2, 0));
+    at(101, Some(100)).await;
+    assert_eq!((entries().await, store.feeds_of(&tax()).await.unwrap()[0].since), (1, 1));
+    // Days without a gateway.
+    at(200, Some(150)).await;
+    assert_eq!((entries().await, store.feeds_of(&tax()).await.unwrap()[0].since), (0, 2));
+    at(201, Some(150)).await;
+    assert_eq!(database.count("SELECT count(*) FROM feed_day").await, 2);
+}
+
+async fn an_erased_person_is_gone_from_the_feeds(database: Database) {
+    let store = database.open("132098").await;
+    let people: Vec<_> = (1..=2).map(|body| UnifiedAddressNumber::from_body(body).unwrap()).collect();
+    let feed = open(&store, &permit(&["f1"])).await;
+    push(&store, &[seen(revision("A", 1, &people[0], false), &[&feed])]).await;
+    let both = [("B", &people[0]), ("C", &people[1])];
+    push(&store, &both.map(|(key, person)| seen(revision(key, 1, person, false), &[&feed]))).await;
+    let mut transaction = store.begin_write("link").await.unwrap();
+    transaction.insert_links(&[link("resident-tax", "L1", &people[0])]).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut transaction = store.begin_write("erase").await.unwrap();
+    transaction.erase_person(&people[0]).await.unwrap();
+    transaction.commit().await.unwrap();
+    let until = store.last_change_sequence().await.unwrap();
+    let changes = store.feed_changes(&[feed], 0, until, 100).await.unwrap();
+    assert_eq!(changes.people.keys().collect::<Vec<_>>(), [&people[1]]);
+    assert_eq!(database.count("SELECT count(*) FROM feed_change").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM feed_change WHERE entries LIKE '%000000000000019%'").await, 0);
+}
+
+async fn the_change_of_a_link_is_known(database: Database) {
+    let store = database.open("132098").await;
+    let person = UnifiedAddressNumber::from_body(1).unwrap();
+    push(&store, &[revision("A", 1, &person, false)]).await;
+    for system in ["resident-tax", "welfare"] {
+        let mut transaction = store.begin_write("link").await.unwrap();
+        transaction.insert_links(&[link(system, "L1", &person)]).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    let other = UnifiedAddressNumber::from_body(2).unwrap();
+    let linked = store.link_changes(&tax(), &[person.clone(), other]).await.unwrap();
+    assert_eq!(linked.into_iter().collect::<Vec<_>>(), [(person, 2)]);
+}
+
 crate::on_both_engines!(
+    entries_are_kept_for_some_days_and_an_older_cursor_is_found_out,
+    an_erased_person_is_gone_from_the_feeds,
+    the_change_of_a_link_is_known,
     a_reader_finds_its_own_changes_and_no_others,
     a_link_is_noted_in_the_feeds_of_its_system_alone,
     the_oldest_feed_makes_room_for_a_new_one,

@@ -168,18 +168,70 @@ async fn a_gateway_that_stood_still_for_a_year_goes_on_once_an_operator_confirms
     assert_eq!(suspect(&town.start()).await, Some("far-ahead-of-log"));
 }
 
+/// Lets a gateway record that it runs, as it does at each comparison.
+async fn keep_time(town: &mut Town, guard: &ClockGuard, told: &mut Option<String>) -> bool {
+    let before = town.leaves;
+    let now = guard.believed_now().await.unwrap();
+    let record = async {
+        town.leaf(Log::Administration, "Clock/Keep", Vec::new()).await;
+        Ok::<_, &str>(())
+    };
+    guard.keep_time(now, record, told).await;
+    town.leaves > before
+}
+
 #[tokio::test]
 async fn a_gateway_that_runs_and_has_nothing_to_write_knows_the_time() {
     let mut town = Town::new().await;
     town.start_leaf().await;
     let guard = town.start();
-    assert_eq!(suspect(&guard).await, None);
-    for _ in 0..20 {
-        town.pass(10);
+    let mut kept = 0;
+    for _ in 0..198 {
+        town.pass(1);
         assert_eq!(suspect(&guard).await, None);
-        assert!(guard.state.lock().await.times.newest().is_some());
-        town.leaf(Log::Administration, "Clock/Keep", Vec::new()).await;
+        kept += u32::from(keep_time(&mut town, &guard, &mut None).await);
     }
+    assert_eq!(kept, 18, "a leaf every eleven days");
     town.pass(39);
     assert_eq!(suspect(&town.start()).await, None, "so does the next start");
+}
+
+#[tokio::test]
+async fn an_admin_log_that_can_not_be_written_is_told_once_and_tried_again() {
+    let mut town = Town::new().await;
+    town.start_leaf().await;
+    let guard = town.start();
+    town.pass(11);
+    let now = guard.believed_now().await.unwrap();
+    let mut told = None;
+    for trouble in ["no space", "no space", "locked"] {
+        guard.keep_time(now, async { Err(trouble) }, &mut told).await;
+        assert_eq!(told.as_deref(), Some(trouble));
+    }
+    assert!(keep_time(&mut town, &guard, &mut told).await);
+    assert_eq!(told, None);
+    assert!(!keep_time(&mut town, &guard, &mut told).await, "it is kept");
+}
+
+#[tokio::test]
+async fn small_steps_are_no_jump_in_the_course_of_months_and_a_large_one_is() {
+    let mut town = Town::new().await;
+    town.start_leaf().await;
+    let guard = town.start();
+    let step = |minutes| {
+        let mut clock = town.clock.lock().unwrap();
+        clock.0 = clock.0.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+    };
+    for _ in 0..30 {
+        town.pass(1);
+        step(4);
+        assert_eq!(suspect(&guard).await, None);
+    }
+    // Within one day they add up.
+    for _ in 0..15 {
+        step(4);
+        assert_eq!(suspect(&guard).await, None);
+    }
+    step(4);
+    assert_eq!(suspect(&guard).await, Some("jumped"));
 }

@@ -14,7 +14,7 @@ use super::{Finding, cores};
 use crate::ahead::beside;
 use crate::log::PERSON_ERASED;
 use crate::log::details::Details;
-use crate::log::retention::{Kind, erasure};
+use crate::log::retention::{Erasure, Kind};
 
 /// What one chunk gives.
 pub(super) struct Examined {
@@ -28,9 +28,10 @@ pub(super) struct Examined {
 /// The details that are not there (any more), and what the log says of it.
 #[derive(Default)]
 pub(super) struct Gone {
-    /// For each kind of details: the newest one that is erased (when it was requested, its leaf), and before when the log says so.
-    erased: HashMap<&'static str, (u64, u64)>,
-    erased_before: HashMap<&'static str, u64>,
+    /// For each kind of details: those that are erased (when it was requested, its leaf), as far as
+    /// no other is later by both, and what the log says of it.
+    erased: HashMap<&'static str, Vec<(u64, u64)>>,
+    erasures: HashMap<&'static str, Erasure>,
     /// People whose key is not there, and those of whom the log says that they were erased.
     keyless: HashSet<UnifiedAddressNumber>,
     erased_people: HashSet<String>,
@@ -124,8 +125,8 @@ impl Examined {
         let shapes: Vec<_> = leaves.shapes().iter().map(|shape| shape.shape().ok()).collect();
         for (place, (index, (shape, leaf))) in (self.first..).zip(leaves.placed()).enumerate() {
             let shape = shapes.get(*shape).and_then(Option::as_ref);
-            if let Some((kind, before)) = shape.and_then(|shape| erasure(shape, leaf)) {
-                self.gone.erased_before(kind.as_str(), before);
+            if let Some((kind, erasure)) = shape.and_then(|shape| Erasure::read(shape, leaf)) {
+                self.gone.erasure(kind.as_str(), erasure);
             }
             let kind = shape.and_then(|shape| Kind::of(shape, leaf));
             match details.get(place) {
@@ -151,23 +152,28 @@ impl Examined {
 // === impl Gone ===
 
 impl Gone {
-    fn erased(&mut self, kind: &'static str, newest: (u64, u64)) {
+    fn erased(&mut self, kind: &'static str, one: (u64, u64)) {
         let known = self.erased.entry(kind).or_default();
-        *known = newest.max(*known);
+        let covers = |(requested, leaf): (u64, u64), other: (u64, u64)| requested >= other.0 && leaf >= other.1;
+        if !known.iter().any(|other| covers(*other, one)) {
+            known.retain(|other| !covers(one, *other));
+            known.push(one);
+        }
     }
 
-    fn erased_before(&mut self, kind: &'static str, before: u64) {
-        let known = self.erased_before.entry(kind).or_default();
-        *known = before.max(*known);
+    fn erasure(&mut self, kind: &'static str, erasure: Erasure) {
+        let known = self.erasures.entry(kind).or_default();
+        known.before = known.before.max(erasure.before);
+        known.ahead_until = known.ahead_until.max(erasure.ahead_until);
     }
 
     /// Adds what another chunk gave.
     pub(super) fn add(&mut self, other: Self) {
-        for (kind, newest) in other.erased {
-            self.erased(kind, newest);
+        for (kind, erased) in other.erased {
+            erased.into_iter().for_each(|one| self.erased(kind, one));
         }
-        for (kind, before) in other.erased_before {
-            self.erased_before(kind, before);
+        for (kind, erasure) in other.erasures {
+            self.erasure(kind, erasure);
         }
         self.keyless.extend(other.keyless);
         self.erased_people.extend(other.erased_people);
@@ -175,11 +181,13 @@ impl Gone {
 
     /// Leaves whose details are gone though the log does not say that their time had come: the newest of each kind.
     pub(super) fn too_early(&self) -> Vec<u64> {
-        let too_early = self
-            .erased
-            .iter()
-            .filter(|(kind, (requested, _))| self.erased_before.get(*kind).is_none_or(|before| requested >= before));
-        let mut leaves: Vec<_> = too_early.map(|(_, (_, leaf))| *leaf).collect();
+        let newest = |(kind, erased): (&&'static str, &Vec<(u64, u64)>)| {
+            let said = self.erasures.get(*kind).copied().unwrap_or_default();
+            let too_early =
+                erased.iter().filter(|(requested, leaf)| *requested >= said.before && *leaf >= said.ahead_until);
+            too_early.map(|(_, leaf)| *leaf).max()
+        };
+        let mut leaves: Vec<_> = self.erased.iter().filter_map(newest).collect();
         leaves.sort_unstable();
         leaves
     }
@@ -206,4 +214,30 @@ async fn keys(
             Some((person, key))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_gone_rightly_by_their_time_or_by_their_place() {
+        let gone = |said: &[Erasure]| {
+            let mut gone = Gone::default();
+            // In order, and one of a clock that was ahead.
+            for one in [(10, 1), (20, 2), (900, 3), (30, 4), (40, 5)] {
+                let mut of_chunk = Gone::default();
+                of_chunk.erased("transfers", one);
+                gone.add(of_chunk);
+            }
+            said.iter().for_each(|said| gone.erasure("transfers", *said));
+            gone.too_early()
+        };
+        assert_eq!(gone(&[]), [5]);
+        assert_eq!(gone(&[Erasure { before: 50, ahead_until: 0 }]), [3]);
+        assert_eq!(gone(&[Erasure { before: 50, ahead_until: 3 }]), [3]);
+        assert!(gone(&[Erasure { before: 50, ahead_until: 4 }]).is_empty());
+        assert!(gone(&[Erasure { before: 35, ahead_until: 4 }, Erasure { before: 41, ahead_until: 0 }]).is_empty());
+        assert_eq!(gone(&[Erasure { before: 40, ahead_until: 4 }]), [5]);
+    }
 }

@@ -2,15 +2,16 @@
 //! several rows of one transaction may be about one local number.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use atena_domain::{LocalAddressNumber, SystemId};
 use atena_store::{StoredView, ViewHead};
 use atena_vault::{PersonKey, SealContext, Vault};
 
-use super::register::{Candidate, inconsistent};
-use crate::convert::view::View;
+use super::register::Candidate;
+use crate::convert::view::{NotMerged, View};
 use crate::convert::view_row;
-use crate::error::CallError;
+use crate::error::{CallError, Reason};
 use crate::transfer::sha256;
 
 /// A view as it is to be kept.
@@ -34,6 +35,14 @@ struct Known {
     mac: [u8; 32],
     /// Opened only where a registration needs it.
     content: Option<Vec<u8>>,
+}
+
+/// Of a registration that leaves a part as it was, where what was registered can't be read.
+fn does_not_open() -> CallError {
+    CallError::new(
+        Reason::Internal,
+        "what was registered before can't be opened; nothing was changed; a registration with every field replaces it; tell the operator",
+    )
 }
 
 // === impl Kept ===
@@ -71,20 +80,25 @@ impl Newest {
         self.is_changed_in_part(candidate).then(|| candidate.registration.local_address_number.clone())
     }
 
-    /// Opens a stored view.
+    /// Opens a stored view. One that does not open is the fate of the registrations that need it,
+    /// and of no other one of the transaction.
     pub(super) fn open(
         &mut self,
         system: &SystemId,
-        local: LocalAddressNumber,
+        local: &LocalAddressNumber,
         view: &StoredView,
-        key: &PersonKey,
-    ) -> Result<(), CallError> {
-        let row = view_row(system, &local, view.revision);
-        let content = key.open(&SealContext { table: "person_view", column: "sealed", row: &row }, &view.sealed)?;
-        if let Some(known) = self.views.get_mut(&local) {
-            known.content = Some(content.to_vec());
+        key: Option<&Arc<PersonKey>>,
+    ) {
+        let row = view_row(system, local, view.revision);
+        let context = SealContext { table: "person_view", column: "sealed", row: &row };
+        match key.and_then(|key| key.open(&context, &view.sealed).ok()) {
+            Some(content) => {
+                if let Some(known) = self.views.get_mut(local) {
+                    known.content = Some(content.to_vec());
+                }
+            }
+            None => tracing::error!(system = system.as_str(), "a registered view can't be opened"),
         }
-        Ok(())
     }
 
     /// Makes the view of a candidate out of the newest one and what the row says, and checks it as
@@ -95,8 +109,11 @@ impl Newest {
             // The row says what is there already.
             Some(newest) if newest.mac == candidate.view.mac => Ok(()),
             Some(newest) if !registration.complete => {
-                let before = newest.content.as_ref().ok_or_else(inconsistent)?;
-                let view = View::after(before, &registration.given).ok_or_else(inconsistent)?;
+                let before = newest.content.as_ref().ok_or_else(does_not_open)?;
+                let view = View::after(before, &registration.given).map_err(|error| match error {
+                    NotMerged::Malformed => does_not_open(),
+                    NotMerged::HalfAnAddress(problems) => CallError::fields(problems),
+                })?;
                 view.check_whole()?;
                 candidate.view = Kept::of(vault, &view);
                 Ok(())
@@ -112,5 +129,39 @@ impl Newest {
             let known = Known { mac: view.mac, content: Some(view.content.clone()) };
             self.views.insert(registration.local_address_number.clone(), known);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+    use atena_vault::{KeyFile, KeySource};
+
+    use super::*;
+
+    #[test]
+    fn a_view_that_does_not_open_is_left_out_and_the_others_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let municipality = MunicipalityCode::parse("132098").unwrap();
+        let path = folder.path().join("keys.toml");
+        KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
+        let vault = Vault::open(&KeySource::File(path), &municipality).unwrap();
+        let person = UnifiedAddressNumber::from_body(1).unwrap();
+        let (key, _) = vault.new_person_key(&person, &vault.wrapping_ids()[0]).unwrap();
+        let key = Arc::new(key);
+        let system = SystemId::parse("pension").unwrap();
+        let locals = ["A1", "A2", "A3"].map(|local| LocalAddressNumber::parse(local).unwrap());
+        let views = locals.iter().map(|local| (local.clone(), Known { mac: [0; 32], content: None }));
+        let mut newest = Newest { views: views.collect(), repeated: false };
+        for (place, local) in locals.iter().enumerate() {
+            let row = view_row(&system, local, 1);
+            let context = SealContext { table: "person_view", column: "sealed", row: &row };
+            let mut sealed = key.seal(&context, b"content").unwrap();
+            sealed[20] ^= u8::from(place == 1);
+            let view = StoredView { revision: 1, sealed };
+            newest.open(&system, local, &view, (place < 2).then_some(&key));
+        }
+        let opened = locals.map(|local| newest.views[&local].content.is_some());
+        assert_eq!(opened, [true, false, false]);
     }
 }

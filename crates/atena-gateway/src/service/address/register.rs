@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
+use atena_ledger::Outcome;
 use atena_policy::RegistrationPermit;
 use atena_proto::v1;
 use atena_store::{KeyState, ReviewKind, ViewHead, WriteTransaction};
@@ -177,6 +178,7 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
         for (position, record, registered) in registered {
             fate(position, record, registered);
         }
+        name_refused(call, &mut transaction, &mut records).await?;
         let count = records.len();
         let sealing = log::seal(&call.hall, &mut transaction, records).await?;
         transaction.insert_personal_numbers(&numbers).await?;
@@ -194,6 +196,29 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
     // Every place was filled by the checks or by `fate`.
     let mut done = done.into_iter();
     Ok(lengths.into_iter().map(|length| done.by_ref().take(length).flatten().collect()).collect())
+}
+
+/// Notes in the records of refused registrations whom the caller's numbers are linked to: an
+/// auditor finds refusals by person too.
+async fn name_refused(
+    call: &Call,
+    transaction: &mut WriteTransaction,
+    records: &mut [TransferRecord],
+) -> Result<(), CallError> {
+    let unnamed =
+        |record: &&mut TransferRecord| record.outcome == Outcome::Refused && record.unified_address_number.is_none();
+    let locals: HashSet<_> =
+        records.iter_mut().filter(unnamed).filter_map(|record| record.local_address_number.clone()).collect();
+    if locals.is_empty() {
+        return Ok(());
+    }
+    let locals: Vec<_> = locals.into_iter().collect();
+    let linked = transaction.links_by_local(&call.caller.system_id, &locals).await?;
+    for record in records.iter_mut().filter(unnamed) {
+        let local = record.local_address_number.as_ref();
+        record.unified_address_number = local.and_then(|local| linked.get(local)).cloned();
+    }
+    Ok(())
 }
 
 fn may_migrate(call: &Call) -> bool {
@@ -313,8 +338,8 @@ async fn before(
         keys = call.hall.open_keys(&transaction.person_keys(&people).await?)?;
         for (place, (local, view)) in transaction.sealed_views(system, &partial).await?.into_iter().enumerate() {
             take_turns(place).await;
-            let key = linked(&local).and_then(|person| keys.get(&person)).ok_or_else(inconsistent)?;
-            newest.open(system, local, &view, key)?;
+            let key = linked(&local).and_then(|person| keys.get(&person));
+            newest.open(system, &local, &view, key);
         }
     }
     Ok(Before { heads, newest, keys })

@@ -26,7 +26,12 @@ pub(crate) async fn run(
     let local = LocalAddressNumber::parse(&request.local_address_number).ok();
     let mut record = inbound(&call, &permit, local.clone());
     record.heading_mut().fields = Arc::from(["personal_number".to_owned()]);
-    // Before anything is looked at or looked up: the answer is the same for every number.
+    if let Some(local) = &local {
+        // A refusal is recorded with the person too.
+        let linked = hall.store.links_by_local(&call.caller.system_id, std::slice::from_ref(local)).await?;
+        record.unified_address_number = linked.get(local).cloned();
+    }
+    // Before the new number is looked at or looked up: the answer is the same for every number.
     let Some(number_permit) = permit.personal_number() else {
         return Err(call.refuse(atena_policy::Refusal::PersonalNumberNotPermitted.into(), vec![record]).await);
     };
@@ -46,6 +51,7 @@ pub(crate) async fn run(
     let locals = std::slice::from_ref(&local);
     let Some(unified) = transaction.links_by_local(&call.caller.system_id, locals).await?.remove(&local) else {
         drop(transaction);
+        record.unified_address_number = None;
         return Err(call.refuse(CallError::not_linked(), vec![record]).await);
     };
     record.unified_address_number = Some(unified.clone());

@@ -74,8 +74,20 @@ pub(crate) async fn run(
                 transfers.push(transfer);
             }
             Err(error) => {
-                let local = locals.get(index).and_then(|local| local.as_ref().ok()).cloned();
-                let subject = Subject { local_address_number: local, unified_address_number: None };
+                // A person who is named twice is known, by whichever number.
+                let named = index.checked_sub(locals.len()).and_then(|index| unified.get(index)?.as_ref().ok());
+                let linked = named.and_then(|named| by_unified.get_key_value(named));
+                let subject = match (locals.get(index), linked) {
+                    (Some(Ok(local)), _) => Subject {
+                        local_address_number: Some(local.clone()),
+                        unified_address_number: by_local.get(local).cloned(),
+                    },
+                    (_, Some((unified, local))) => Subject {
+                        local_address_number: Some(local.clone()),
+                        unified_address_number: Some(unified.clone()),
+                    },
+                    _ => Subject::default(),
+                };
                 let mut transfer = call.transfer(Some(Dataset::Person), subject);
                 refuse(&mut transfer, error.reason);
                 transfers.push(transfer);

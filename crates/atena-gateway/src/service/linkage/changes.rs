@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
-use atena_store::{Feed, NumberedRecord, PersonChanges, RecordChange, Store, StoredRecord};
+use atena_store::{Feed, NumberedRecord, PersonChanges, Store, StoredRecord};
 use atena_vault::PersonKey;
 use tracing::Instrument;
 
 use super::deliver::Addressee;
-use super::pull_records::Pull;
+use super::pull_records::{Pull, now_or_after};
 use crate::ahead::take_turns;
 use crate::call::Call;
 use crate::cursor::Position;
@@ -51,8 +51,6 @@ pub(super) fn whole_since(feeds: &[Feed]) -> u64 {
 /// The changes after `since` up to `until`, for people after `after`.
 pub(super) struct Window {
     pub(super) since: u64,
-    /// What was sent before may have been as new as this change.
-    pub(super) seen: u64,
     pub(super) until: u64,
     pub(super) after: Option<LocalAddressNumber>,
 }
@@ -68,25 +66,29 @@ struct Changed {
 
 impl Pull<'_> {
     /// Everything that the consumer can see of what changed after `since`.
-    pub(super) async fn changes(&mut self, feeds: &[Feed], mut since: u64, mut seen: u64) -> Result<u64, CallError> {
+    pub(super) async fn changes(&mut self, feeds: &[Feed], mut since: u64) -> Result<u64, CallError> {
         let until = self.call.hall.store.as_new_as(since).await.last_change_sequence().await?;
         // Asked once at least: whether anything at all changed must not be seen by the work either.
         loop {
-            since = self.window(feeds, Window { since, seen, until, after: None }, WINDOW_CHANGES).await?;
+            let window = Window { since, until, after: None };
+            since = match self.window(feeds, window, WINDOW_CHANGES).await? {
+                Some(end) => end,
+                None => return self.everything_again(since, whole_since(feeds)).await,
+            };
             if since >= until {
                 return Ok(since);
             }
-            seen = self.last_change().await?;
         }
     }
 
-    /// Delivers the changes of a window, of about `limit` changes at most. Returns where it ends.
+    /// Delivers the changes of a window, of about `limit` changes at most. Returns where it ends;
+    /// none where the feeds are not whole any more, and nothing was delivered.
     pub(super) async fn window(
         &mut self,
         feeds: &[Feed],
-        Window { since, seen, until, after }: Window,
+        Window { since, until, after }: Window,
         limit: usize,
-    ) -> Result<u64, CallError> {
+    ) -> Result<Option<u64>, CallError> {
         let store = self.call.hall.store.as_new_as(until).await;
         let work = async {
             let changes = store.feed_changes(feeds, since, until, limit).await?;
@@ -96,43 +98,71 @@ impl Pull<'_> {
             Ok::<_, CallError>((end, people))
         };
         let (end, people) = work.instrument(tracing::info_span!("read")).await?;
+        if !self.are_whole(feeds, since).await? {
+            return Ok(None);
+        }
         for page in people.chunks(PEOPLE_PER_QUERY) {
             let (keys, mut records) = self.read_page(&store, page).await?;
             for (place, one) in page.iter().enumerate() {
                 take_turns(place).await;
-                let key = keys.get(&one.person);
                 let records = records.remove(&one.person).unwrap_or_default();
-                let records = self.news(one, key, records, seen)?;
-                self.pack_person(&one.local, &one.person, key, &records)?;
+                let records: Vec<_> = records.into_iter().filter_map(|record| news(one, record)).collect();
+                self.pack_person(&one.local, &one.person, keys.get(&one.person), &records)?;
                 if self.is_full() {
                     let after = Some(one.local.clone());
-                    self.send(Position::Window { since, seen, until: end, after }, false).await?;
+                    self.send(Position::Window { since, until: end, after }, false).await?;
                 }
             }
         }
-        Ok(end)
+        Ok(Some(end))
     }
 
-    /// Everything about the consumer's people once more, with tombstones of all that ended: for a
-    /// cursor that is older than the consumer's feeds.
-    pub(super) async fn again(&mut self, as_of: u64, mut after: Option<LocalAddressNumber>) -> Result<u64, CallError> {
+    /// Whether these feeds have everything after `since`, still after they were read: a feed may be
+    /// closed, or lose old entries, at any time.
+    async fn are_whole(&self, feeds: &[Feed], since: u64) -> Result<bool, CallError> {
+        let Some(first) = feeds.first() else { return Ok(true) };
+        let known = self.call.hall.store.feeds_of(&first.system_id).await?;
+        let is_whole = |feed: &Feed| known.iter().any(|known| known.number == feed.number && known.since <= since);
+        Ok(feeds.iter().all(is_whole))
+    }
+
+    /// As [`Self::again`], as of now or of `whole`, from where the feeds have everything.
+    pub(super) async fn everything_again(&mut self, since: u64, whole: u64) -> Result<u64, CallError> {
+        let as_of = now_or_after(self.call, whole).await?;
+        self.again(since, as_of, None).await
+    }
+
+    /// Everything about the consumer's people once more, with tombstones of what ended after
+    /// `since`: for a cursor that is older than the consumer's feeds. What ended before, or before
+    /// the person was linked, was never the consumer's, or it knows.
+    pub(super) async fn again(
+        &mut self,
+        since: u64,
+        as_of: u64,
+        mut after: Option<LocalAddressNumber>,
+    ) -> Result<u64, CallError> {
         loop {
             let store = self.call.hall.store.as_new_as(as_of).await;
             let limit = u32::try_from(PEOPLE_PER_QUERY).unwrap_or(u32::MAX);
             let people = store.links_after(&self.allowed.permits, after.as_ref(), limit).await?;
             let Some((last, _)) = people.last() else { return Ok(as_of) };
             after = Some(last.clone());
+            let numbers: Vec<_> = people.iter().map(|(_, person)| person.clone()).collect();
+            let linked = store.link_changes(&self.call.caller.system_id, &numbers).await?;
             let whole = PersonChanges::default();
             let page = people.into_iter().map(|(local, person)| Changed { local, person, changes: whole.clone() });
             let page: Vec<_> = page.collect();
             let (keys, mut records) = self.read_page(&store, &page).await?;
             for (place, one) in page.iter().enumerate() {
                 take_turns(place).await;
-                let records = records.remove(&one.person).unwrap_or_default();
-                let records: Vec<_> = records.into_iter().map(|record| record.stored).collect();
+                let ended_after = linked.get(&one.person).map_or(since, |linked| since.max(*linked));
+                let records = records.remove(&one.person).unwrap_or_default().into_iter();
+                let records = records.filter(|record| !record.stored.deleted || record.change > ended_after);
+                let records: Vec<_> = records.map(|record| record.stored).collect();
                 self.pack_person(&one.local, &one.person, keys.get(&one.person), &records)?;
                 if self.is_full() {
-                    self.send(Position::Again { as_of, after: Some(one.local.clone()) }, false).await?;
+                    let after = Some(one.local.clone());
+                    self.send(Position::Again { since, as_of, after }, false).await?;
                 }
             }
         }
@@ -173,34 +203,6 @@ impl Pull<'_> {
         work.instrument(tracing::info_span!("read")).await
     }
 
-    /// What of a person's records is delivered: what is not as the consumer had it. A change may have
-    /// been seen before its time. Then what the consumer has is not known, and it gets what is there.
-    fn news(
-        &mut self,
-        one: &Changed,
-        key: Option<&Arc<PersonKey>>,
-        records: Vec<NumberedRecord>,
-        seen: u64,
-    ) -> Result<Vec<StoredRecord>, CallError> {
-        let mut news = Vec::new();
-        for NumberedRecord { record_number, stored } in records {
-            let mut changes = one.changes.records.iter();
-            let change = changes.find(|change| change.record_number == record_number);
-            let is_told = match (one.changes.linked, change) {
-                (Some(commit), _) => commit <= seen || !stored.deleted,
-                (None, None) => false,
-                (None, Some(RecordChange { commit, .. })) if *commit <= seen => true,
-                // It can be gone again: then the consumer never had it.
-                (None, Some(RecordChange { before: None, .. })) => !stored.deleted,
-                (None, Some(change)) => stored.deleted || self.packer.digest(key, &stored)? != change.before,
-            };
-            if is_told {
-                news.push(stored);
-            }
-        }
-        Ok(news)
-    }
-
     /// Packs records of one person, a delivery for each dataset.
     fn pack_person(
         &mut self,
@@ -219,6 +221,14 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+/// A record as it is delivered, if it is: every one that changed, and of a person who was linked
+/// every one that is there. What the consumer has is not asked: it may have stored what it was
+/// sent, or not, before it goes on from an older cursor.
+fn news(one: &Changed, NumberedRecord { record_number, stored, .. }: NumberedRecord) -> Option<StoredRecord> {
+    let is_new = one.changes.linked && !stored.deleted;
+    (is_new || one.changes.records.contains(&record_number)).then_some(stored)
 }
 
 type Keys = HashMap<UnifiedAddressNumber, Arc<PersonKey>>;

@@ -6,8 +6,8 @@ use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_ledger::Outcome;
 use atena_policy::ReleasePermit;
 use atena_proto::v1;
-use atena_store::{Before, Holding, StoredRecord};
-use atena_vault::{PersonKey, Pseudonym, Pseudonyms, SealContext, Vault};
+use atena_store::{Holding, StoredRecord};
+use atena_vault::{PersonKey, Pseudonym, Pseudonyms, SealContext};
 use bytes::BytesMut;
 use smallvec::SmallVec;
 
@@ -27,7 +27,6 @@ pub(super) struct Packer<'a> {
     buffer: BytesMut,
     filtered: Vec<u8>,
     scratch: Scratch,
-    vault: Arc<Vault>,
 }
 
 /// Buffers that take one record after the other.
@@ -93,24 +92,7 @@ impl<'a> Packer<'a> {
             buffer: BytesMut::new(),
             filtered: Vec::new(),
             scratch: Scratch::default(),
-            vault: Arc::clone(&call.hall.vault),
         }
-    }
-
-    /// A digest of what the caller sees of a record, as feeds have it; nothing for a dataset without a
-    /// permit.
-    pub(super) fn digest(
-        &mut self,
-        key: Option<&Arc<PersonKey>>,
-        record: &StoredRecord,
-    ) -> Result<Option<Before>, CallError> {
-        let Self { releases, filtered, scratch, vault, .. } = self;
-        let Some(release) = releases.iter().find(|release| release.permit.dataset() == record.dataset) else {
-            return Ok(None);
-        };
-        filtered.clear();
-        release.filter(key, record, scratch, filtered)?;
-        Ok(Some(crate::seen::digest(vault, record.dataset, filtered)))
     }
 
     /// One delivery of `records` (all of one dataset, all about the addressee); deleted ones become tombstones. `None` for a dataset without

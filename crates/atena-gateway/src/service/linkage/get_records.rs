@@ -13,7 +13,7 @@ use super::deliver::{Addressee, Packer};
 use crate::call::Call;
 use crate::convert::dataset::parse_pension_datasets;
 use crate::error::{CallError, Reason};
-use crate::transfer::Subject;
+use crate::transfer::{Subject, TransferRecord};
 
 /// People in one call.
 const PEOPLE_MAX: usize = 100;
@@ -52,6 +52,8 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
                     format!("local_address_numbers[{index}]"),
                     "must be 1 to 15 letters or digits, and not exactly 12 digits",
                 );
+                // It may be anything, a personal number too, so it is not recorded itself.
+                transfers.extend(refusals(&call, &permits, &Subject::default(), error.reason));
                 answer.errors.push(error.into_item(index));
                 continue;
             };
@@ -60,17 +62,16 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
                     format!("local_address_numbers[{index}]"),
                     "names a person for the second time; the records came with the first",
                 );
+                let person = by_local.get(local).map(|(holding, _)| holding.unified_address_number.clone());
+                let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: person };
+                transfers.extend(refusals(&call, &permits, &subject, error.reason));
                 answer.errors.push(error.into_item(index));
                 continue;
             }
             let Some((holding, to)) = by_local.get(local) else {
                 answer.errors.push(CallError::not_linked().into_item(index));
                 let subject = Subject { local_address_number: Some(local.clone()), unified_address_number: None };
-                for permit in permits.iter() {
-                    let mut record = call.release(permit, subject.clone());
-                    crate::transfer::refuse(&mut record, Reason::LocalNumberNotLinked);
-                    transfers.push(record);
-                }
+                transfers.extend(refusals(&call, &permits, &subject, Reason::LocalNumberNotLinked));
                 continue;
             };
             for permit in permits.iter() {
@@ -84,6 +85,20 @@ pub(crate) async fn run(call: Arc<Call>, request: v1::GetRecordsRequest) -> Resu
     })?;
     call.log_release(transfers).await?;
     Ok(answer)
+}
+
+/// The records of a number that is answered with an error, one for each dataset.
+fn refusals(
+    call: &Call,
+    permits: &[ReleasePermit],
+    subject: &Subject,
+    reason: Reason,
+) -> impl Iterator<Item = TransferRecord> {
+    permits.iter().map(move |permit| {
+        let mut record = call.release(permit, subject.clone());
+        crate::transfer::refuse(&mut record, reason);
+        record
+    })
 }
 
 /// A person's records of a permit's dataset; they stand together.

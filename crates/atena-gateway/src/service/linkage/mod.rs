@@ -7,6 +7,7 @@ mod list_entitlements;
 mod pages;
 mod pull_records;
 mod together;
+pub(crate) mod upkeep;
 
 use std::sync::Arc;
 

@@ -61,7 +61,7 @@ pub(crate) async fn run(
 }
 
 /// The last change of now, which is not before this one.
-async fn now_or_after(call: &Call, sequence: u64) -> Result<u64, CallError> {
+pub(super) async fn now_or_after(call: &Call, sequence: u64) -> Result<u64, CallError> {
     Ok(call.hall.store.as_new_as(sequence).await.last_change_sequence().await?)
 }
 
@@ -103,21 +103,20 @@ impl<'a> Pull<'a> {
         let whole = whole_since(feeds);
         let done = match position {
             Position::Full { as_of, after } => self.everything(as_of, after).await?,
-            Position::Again { as_of, after } => self.again(as_of, after).await?,
-            Position::Changes { since, .. } | Position::Window { since, .. } if since < whole => {
-                let as_of = now_or_after(self.call, whole).await?;
-                self.again(as_of, None).await?
+            Position::Again { since, as_of, after } => self.again(since, as_of, after).await?,
+            Position::Changes { since } | Position::Window { since, .. } if since < whole => {
+                self.everything_again(since, whole).await?
             }
-            Position::Changes { since, seen } => self.changes(feeds, since, seen).await?,
-            Position::Window { since, seen, until, after } => {
+            Position::Changes { since } => self.changes(feeds, since).await?,
+            Position::Window { since, until, after } => {
                 // The whole window again: what was delivered of it is left out by its people.
-                let end = self.window(feeds, Window { since, seen, until, after }, usize::MAX).await?;
-                let seen = self.last_change().await?;
-                self.changes(feeds, end, seen).await?
+                match self.window(feeds, Window { since, until, after }, usize::MAX).await? {
+                    Some(end) => self.changes(feeds, end).await?,
+                    None => self.everything_again(since, whole).await?,
+                }
             }
         };
-        let seen = self.last_change().await?;
-        self.send(Position::Changes { since: done, seen }, true).await?;
+        self.send(Position::Changes { since: done }, true).await?;
         self.sent().await
     }
 
@@ -144,11 +143,6 @@ impl<'a> Pull<'a> {
             }
         }
         Ok(())
-    }
-
-    /// The last change of now: nothing that was read is newer.
-    pub(super) async fn last_change(&self) -> Result<u64, CallError> {
-        Ok(self.call.hall.store.last_change_sequence().await?)
     }
 
     /// Whether what waits fills a chunk.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use atena_domain::{Dataset, LocalAddressNumber, RecordKey};
 use atena_proto::v1;
-use atena_store::{FeedNumber, NewRevision, RecordHead, Seen};
+use atena_store::{FeedNumber, NewRevision, RecordHead};
 use atena_vault::{SealContext, Vault};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -23,6 +23,9 @@ pub(super) struct Item {
     /// `None` if it is malformed: it could be anything, and is not told back.
     record_key: Option<RecordKey>,
     revision: u64,
+    /// Whom it is about, once that is known. It stays where the record is refused: an auditor finds
+    /// refusals by person too.
+    pub(super) person: Option<Person>,
     /// The record, as long as nothing is wrong with it.
     pub(super) coming: Result<Coming, CallError>,
 }
@@ -38,16 +41,14 @@ pub(super) struct Place {
 pub(super) struct Coming {
     pub(super) record: ParsedRecord,
     content_mac: [u8; 32],
-    /// Whom it is about, once that is known.
-    pub(super) person: Option<Person>,
     /// The content, sealed for that person.
     sealed: Option<Bytes>,
     /// What becomes of it, once it has been compared with what is stored.
     pub(super) outcome: v1::PushOutcome,
     /// The revision that it takes the place of.
     pub(super) before: Option<RecordHead>,
-    /// The feeds whose readers can see the change, and what they see.
-    pub(super) seen: Vec<(FeedNumber, Seen)>,
+    /// The feeds whose readers can see the change.
+    pub(super) seen: Vec<FeedNumber>,
 }
 
 /// The newest revisions of records, by dataset and key.
@@ -62,7 +63,7 @@ impl Item {
             Ok(arrived) => arrived,
             Err(error) => {
                 let place = Place { local: None, dataset: None };
-                return Self { place, record_key: None, revision: 0, coming: Err(error) };
+                return Self { place, record_key: None, revision: 0, person: None, coming: Err(error) };
             }
         };
         let place = Place {
@@ -71,28 +72,30 @@ impl Item {
         };
         let (record_key, revision) = (arrived.record_key.as_ref().ok().cloned(), arrived.revision);
         let coming = parse_record(arrived, today).map(|record| Coming::of(record, vault));
-        Self { place, record_key, revision, coming }
+        Self { place, record_key, revision, person: None, coming }
     }
 
-    /// Notes whom a good record is about, unless that is known, and seals it for them.
+    /// Notes whom a record is about, unless that is known, and seals a good one for them.
     pub(super) fn meet(&mut self, people: &People) -> Result<(), CallError> {
-        let Ok(coming) = &mut self.coming else { return Ok(()) };
-        if coming.person.is_none()
-            && let Some(person) = people.get(&coming.record.local_address_number)
+        if self.person.is_none()
+            && let Some(person) = self.place.local.as_ref().and_then(|local| people.get(local))
         {
-            coming.person = Some(person.clone());
-            coming.seal()?;
+            if let Ok(coming) = &mut self.coming {
+                coming.seal(person)?;
+            }
+            self.person = Some(person.clone());
         }
         Ok(())
     }
 
-    /// As [`Self::meet`], where somebody was erased since: whoever has the number again is somebody else.
+    /// As [`Self::meet`], where a person was erased since: the number may be another person's now.
     pub(super) fn meet_again(&mut self, people: &People) -> Result<(), CallError> {
-        if let Ok(coming) = &mut self.coming {
-            let before = coming.person.as_ref().map(|person| &person.unified_address_number);
-            let now = people.get(&coming.record.local_address_number).map(|person| &person.unified_address_number);
-            if before != now {
-                (coming.person, coming.sealed) = (None, None);
+        let before = self.person.as_ref().map(|person| &person.unified_address_number);
+        let now = self.place.local.as_ref().and_then(|local| people.get(local));
+        if before != now.map(|person| &person.unified_address_number) {
+            self.person = None;
+            if let Ok(coming) = &mut self.coming {
+                coming.sealed = None;
             }
         }
         self.meet(people)
@@ -101,7 +104,7 @@ impl Item {
     /// Compares a good record with what is stored, and with what came before it.
     pub(super) fn judge(&mut self, heads: &mut Heads) {
         if let Ok(coming) = &mut self.coming
-            && let Err(error) = coming.judge(heads)
+            && let Err(error) = coming.judge(self.person.as_ref(), heads)
         {
             self.coming = Err(error);
         }
@@ -109,10 +112,8 @@ impl Item {
 
     /// The revision to store of a record that is new or changed.
     pub(super) fn new_revision(&self, stored_at: Timestamp) -> Result<Option<NewRevision>, CallError> {
-        let Ok(Coming { record, content_mac, person: Some(person), sealed, outcome, before, seen }) = &self.coming
-        else {
-            return Ok(None);
-        };
+        let (Ok(coming), Some(person)) = (&self.coming, &self.person) else { return Ok(None) };
+        let Coming { record, content_mac, sealed, outcome, before, seen } = coming;
         if *outcome == v1::PushOutcome::Unchanged {
             return Ok(None);
         }
@@ -153,13 +154,12 @@ impl Coming {
     fn of(record: ParsedRecord, vault: &Vault) -> Self {
         let content_mac = vault.content_mac(record.dataset.as_str(), record.content.as_deref().unwrap_or_default());
         let outcome = v1::PushOutcome::Unspecified;
-        Self { record, content_mac, person: None, sealed: None, outcome, before: None, seen: Vec::new() }
+        Self { record, content_mac, sealed: None, outcome, before: None, seen: Vec::new() }
     }
 
     /// Seals the content for its place with the key of its person; a deletion has none.
-    fn seal(&mut self) -> Result<(), CallError> {
-        let key = self.person.as_ref().and_then(|person| person.key.as_ref());
-        if let (Some(key), Some(content)) = (key, &self.record.content) {
+    fn seal(&mut self, person: &Person) -> Result<(), CallError> {
+        if let (Some(key), Some(content)) = (&person.key, &self.record.content) {
             let row = record_row(self.record.dataset, &self.record.record_key, self.record.revision);
             let context = SealContext { table: "record", column: "sealed", row: &row };
             self.sealed = Some(key.seal(&context, content)?.into());
@@ -167,8 +167,8 @@ impl Coming {
         Ok(())
     }
 
-    fn judge(&mut self, heads: &mut Heads) -> Result<(), CallError> {
-        let person = self.person.as_ref().ok_or_else(CallError::not_linked)?;
+    fn judge(&mut self, person: Option<&Person>, heads: &mut Heads) -> Result<(), CallError> {
+        let person = person.ok_or_else(CallError::not_linked)?;
         let deleted = self.record.content.is_none();
         let new = RecordHead {
             unified_address_number: person.unified_address_number.clone(),

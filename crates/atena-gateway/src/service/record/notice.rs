@@ -6,16 +6,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use atena_domain::{Dataset, SystemId, UnifiedAddressNumber};
 use atena_policy::FieldFilter;
 use atena_proto::v1;
-use atena_store::{Before, Feed, FeedNumber, RecordHead, Seen, WriteTransaction};
-use atena_vault::{SealContext, Vault};
+use atena_store::{Feed, FeedNumber, RecordHead, WriteTransaction};
+use atena_vault::SealContext;
 
 use super::item::{Coming, Item};
+use super::people::Person;
 use super::push_records::Permits;
 use crate::ahead::take_turns;
 use crate::call::Call;
 use crate::convert::record_row;
 use crate::error::CallError;
-use crate::seen::digest;
 
 /// A feed of one of the datasets that are pushed, and who is linked in its system.
 struct Watch<'a> {
@@ -32,33 +32,30 @@ pub(super) async fn decide<'i>(
     permits: &Permits,
     items: impl Iterator<Item = &'i mut Item>,
 ) -> Result<(), CallError> {
-    let mut changing: Vec<_> = items.filter_map(|item| item.coming.as_mut().ok()).filter(changes).collect();
-    let datasets: BTreeSet<_> = changing.iter().map(|coming| coming.record.dataset).collect();
+    let mut changing: Vec<_> = items.filter_map(changing).collect();
+    let datasets: BTreeSet<_> = changing.iter().map(|(_, coming)| coming.record.dataset).collect();
     let feeds = transaction.feeds(&datasets).await?;
     if feeds.is_empty() {
         return Ok(());
     }
     let systems: BTreeSet<_> = feeds.iter().map(|feed| &feed.system_id).collect();
-    let people: BTreeSet<_> = changing.iter().filter_map(|coming| person(coming)).cloned().collect();
+    let people: BTreeSet<_> = changing.iter().map(|(person, _)| person.unified_address_number.clone()).collect();
     let people: Vec<_> = people.into_iter().collect();
     let linked = transaction.linked_in(&systems, &people).await?;
     let watches = watches(call, permits, &feeds, &linked);
     let mut buffers = Buffers::default();
-    for (place, coming) in changing.iter_mut().enumerate() {
+    for (place, (person, coming)) in changing.iter_mut().enumerate() {
         take_turns(place).await;
         let Some(watches) = watches.get(&coming.record.dataset) else { continue };
-        coming.seen = seen(&call.hall.vault, coming, watches, &mut buffers);
+        coming.seen = seen(person, coming, watches, &mut buffers);
     }
     Ok(())
 }
 
-/// Whether a good record is stored as a new revision.
-fn changes(coming: &&mut Coming) -> bool {
-    matches!(coming.outcome, v1::PushOutcome::Stored | v1::PushOutcome::Deleted)
-}
-
-fn person(coming: &Coming) -> Option<&UnifiedAddressNumber> {
-    coming.person.as_ref().map(|person| &person.unified_address_number)
+/// A good record that is stored as a new revision, and whom it is about.
+fn changing(item: &mut Item) -> Option<(&Person, &mut Coming)> {
+    let (person, coming) = (item.person.as_ref()?, item.coming.as_mut().ok()?);
+    matches!(coming.outcome, v1::PushOutcome::Stored | v1::PushOutcome::Deleted).then_some((person, coming))
 }
 
 fn watches<'a>(
@@ -84,54 +81,42 @@ struct Buffers {
     seen_now: Vec<u8>,
 }
 
-/// The feeds whose readers can see that this record changes, and what they see.
-fn seen(vault: &Vault, coming: &Coming, watches: &[Watch<'_>], buffers: &mut Buffers) -> Vec<(FeedNumber, Seen)> {
-    let Some(person) = person(coming) else { return Vec::new() };
-    let is_linked = |watch: &&Watch<'_>| watch.linked.is_some_and(|linked| linked.contains(person));
+/// The feeds whose readers can see that this record changes.
+fn seen(person: &Person, coming: &Coming, watches: &[Watch<'_>], buffers: &mut Buffers) -> Vec<FeedNumber> {
+    let number = &person.unified_address_number;
+    let is_linked = |watch: &&Watch<'_>| watch.linked.is_some_and(|linked| linked.contains(number));
     let here = watches.iter().filter(is_linked);
-    let Some(before) = coming.before.as_ref().filter(|before| !before.deleted) else {
-        let appears = coming.record.content.is_some();
-        return here.filter(|_| appears).map(|watch| (watch.feed.number, Seen::Appears)).collect();
+    let before = coming.before.as_ref().filter(|before| !before.deleted);
+    let (before, now) = match (before, &coming.record.content) {
+        (None, None) => return Vec::new(),
+        // A record that appears or ends is seen whatever its content.
+        (None, Some(_)) | (Some(_), None) => return here.map(|watch| watch.feed.number).collect(),
+        (Some(before), Some(now)) => (before, now),
     };
     let mut opened = None;
-    here.filter_map(|watch| {
-        let opened = *opened.get_or_insert_with(|| open(coming, before, &mut buffers.before));
-        let seen = match watch.view.as_ref().filter(|_| opened) {
-            Some(view) => difference(vault, view, coming, buffers),
+    let differs = |watch: &&Watch<'_>| {
+        let opened = *opened.get_or_insert_with(|| open(person, coming, before, &mut buffers.before));
+        match watch.view.as_ref().filter(|_| opened) {
+            Some(view) => {
+                let Buffers { before, seen_before, seen_now } = buffers;
+                seen_before.clear();
+                seen_now.clear();
+                let filtered = view.apply(before, seen_before).and_then(|()| view.apply(now, seen_now));
+                filtered.is_err() || seen_before != seen_now
+            }
             // It is noted for all: each is sent what it may have in any case.
-            None => Some(Before(0)),
-        };
-        let before = seen?;
-        let seen = if coming.record.content.is_some() { Seen::Changes(before) } else { Seen::Ends(before) };
-        Some((watch.feed.number, seen))
-    })
-    .collect()
-}
-
-/// What the reader of this view had of the record, if it can see a difference.
-fn difference(vault: &Vault, view: &FieldFilter, coming: &Coming, buffers: &mut Buffers) -> Option<Before> {
-    buffers.seen_before.clear();
-    buffers.seen_now.clear();
-    let mut filtered = view.apply(&buffers.before, &mut buffers.seen_before);
-    if let Some(now) = &coming.record.content {
-        filtered = filtered.and_then(|()| view.apply(now, &mut buffers.seen_now));
-        if filtered.is_ok() && buffers.seen_before == buffers.seen_now {
-            return None;
+            None => true,
         }
-    }
-    Some(match filtered {
-        Ok(()) => digest(vault, coming.record.dataset, &buffers.seen_before),
-        Err(_) => Before(0),
-    })
+    };
+    here.filter(differs).map(|watch| watch.feed.number).collect()
 }
 
 /// Opens the revision before.
-fn open(coming: &Coming, before: &RecordHead, content: &mut Vec<u8>) -> bool {
+fn open(person: &Person, coming: &Coming, before: &RecordHead, content: &mut Vec<u8>) -> bool {
     content.clear();
     let row = record_row(coming.record.dataset, &coming.record.record_key, before.revision);
     let context = SealContext { table: "record", column: "sealed", row: &row };
-    let key = coming.person.as_ref().and_then(|person| person.key.as_ref());
-    let opened = key.is_some_and(|key| key.open_to(&context, &before.sealed, content).is_ok());
+    let opened = person.key.as_ref().is_some_and(|key| key.open_to(&context, &before.sealed, content).is_ok());
     if !opened {
         tracing::error!("the revision before can't be opened; all who may have the record are sent the new one");
     }

@@ -109,7 +109,7 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
         let erased = transaction.erasures().await?;
         if erasures.is_some_and(|then| then != erased) {
             // In its turn: nobody is erased until it ends.
-            let locals = items(&chunks).filter_map(local).cloned().collect();
+            let locals = items(&chunks).filter_map(|item| item.place.local.clone()).collect();
             let people = people::in_turn(call, &mut transaction, locals).await?;
             items_mut(&mut chunks).try_for_each(|item| item.meet_again(&people))?;
         }
@@ -143,24 +143,18 @@ fn items_mut(chunks: &mut [Prepared]) -> impl Iterator<Item = &mut Item> {
     chunks.iter_mut().flat_map(|chunk| &mut chunk.items)
 }
 
-/// The local number of a good record.
-fn local(item: &Item) -> Option<&LocalAddressNumber> {
-    item.coming.as_ref().ok().map(|coming| &coming.record.local_address_number)
-}
-
-/// Local numbers of good records whose people are not known yet.
+/// Local numbers of records whose people are not known yet; of refused records too.
 fn unknown<'i>(items: impl IntoIterator<Item = &'i Item>) -> Vec<LocalAddressNumber> {
-    let unknown =
-        items.into_iter().filter_map(|item| item.coming.as_ref().ok()).filter(|coming| coming.person.is_none());
-    unknown.map(|coming| coming.record.local_address_number.clone()).collect()
+    let unknown = items.into_iter().filter(|item| item.person.is_none());
+    unknown.filter_map(|item| item.place.local.clone()).collect()
 }
 
 /// What is stored of the records that come in about people who are linked.
 async fn heads(transaction: &mut WriteTransaction, items: impl Iterator<Item = &Item>) -> Result<Heads, CallError> {
     let mut of_datasets: HashMap<Dataset, Vec<ComingRecord<'_>>> = HashMap::new();
     let mut count = 0;
-    for Coming { record, person, .. } in items.filter_map(|item| item.coming.as_ref().ok()) {
-        if let Some(person) = person {
+    for item in items {
+        if let (Ok(Coming { record, .. }), Some(person)) = (&item.coming, &item.person) {
             let unified_address_number = &person.unified_address_number;
             let (record_key, revision) = (&record.record_key, record.revision);
             let coming = ComingRecord { unified_address_number, record_key, revision };
@@ -206,12 +200,14 @@ fn transfers(call: &Call, chunk: &Prepared) -> (Vec<TransferRecord>, Vec<Uuid>) 
         }
         let Some((transfer, digest)) = records.get_mut(at) else { continue };
         ids.push(transfer.transfer_id);
+        if let (Some(person), None) = (&item.person, &transfer.unified_address_number) {
+            transfer.unified_address_number = Some(person.unified_address_number.clone());
+            transfer.person_key = person.key.clone();
+        }
         match &item.coming {
-            Ok(Coming { record, person, .. }) => {
+            Ok(Coming { record, .. }) => {
                 transfer.outcome = Outcome::Received;
                 transfer.reason = None;
-                transfer.unified_address_number = person.as_ref().map(|person| person.unified_address_number.clone());
-                transfer.person_key = person.as_ref().and_then(|person| person.key.clone());
                 transfer.records.push((record.record_key.clone(), record.revision));
                 digest.update(record.content.as_deref().unwrap_or_default());
             }

@@ -15,8 +15,9 @@ use crate::log::search;
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
 
-/// Version byte of an opened token; a cursor of a pull begins with another.
-const VERSION: u8 = 2;
+/// Version byte of an opened token. Cursors of pulls are sealed with the same key, so no version of
+/// theirs is one of these.
+const VERSION: u8 = 3;
 
 /// Bytes of an opened token: version, query, place.
 const LENGTH: usize = 1 + 32 + 8;

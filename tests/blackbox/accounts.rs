@@ -169,10 +169,10 @@ async fn an_account_that_is_taken_away_or_has_ended_opens_nothing_and_ends_open_
     write_accounts(&town, &[ended, without_certificate]);
     town.wait_for_log("a connection is cut off: the account of its person");
     for (id, refused) in [("a1", "CALLER_UNKNOWN"), ("a2", "CALLER_REVOKED"), ("a3", "CALLER_UNKNOWN")] {
-        let status = list(town.person_channel(id)).await.err().unwrap();
+        let status = refusal(&town, id).await;
         assert_eq!((reason(&status).as_str(), status.code()), (refused, Code::Unauthenticated), "{id}");
         let recorded = town.transfers(&format!("operator_id = \"{id}\" AND reason = \"{refused}\"")).await;
-        assert_eq!(recorded.len(), 1, "a refused sign-in is recorded, of whom the certificate names");
+        assert!(!recorded.is_empty(), "a refused sign-in is recorded, of whom the certificate names");
         assert_eq!(recorded[0].operator_proof(), v1::OperatorProof::Certificate);
     }
     // A broken file adds nothing, and an account that comes back is let in again.
@@ -181,6 +181,13 @@ async fn an_account_that_is_taken_away_or_has_ended_opens_nothing_and_ends_open_
     assert!(list(town.person_channel("a1")).await.is_err());
     write_accounts(&town, &[account("a1", "auditor")]);
     seen("a1 is let in again", async || list(town.person_channel("a1")).await.ok()).await;
+}
+
+/// How the gateway refuses a person. Each look at the accounts cuts off open connections of people who
+/// may not sign in, so a call may also end without an answer.
+async fn refusal(town: &Town, id: &str) -> Status {
+    let answered = |status: &Status| !status.details().is_empty();
+    seen("a refusal", async || list(town.person_channel(id)).await.err().filter(answered)).await
 }
 
 /// deny-by-default: the end of an account is never held up by what else is wrong in the file.
@@ -196,8 +203,7 @@ async fn an_account_that_ends_ends_though_the_file_is_wrong_elsewhere() {
         write_accounts(&town, &[ended, account("a2", "auditor"), trouble.to_owned()]);
         town.wait_for_log("a connection is cut off: the account of its person");
         town.wait_for_log("taken away at once, though the new accounts are refused");
-        let refused = list(town.person_channel("a1")).await.err().unwrap();
-        assert_eq!(reason(&refused), "CALLER_REVOKED", "{trouble}");
+        assert_eq!(reason(&refusal(&town, "a1").await), "CALLER_REVOKED", "{trouble}");
         assert!(list(town.person_channel("a2")).await.is_ok(), "the others go on");
     }
 }

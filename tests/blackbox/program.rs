@@ -195,6 +195,6 @@ fn the_default_rules_let_nobody_notice_what_they_do_not_give() {
         let row = row(differs);
         assert_eq!((&row["same"], &row["seen"]), (&same.into(), &seen.into()), "{row}");
         // Nor can whoever reads traces and counters; each call of those who may not have it was compared.
-        assert!(row["traces"].as_u64().unwrap() >= 300 && row["counters"].as_u64().unwrap() >= 80, "{row}");
+        assert!(row["traces"].as_u64().unwrap() >= 200 && row["counters"].as_u64().unwrap() >= 80, "{row}");
     }
 }

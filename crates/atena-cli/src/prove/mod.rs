@@ -1,7 +1,7 @@
 //! `atena prove`: what the rules forbid can't be noticed (non-interference).
 //!
-//! The rules are proved by enumeration, as at every start. Then two towns are made with them whose secrets differ in one thing, and every system
-//! asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
+//! The rules are proved by enumeration, as at every start. Then two towns are made with them whose
+//! secrets differ in one thing, or in all that no rule releases. Every system asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
 //! counts. Whoever may have it must see the difference; otherwise the comparison would prove nothing.
 //!
 //! A collector must not be able to tell the towns apart either: the traces of calls (names, attributes,
@@ -72,8 +72,9 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     }
     output.note("2. Towns whose secrets differ, asked everything by every system (非干渉の証明)")?;
     let folder = tempfile::tempdir().map_err(CliError::file("create a directory in", std::env::temp_dir()))?;
-    let bar = progress::bar("非干渉の証明", u64::try_from(SECRETS.len()).ok());
     let baseline = Arc::new(Baseline::make(folder.path(), path, policy, released, today).await?);
+    let groups = baseline.groups();
+    let bar = progress::bar("非干渉の証明", u64::try_from(groups.len()).ok());
     let mut table = Table::new(&[
         ("differs", "差異のある項目"),
         ("same", "区別できない系"),
@@ -85,10 +86,10 @@ pub(crate) async fn run(args: &ProveArgs, output: &mut Output) -> Result<Finishe
     ]);
     let mut found = Vec::new();
     // Towns wait for their disks most of the time, so several are made and asked at once.
-    for secrets in SECRETS.chunks(TOWNS_AT_ONCE) {
-        let towns: Vec<_> = secrets
+    for groups in groups.chunks(TOWNS_AT_ONCE) {
+        let towns: Vec<_> = groups
             .iter()
-            .map(|secret| tokio::spawn(Arc::clone(&baseline).compare(folder.path().to_owned(), *secret)))
+            .map(|group| tokio::spawn(Arc::clone(&baseline).compare(folder.path().to_owned(), group.clone())))
             .collect();
         for town in towns {
             let (row, differences) =
@@ -134,35 +135,52 @@ impl Baseline {
         released: BTreeMap<SystemId, Vec<(Dataset, String)>>,
         today: Date,
     ) -> Result<Self, CliError> {
-        let town = World::make(&folder.join("base"), &path, &policy, None, None, today).await?;
+        let town = World::make(&folder.join("base"), &path, &policy, None, &[], today).await?;
         let systems: Vec<_> =
             policy.systems().filter(|system| !system.revoked()).map(|system| system.id().clone()).collect();
-        let answers = ask(&town, &policy, &systems, None).await?;
+        let answers = ask(&town, &policy, &systems, &[]).await?;
         let keys = town.keys();
         let collected = town.end().await?;
         Ok(Self { path, policy, released, today, systems, answers, collected, keys })
     }
 
-    /// A town in which a secret differs, asked everything.
-    async fn other(&self, root: &Path, secret: Secret) -> Result<(BTreeMap<SystemId, Answers>, Told), CliError> {
-        let town = World::make(root, &self.path, &self.policy, Some(&self.keys), Some(secret), self.today).await?;
-        let answers = ask(&town, &self.policy, &self.systems, Some(secret)).await?;
+    /// The secrets by town. Those that no rule releases differ together in one: no consumer may notice
+    /// any of them. Each of the others has to be noticed by itself.
+    fn groups(&self) -> Vec<Vec<Secret>> {
+        let is_hidden = |secret: &Secret| *secret != Secret::Changes && !self.is_released(*secret);
+        let (hidden, others): (Vec<_>, Vec<_>) = SECRETS.into_iter().partition(is_hidden);
+        let alone = others.into_iter().map(|secret| vec![secret]);
+        alone.chain((!hidden.is_empty()).then_some(hidden)).collect()
+    }
+
+    /// Whether any system is released the secret.
+    fn is_released(&self, secret: Secret) -> bool {
+        self.released.values().any(|fields| secret.is_among(fields))
+    }
+
+    /// A town in which secrets differ, asked everything.
+    async fn other(&self, root: &Path, secrets: &[Secret]) -> Result<(BTreeMap<SystemId, Answers>, Told), CliError> {
+        let town = World::make(root, &self.path, &self.policy, Some(&self.keys), secrets, self.today).await?;
+        let answers = ask(&town, &self.policy, &self.systems, secrets).await?;
         Ok((answers, town.end().await?))
     }
 
-    /// Whether a system may have the secret.
-    fn may(&self, secret: Secret, system: &SystemId) -> bool {
-        secret.is_for(&self.policy, system, self.released.get(system).map_or(&[], Vec::as_slice))
+    /// Whether a system may have any of the secrets.
+    fn may(&self, secrets: &[Secret], system: &SystemId) -> bool {
+        let released = self.released.get(system).map_or(&[][..], Vec::as_slice);
+        secrets.iter().any(|secret| secret.is_for(&self.policy, system, released))
     }
 
-    async fn compare(self: Arc<Self>, folder: PathBuf, secret: Secret) -> Result<Comparison, CliError> {
-        let root = folder.join(secret.name().replace(['/', ' '], "-"));
-        let (answers, collected) = self.other(&root, secret).await?;
+    async fn compare(self: Arc<Self>, folder: PathBuf, secrets: Vec<Secret>) -> Result<Comparison, CliError> {
+        let names = secrets.iter().map(|secret| secret.name()).collect::<Vec<_>>().join(", ");
+        let root =
+            tempfile::tempdir_in(folder).map_err(CliError::file("create a directory in", std::env::temp_dir()))?;
+        let (answers, collected) = self.other(&root.path().join("home"), &secrets).await?;
         let mut found = Vec::new();
         let (mut same, mut seen, mut compared_answers, mut bytes) = (0_u64, 0_u64, 0, 0);
         for (system, told) in &answers {
             let Some(before) = self.answers.get(system) else { continue };
-            match (before.difference(told), self.may(secret, system)) {
+            match (before.difference(told), self.may(&secrets, system)) {
                 (None, false) => {
                     same += 1;
                     compared_answers += told.answers.len();
@@ -171,26 +189,22 @@ impl Baseline {
                 (Some(_), true) => seen += 1,
                 // A system may be entitled to what it has no records of, and an owner need not ask for what it pushed.
                 (None, true) => (),
-                (Some(question), false) => {
-                    found.push(format!("{} can tell {} by {question}", system.as_str(), secret.name()))
-                }
+                (Some(question), false) => found.push(format!("{} can tell {names} by {question}", system.as_str())),
             }
         }
         let may = |system: &str| {
             let known = self.systems.iter().find(|known| known.as_str() == system);
-            known.is_some_and(|known| self.may(secret, known))
+            known.is_some_and(|known| self.may(&secrets, known))
         };
         let compared = self.collected.compare(&collected, may);
-        found.extend(compared.found.iter().map(|by| format!("a collector can tell {} by {by}", secret.name())));
-        let somebody_may = self.released.values().any(|fields| secret.is_among(fields));
-        if seen == 0 && somebody_may {
+        found.extend(compared.found.iter().map(|by| format!("a collector can tell {names} by {by}")));
+        if seen == 0 && secrets.iter().any(|secret| self.is_released(*secret)) {
             found.push(format!(
-                "nobody sees that {} differs, also who may have it: the comparison proves nothing",
-                secret.name()
+                "no system sees that {names} differs, not even one that may: the comparison proves nothing"
             ));
         }
         let row = [
-            json!(secret.name()),
+            json!(names),
             json!(same),
             json!(compared_answers),
             json!(bytes),
@@ -203,7 +217,7 @@ impl Baseline {
 
     /// A town that lacks a record: traces and counters have to show it, or else their comparison proves nothing.
     async fn control(&self, folder: &Path) -> Result<Vec<String>, CliError> {
-        let (_, collected) = self.other(&folder.join("control"), CONTROL).await?;
+        let (_, collected) = self.other(&folder.join("control"), &[CONTROL]).await?;
         let compared = self.collected.compare(&collected, |_| false);
         let blind = |what: &&str| !compared.found.iter().any(|by| by.starts_with(*what));
         let silent = ["the trace of", "the counter"].into_iter().filter(blind);
@@ -217,13 +231,13 @@ async fn ask(
     world: &World,
     policy: &Policy,
     systems: &[SystemId],
-    secret: Option<Secret>,
+    secrets: &[Secret],
 ) -> Result<BTreeMap<SystemId, Answers>, CliError> {
     let mut told = BTreeMap::new();
     for system in systems {
         told.insert(system.clone(), Answers::of(world, policy, system.as_str()).await?);
     }
-    world.go_on(policy, secret).await?;
+    world.go_on(policy, secrets).await?;
     for (system, answers) in &mut told {
         answers.go_on(world, system.as_str()).await?;
     }

@@ -84,7 +84,7 @@ impl World {
         rules: &Path,
         policy: &Policy,
         keys: Option<&Path>,
-        secret: Option<Secret>,
+        secrets: &[Secret],
         today: Date,
     ) -> Result<Self, CliError> {
         let municipality = policy.municipality_code().as_str();
@@ -103,7 +103,7 @@ impl World {
         }
         let gateway = GatewayProcess::start(&home, &root.join("gateway.log"), "warn", &[SPANS_WAITING]).await?;
         let mut world = Self { home, gateway, collector, complete_at: 0 };
-        world.fill(policy, secret, today).await?;
+        world.fill(policy, secrets, today).await?;
         world.complete_at = telemetry::now();
         Ok(world)
     }
@@ -125,7 +125,7 @@ impl World {
         self.home.keys()
     }
 
-    async fn fill(&self, policy: &Policy, secret: Option<Secret>, today: Date) -> Result<(), CliError> {
+    async fn fill(&self, policy: &Policy, secrets: &[Secret], today: Date) -> Result<(), CliError> {
         let owners: Vec<_> = Dataset::ALL.iter().filter_map(|dataset| policy.owner(*dataset)).collect();
         let (mut first, mut others): (Vec<_>, Vec<_>) = policy
             .systems()
@@ -136,7 +136,7 @@ impl World {
         first.append(&mut others);
         for system in first {
             let with_number = system.may_use_personal_number(today);
-            let registrations = (0..PEOPLE).map(|person| registration(person, with_number, secret)).collect();
+            let registrations = (0..PEOPLE).map(|person| registration(person, with_number, secrets)).collect();
             let chunk = v1::RegisterPersonsRequest { request_id: String::new(), registrations };
             let client = self.client(system.id().as_str()).await?;
             let mut answers = client.address().register_persons(tokio_stream::once(chunk)).await?.into_inner();
@@ -147,8 +147,8 @@ impl World {
         for dataset in Dataset::ALL {
             // Twice: a later revision that changes nothing that a caller may have must not be seen in any way.
             for revision in 1..=2 {
-                let secret = secret.filter(|secret| revision == 2 || matches!(secret, Secret::Missing(_)));
-                let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, secret)).collect();
+                let secrets = if revision == 2 { secrets.to_vec() } else { missing(secrets) };
+                let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, &secrets)).collect();
                 self.push(policy, dataset, records).await?;
             }
         }
@@ -157,21 +157,21 @@ impl World {
 
     /// Pushes more, after the consumers pulled: a change of the secret alone, further hidden changes, and
     /// new records that all may see who may see any.
-    pub(super) async fn go_on(&self, policy: &Policy, secret: Option<Secret>) -> Result<(), CliError> {
+    pub(super) async fn go_on(&self, policy: &Policy, secrets: &[Secret]) -> Result<(), CliError> {
         for dataset in Dataset::ALL {
             let of_all = |revision| {
-                let missing = secret.filter(|secret| matches!(secret, Secret::Missing(_)));
-                let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, missing));
+                let missing = missing(secrets);
+                let records = (0..PEOPLE).filter_map(|person| record(dataset, person, revision, &missing));
                 records.collect::<Vec<_>>()
             };
             self.push(policy, dataset, of_all(3)).await?;
             for revision in 4..4 + HIDDEN_PUSHES {
                 // As many calls in both towns: a call as such is no secret.
-                let mut records = of_all(if secret == Some(Secret::Changes) { revision } else { 3 });
+                let mut records = of_all(if secrets.contains(&Secret::Changes) { revision } else { 3 });
                 records.iter_mut().filter(|record| record.revision > 3).for_each(change_remarks);
                 self.push(policy, dataset, records).await?;
             }
-            let new = (0..PEOPLE / 2).filter_map(|person| record(dataset, person, 1, None));
+            let new = (0..PEOPLE / 2).filter_map(|person| record(dataset, person, 1, &[]));
             let new = new.map(|record| v1::PushedRecord { record_key: format!("{}-new", record.record_key), ..record });
             self.push(policy, dataset, new.collect()).await?;
         }
@@ -201,18 +201,19 @@ pub(super) fn local(person: u64) -> String {
 }
 
 /// A made-up personal number of a person.
-pub(super) fn personal_number(person: u64, secret: Option<Secret>) -> String {
-    let body = if secret == Some(Secret::PersonalNumbers) { 50_000_000_000 } else { 10_000_000_000 } + 7_919 * person;
+pub(super) fn personal_number(person: u64, secrets: &[Secret]) -> String {
+    let body =
+        if secrets.contains(&Secret::PersonalNumbers) { 50_000_000_000 } else { 10_000_000_000 } + 7_919 * person;
     let text = format!("{body:011}");
     let digits: Vec<u8> = text.bytes().map(|digit| digit - b'0').collect();
     format!("{text}{}", check_digit::m11w27(&digits))
 }
 
-fn registration(person: u64, with_number: bool, secret: Option<Secret>) -> v1::PersonRegistration {
+fn registration(person: u64, with_number: bool, secrets: &[Secret]) -> v1::PersonRegistration {
     v1::PersonRegistration {
         local_address_number: local(person),
         person: Some(v1::Person {
-            personal_number: if with_number { personal_number(person, secret) } else { String::new() },
+            personal_number: if with_number { personal_number(person, secrets) } else { String::new() },
             name: Some(v1::PersonName { full_name: Some(format!("証明　{person}")), ..Default::default() }),
             sex: Some(v1::Sex::Female.into()),
             birth_date: Some(v1::UncertainDate {
@@ -224,6 +225,11 @@ fn registration(person: u64, with_number: bool, secret: Option<Secret>) -> v1::P
         new_without_personal_number: !with_number,
         migrated_unified_address_number: String::new(),
     }
+}
+
+/// Those of the secrets that are a record which is not there: it is there in no revision.
+fn missing(secrets: &[Secret]) -> Vec<Secret> {
+    secrets.iter().copied().filter(|secret| matches!(secret, Secret::Missing(_))).collect()
 }
 
 fn change_remarks(record: &mut v1::PushedRecord) {
@@ -238,11 +244,11 @@ fn change_remarks(record: &mut v1::PushedRecord) {
     *remarks = format!("note {}", record.revision);
 }
 
-fn record(dataset: Dataset, person: u64, revision: u64, secret: Option<Secret>) -> Option<v1::PushedRecord> {
-    if secret == Some(Secret::Missing(dataset)) && person == 0 {
+fn record(dataset: Dataset, person: u64, revision: u64, secrets: &[Secret]) -> Option<v1::PushedRecord> {
+    if secrets.contains(&Secret::Missing(dataset)) && person == 0 {
         return None;
     }
-    let other = |field| secret == Some(Secret::Field(dataset, field));
+    let other = |field| secrets.contains(&Secret::Field(dataset, field));
     let basic_pension_number = if other("basic_pension_number") { "9876543210" } else { "1234567890" }.to_owned();
     let remarks = if other("remarks") { "another note" } else { "a note" }.to_owned();
     let text = str::to_owned;

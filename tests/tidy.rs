@@ -1,6 +1,9 @@
 //! What a linter can't keep: documents that stay true, files that stay small, contracts that stay covered.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+#[path = "tidy/knots.rs"]
+mod knots;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

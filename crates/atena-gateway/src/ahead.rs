@@ -2,18 +2,15 @@
 //! at the same time. How much waits is bounded (back-pressure).
 
 use std::future::Future;
-use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::Streaming;
 use tracing::Instrument as _;
 
-use crate::call::Call;
 use crate::error::{CallError, Reason};
 
 /// Chunks that are stored together, at most, and as many that are prepared meanwhile. Others who write wait for so long.
-const TOGETHER_MAX: usize = 4;
+pub(crate) const TOGETHER_MAX: usize = 4;
 
 /// Records that a task works on at once: a fraction of a millisecond.
 pub(crate) const AT_ONCE: usize = 128;
@@ -71,25 +68,6 @@ impl<P: Send + 'static> Ahead<P> {
             }
         };
         Self { prepared, failed: None, work: beside(work) }
-    }
-
-    /// The chunks of a stream, as many as are stored together. A stream that breaks off is an error, and recorded as one.
-    pub(crate) fn of_chunks<T, F, W>(call: &Arc<Call>, chunks: Streaming<T>, prepare: F) -> Self
-    where
-        T: Send + 'static,
-        F: Fn(Arc<Call>, T) -> W + Copy + Send + 'static,
-        W: Future<Output = Result<P, CallError>> + Send,
-    {
-        let call = Arc::clone(call);
-        Self::unfold(TOGETHER_MAX, chunks, move |mut chunks| {
-            let call = Arc::clone(&call);
-            async move {
-                match chunks.message().await.map_err(|status| CallError::from_inbound(&status))? {
-                    Some(chunk) => Ok(Some((prepare(call, chunk).await?, chunks))),
-                    None => Ok(None),
-                }
-            }
-        })
     }
 
     /// The next, once it is prepared; `None` at the end.

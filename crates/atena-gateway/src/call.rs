@@ -1,13 +1,16 @@
 //! One call from its first to its last step, in a task of its own: tonic drops a handler when its client goes away, and the
 //! transfer record must not go with it.
 
+mod chunks;
+mod records;
+pub(crate) mod rights;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use atena_domain::OperatorId;
-use atena_ledger::Direction;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,21 +20,14 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use crate::caller::{self, Caller, Known, Shown, Unidentified};
+use crate::caller::{self, Caller, Shown, Unidentified};
 use crate::clock;
 use crate::convert::parse_uuid;
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
-use crate::log;
-use crate::people;
-use crate::transfer::{self, TransferRecord};
+use crate::transfer::{self, Method, PartialCaller, TransferRecord};
 
-/// What a method is called in the transfer log, and which way data goes in it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Method {
-    pub(crate) name: &'static str,
-    pub(crate) direction: Direction,
-}
+pub(crate) use chunks::prefetch_chunks;
 
 /// One call under way: who, when, and whether anybody still waits for the answer.
 pub(crate) struct Call {
@@ -168,7 +164,7 @@ fn beginning(
     metadata: &MetadataMap,
 ) -> Result<Option<OperatorId>, CallError> {
     let operator = caller.operator(metadata)?;
-    people::may_call(hall, caller, method.name, clock::now())?;
+    rights::may_call(hall, caller, method.name, clock::now())?;
     Ok(operator)
 }
 
@@ -189,7 +185,13 @@ pub(crate) async fn refuse_unheard(
 }
 
 /// Refuses a call that no handler has heard. The record is that of the caller as far as it is known.
-async fn refuse(hall: &Arc<Hall>, method: Method, known: Known, requested_at: Timestamp, error: CallError) -> Status {
+async fn refuse(
+    hall: &Arc<Hall>,
+    method: Method,
+    known: PartialCaller,
+    requested_at: Timestamp,
+    error: CallError,
+) -> Status {
     let hall = Arc::clone(hall);
     // In a task of its own for the same reason as any other call.
     let task = tokio::spawn(async move {
@@ -198,8 +200,8 @@ async fn refuse(hall: &Arc<Hall>, method: Method, known: Known, requested_at: Ti
         hall.metrics.refusal(&name, method.name, error.reason.as_str());
         let caller = known.system.as_str();
         tracing::info!(method = method.name, reason = error.reason.as_str(), caller, "call refused");
-        let record = transfer::refused_unheard(&hall, method, known, requested_at, &error);
-        match log::append(&hall, vec![record]).await {
+        let record = transfer::refused_unheard(hall.policy_hash(), method, known, requested_at, error.reason);
+        match hall.log.append(vec![record]).await {
             Ok(()) => error,
             Err(unlogged) => unlogged,
         }
@@ -223,7 +225,7 @@ async fn settle<A>(call: &Call, result: Result<A, CallError>) -> Result<A, CallE
     if error.recorded {
         return Err(error);
     }
-    log::append(&call.hall, vec![call.failure(&error)]).await?;
+    call.hall.log.append(vec![call.failure(&error)]).await?;
     Err(error)
 }
 
@@ -297,7 +299,7 @@ impl Call {
                 *released.entry(dataset.as_str()).or_default() += u64::try_from(record.records.len()).unwrap_or(0);
             }
         }
-        log::append(&self.hall, records).await?;
+        self.hall.log.append(records).await?;
         if let Some(error) = ended {
             return Err(CallError { recorded: true, ..error });
         }
@@ -312,7 +314,7 @@ impl Call {
         for record in &mut records {
             transfer::refuse(record, error.reason);
         }
-        match log::append(&self.hall, records).await {
+        match self.hall.log.append(records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

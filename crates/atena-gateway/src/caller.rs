@@ -11,7 +11,7 @@ use tonic::metadata::MetadataMap;
 use crate::door::{Named, Peer};
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
-use crate::transfer::{OperatorProof, Text};
+use crate::transfer::{OperatorProof, PartialCaller};
 
 /// Request metadata that carries the operator id (操作者ID).
 pub(crate) const OPERATOR_METADATA: &str = "x-atena-operator-id";
@@ -43,16 +43,9 @@ pub(crate) struct SignedIn {
     pub(crate) at: Option<Timestamp>,
 }
 
-/// A caller as far as it is known, for the record of a refusal.
-pub(crate) struct Known {
-    pub(crate) system: Text,
-    pub(crate) division: Option<Text>,
-    pub(crate) operator: Option<(OperatorId, OperatorProof)>,
-}
-
 /// A caller that is refused before anything of the call is looked at.
 pub(crate) struct Unidentified {
-    pub(crate) known: Box<Known>,
+    pub(crate) known: Box<PartialCaller>,
     pub(crate) error: CallError,
 }
 
@@ -110,7 +103,7 @@ fn identify_person(hall: &Hall, shown: &Shown, id: &str) -> Result<Caller, Unide
     let id = OperatorId::parse(id).ok();
     let refused = |refusal: Refusal| {
         let operator = id.clone().map(|id| (id, OperatorProof::Certificate));
-        let known = Known { system: PERSON_CALLER.into(), division: None, operator };
+        let known = PartialCaller { system: PERSON_CALLER.into(), division: None, operator };
         Unidentified { known: Box::new(known), error: refusal.into() }
     };
     let accounts = hall.people.accounts();
@@ -168,7 +161,7 @@ impl Shown {
     /// Somebody who is in no registry, or revoked: named by the URI, and that only where the municipality's own authority vouched for it.
     fn unknown(&self, refusal: Refusal) -> Unidentified {
         let uri = self.peer.as_ref().and_then(Peer::uri);
-        let known = Known { system: uri.unwrap_or("unknown").into(), division: None, operator: None };
+        let known = PartialCaller { system: uri.unwrap_or("unknown").into(), division: None, operator: None };
         let error = match (refusal, uri) {
             (Refusal::CallerUnknown, Some(uri)) => CallError::new(
                 Reason::CallerUnknown,
@@ -198,8 +191,8 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
 
 impl Caller {
     /// The caller, for the record of a refusal.
-    pub(crate) fn known(&self) -> Known {
-        Known {
+    pub(crate) fn known(&self) -> PartialCaller {
+        PartialCaller {
             system: self.system_id.as_str().into(),
             division: Some(self.division.as_str().into()),
             operator: self.person.as_ref().map(|person| (person.account.clone(), person.proof)),

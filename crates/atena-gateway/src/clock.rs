@@ -1,17 +1,16 @@
-//! The one place that reads the clock, and what keeps it from being believed blindly.
-
-mod evidence;
-mod guard;
+//! The one place that reads the clock.
 
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, tz};
 
-pub use evidence::ClockSuspect;
-pub(crate) use evidence::Validity;
-pub(crate) use guard::ClockGuard;
-pub use guard::{ClockError, ClockStatus};
+/// The time in which a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+}
 
 /// Now.
 pub(crate) fn now() -> Timestamp {

@@ -3,13 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use atena_domain::MunicipalityCode;
-use atena_oidc::{Provider, ProviderError};
-use atena_policy::{Accounts, AccountsError, Policy, PolicyError};
+use atena_policy::Accounts;
 use atena_proto::v1::address_service_server::AddressServiceServer;
 use atena_proto::v1::linkage_service_server::LinkageServiceServer;
 use atena_proto::v1::record_service_server::RecordServiceServer;
@@ -23,18 +21,20 @@ use tonic::service::{Routes, RoutesBuilder};
 use tower::Layer as _;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog};
-use crate::catalog::field_catalog;
-use crate::clock::{self, Clock, ClockGuard};
+use crate::clock::Clock;
+use crate::clock_guard::ClockGuard;
 use crate::config::Config;
 use crate::databases::Databases;
 use crate::door::{self, Door, TlsError, own_certificate};
-use crate::hall::{Hall, first_keys};
+use crate::hall::{Hall, OtherMunicipality, Watched, first_keys};
 use crate::health::Health;
+use crate::load::{self, LoadError, people_of, policy_of};
 use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::Finding;
-use crate::log::{Log, LogKeyError, LogKeys, SignError, WitnessRefused, before_serving, retention};
-use crate::people::People;
+use crate::log::{Log, LogKeyError, LogKeys, Observer, SignError, WitnessRefused, before_serving};
+use crate::metrics::Metrics;
 use crate::reload::{Reload, tell_warnings};
+use crate::retention;
 use crate::service::address::Address;
 use crate::service::linkage::{Linkage, upkeep};
 use crate::service::record::Record;
@@ -59,44 +59,12 @@ pub struct BoundGateway {
 /// Why a gateway did not start or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The rules can't be read.
-    #[error("cannot read the rules {path}: {source}")]
-    PolicyUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The rules were refused; every problem with its line.
-    #[error("{path} is refused:\n{source}")]
-    PolicyRefused {
-        /// The file.
-        path: PathBuf,
-        /// Every problem.
-        source: PolicyError,
-    },
-    /// The accounts can't be read.
-    #[error("cannot read the accounts {path}: {source}")]
-    AccountsUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The accounts were refused; every problem with its line.
-    #[error("{path} is refused:\n{source}")]
-    AccountsRefused {
-        /// The file.
-        path: PathBuf,
-        /// Every problem.
-        source: AccountsError,
-    },
-    /// The provider in the settings.
+    /// The rules or the accounts can't be used.
     #[error(transparent)]
-    Provider(#[from] ProviderError),
+    Load(#[from] LoadError),
     /// Rules that were read anew are of another municipality.
-    #[error("they are rules of another municipality, {}", .0.as_str())]
-    OtherMunicipality(MunicipalityCode),
+    #[error(transparent)]
+    OtherMunicipality(#[from] OtherMunicipality),
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] VaultError),
@@ -196,14 +164,21 @@ impl Gateway {
         clock.check_at_start().await?;
         let in_use = keys.in_use(&store.log_keys().await?);
         let (_, key) = in_use.and_then(|keys| keys.last().copied()).ok_or(SignError::KeyMissing)?;
-        let log = Log::start(&store, &vault, municipality, key.clone(), &config.log)?;
+        let watched = Watched {
+            metrics: Arc::new(Metrics::of(municipality)),
+            health: Arc::new(Health::new()),
+            clock: Arc::new(clock),
+        };
+        let log = Log::start(&store, &vault, municipality, key.clone(), &config.log, observer(&watched))?;
         let file = config.log.admin_checkpoint_file.clone();
         let admin = AdminLog::of(&store, &vault, municipality, file, policy.hash(), Actor::of_process());
-        let hall = Arc::new(Hall::of(policy, people, store, vault, log, admin, (config.limits, clock)));
+        let logs = (Arc::new(log), Arc::new(admin));
+        let hall = Arc::new(Hall::of(policy, people, store, vault, logs, config.limits, watched));
         tell_warnings(&hall);
         hall.log.spawn(|stop| retention::run(Arc::clone(&hall), config.log.retention, stop));
         hall.log.spawn(|stop| upkeep::run(Arc::clone(&hall), config.feeds, stop));
-        hall.log.spawn(|stop| ClockGuard::run(Arc::clone(&hall), stop));
+        let (clock, admin, metrics) = (Arc::clone(&hall.clock), Arc::clone(&hall.admin), Arc::clone(&hall.metrics));
+        hall.log.spawn(|stop| clock.run(admin, metrics, stop));
         Ok(Self { hall, door, reload })
     }
 
@@ -280,6 +255,17 @@ impl BoundGateway {
     }
 }
 
+/// Notes in health and metrics whether the log can be written.
+fn observer(watched: &Watched) -> Observer {
+    let (health, metrics) = (Arc::clone(&watched.health), Arc::clone(&watched.metrics));
+    Box::new(move |commit| {
+        health.note(commit.is_some());
+        if let Some(took) = commit {
+            metrics.log_commit(took);
+        }
+    })
+}
+
 /// What to do about an address that can't be listened on.
 fn listen_remedy(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -336,46 +322,20 @@ pub fn registered_systems(config: &Config) -> Result<Vec<String>, GatewayError> 
     Ok(policy_of(config)?.systems().map(|system| system.id().as_str().to_owned()).collect())
 }
 
-/// The release rules that the settings name, proved.
-pub(crate) fn policy_of(config: &Config) -> Result<Policy, GatewayError> {
-    read_policy(&config.policy_file)
-}
-
-/// Who may sign in, as the settings say.
-pub(crate) fn people_of(config: &Config) -> Result<People, GatewayError> {
-    let provider = config.oidc.clone().map(Provider::of).transpose()?;
-    Ok(People::of(accounts_of(config)?, provider, &config.people.clone().unwrap_or_default()))
-}
-
 /// The accounts that the settings name; none without settings for people.
 ///
 /// # Errors
-/// [`GatewayError`] where they can't be read or are refused.
+/// [`GatewayError::Load`] where they can't be read or are refused.
 pub fn accounts_of(config: &Config) -> Result<Accounts, GatewayError> {
-    config.people.as_ref().map_or_else(|| Ok(Accounts::default()), |people| read_accounts(&people.file))
-}
-
-/// The accounts in a file.
-pub(crate) fn read_accounts(path: &Path) -> Result<Accounts, GatewayError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| GatewayError::AccountsUnreadable { path: path.to_owned(), source })?;
-    Accounts::read(&text).map_err(|source| GatewayError::AccountsRefused { path: path.to_owned(), source })
-}
-
-/// The release rules in a file, proved.
-pub(crate) fn read_policy(path: &Path) -> Result<Policy, GatewayError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| GatewayError::PolicyUnreadable { path: path.to_owned(), source })?;
-    let today = clock::japanese_day(clock::now());
-    let compiled = Policy::compile(&text, &field_catalog(), today);
-    compiled.map_err(|source| GatewayError::PolicyRefused { path: path.to_owned(), source })
+    Ok(load::accounts_of(config)?)
 }
 
 fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    hall.log.spawn(|stop| ClockGuard::report(Arc::clone(hall), health.clone(), stop));
-    hall.log.spawn(|stop| Health::report(Arc::clone(hall), health, stop));
-    hall.log.spawn(|stop| Health::watch_keys(Arc::clone(hall), stop));
+    let (vault, metrics) = (Arc::clone(&hall.vault), Arc::clone(&hall.metrics));
+    hall.log.spawn(|stop| Arc::clone(&hall.clock).report(health.clone(), stop));
+    hall.log.spawn(|stop| Arc::clone(&hall.health).report(hall.store.clone(), health, stop));
+    hall.log.spawn(|stop| Arc::clone(&hall.health).watch_keys(vault, metrics, stop));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(atena_proto::FILE_DESCRIPTOR_SET)
@@ -393,6 +353,6 @@ fn routes(hall: &Arc<Hall>) -> Result<Routes, GatewayError> {
         .add_service(
             TransferLogServiceServer::new(TransferLog { hall: Arc::clone(hall) }).max_decoding_message_size(size),
         );
-    let tiles = crate::log::serve::router(Arc::clone(hall));
+    let tiles = crate::tiles::router(Arc::clone(hall));
     Ok(Routes::from(routes.routes().into_axum_router().merge(tiles)).prepare())
 }

@@ -1,27 +1,26 @@
 //! The hall: what every call needs, put together once at start.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use atena_domain::{Dataset, MunicipalityCode, UnifiedAddressNumber};
+use atena_domain::{Dataset, MunicipalityCode};
 use atena_policy::{FieldCatalog, Policy};
 use atena_store::{KeyState, Store, WriteTransaction};
-use atena_vault::{PersonKey, Vault, VaultError, WrappedKey};
+use atena_vault::Vault;
 use tonic::metadata::AsciiMetadataValue;
 
 use crate::admin::AdminLog;
 use crate::catalog::field_catalog;
-use crate::clock::{self, ClockGuard};
+use crate::clock;
+use crate::clock_guard::ClockGuard;
 use crate::config::Limits;
 use crate::convert::hexadecimal;
 use crate::error::CallError;
-use crate::gateway::GatewayError;
 use crate::health::Health;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::people::People;
-use crate::service::linkage::Together;
+use crate::together::Together;
 
 /// Rules, database, keys, limits and counters of one municipality.
 pub(crate) struct Hall {
@@ -32,13 +31,20 @@ pub(crate) struct Hall {
     pub(crate) store: Store,
     pub(crate) together: Together,
     pub(crate) vault: Arc<Vault>,
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     pub(crate) people: People,
-    pub(crate) admin: AdminLog,
+    pub(crate) admin: Arc<AdminLog>,
     pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
-    pub(crate) health: Health,
-    pub(crate) clock: ClockGuard,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) clock: Arc<ClockGuard>,
+}
+
+/// What shows from outside how a gateway is.
+pub(crate) struct Watched {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) clock: Arc<ClockGuard>,
 }
 
 /// Rules, and their hash as every answer carries it.
@@ -46,6 +52,11 @@ struct Rules {
     policy: Arc<Policy>,
     stamp: AsciiMetadataValue,
 }
+
+/// Rules that were read anew are of another municipality.
+#[derive(Debug, thiserror::Error)]
+#[error("they are rules of another municipality, {}", .0.as_str())]
+pub struct OtherMunicipality(pub(crate) MunicipalityCode);
 
 // === impl Rules ===
 
@@ -66,13 +77,14 @@ impl Hall {
         people: People,
         store: Store,
         vault: Arc<Vault>,
-        log: Log,
-        admin: AdminLog,
-        (limits, clock): (Limits, ClockGuard),
+        (log, admin): (Arc<Log>, Arc<AdminLog>),
+        limits: Limits,
+        watched: Watched,
     ) -> Self {
+        let Watched { metrics, health, clock } = watched;
         Self {
             municipality: policy.municipality_code().clone(),
-            metrics: Metrics::of(policy.municipality_code()),
+            metrics,
             rules: ArcSwap::from_pointee(Rules::of(policy)),
             catalog: field_catalog(),
             store,
@@ -82,7 +94,7 @@ impl Hall {
             people,
             admin,
             limits,
-            health: Health::new(),
+            health,
             clock,
         }
     }
@@ -103,9 +115,9 @@ impl Hall {
     }
 
     /// Puts other rules in force, for the next decision on.
-    pub(crate) fn change_policy(&self, policy: Policy) -> Result<(), GatewayError> {
+    pub(crate) fn change_policy(&self, policy: Policy) -> Result<(), OtherMunicipality> {
         if *policy.municipality_code() != self.municipality {
-            return Err(GatewayError::OtherMunicipality(policy.municipality_code().clone()));
+            return Err(OtherMunicipality(policy.municipality_code().clone()));
         }
         self.admin.set_policy_hash(policy.hash());
         self.rules.store(Arc::new(Rules::of(policy)));
@@ -137,17 +149,6 @@ impl Hall {
     pub(crate) async fn key_state_ahead(&self) -> Result<Option<KeyState>, CallError> {
         let state = self.store.key_state().await?;
         Ok(state.filter(|state| has(&self.vault, state)))
-    }
-
-    /// Opens the keys of people, by person.
-    pub(crate) fn open_keys<'k>(
-        &self,
-        wrapped: impl IntoIterator<Item = (&'k UnifiedAddressNumber, &'k WrappedKey)>,
-    ) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, VaultError> {
-        let open = |(person, wrapped): (&UnifiedAddressNumber, &WrappedKey)| {
-            Ok((person.clone(), Arc::new(self.vault.unwrap_person_key(person, wrapped)?)))
-        };
-        wrapped.into_iter().map(open).collect()
     }
 
     /// The paths of every field of a dataset: what a push replaces.

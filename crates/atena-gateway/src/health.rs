@@ -3,29 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atena_proto::v1::address_service_server::AddressServiceServer;
-use atena_proto::v1::linkage_service_server::LinkageServiceServer;
-use atena_proto::v1::record_service_server::RecordServiceServer;
-use atena_proto::v1::transfer_log_service_server::TransferLogServiceServer;
+use atena_proto::v1;
+use atena_store::Store;
+use atena_vault::Vault;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::hall::Hall;
-use crate::service::address::Address;
-use crate::service::linkage::Linkage;
-use crate::service::record::Record;
-use crate::service::transfer_log::TransferLog;
+use crate::metrics::Metrics;
 
 /// The gateway as a whole, and each of its services.
 const SERVICES: [&str; 5] = [
     "",
-    <AddressServiceServer<Address> as NamedService>::NAME,
-    <RecordServiceServer<Record> as NamedService>::NAME,
-    <LinkageServiceServer<Linkage> as NamedService>::NAME,
-    <TransferLogServiceServer<TransferLog> as NamedService>::NAME,
+    v1::address_service_server::SERVICE_NAME,
+    v1::record_service_server::SERVICE_NAME,
+    v1::linkage_service_server::SERVICE_NAME,
+    v1::transfer_log_service_server::SERVICE_NAME,
 ];
 
 /// How often a gateway that could not write tries again by itself, and how often a token with the keys is looked at.
@@ -65,8 +59,8 @@ impl Health {
     }
 
     /// Tells everybody who asks, until stopped.
-    pub(crate) async fn report(hall: Arc<Hall>, reporter: HealthReporter, stop: CancellationToken) {
-        let mut state = hall.health.state.subscribe();
+    pub(crate) async fn report(self: Arc<Self>, store: Store, reporter: HealthReporter, stop: CancellationToken) {
+        let mut state = self.state.subscribe();
         loop {
             let now = *state.borrow_and_update();
             let well = now.writable && now.keys;
@@ -77,8 +71,8 @@ impl Health {
             tokio::select! {
                 changed = state.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(RETRY_INTERVAL), if !now.writable => {
-                    if hall.store.probe_write().await.is_ok() {
-                        hall.health.note(true);
+                    if store.probe_write().await.is_ok() {
+                        self.note(true);
                     }
                 }
                 () = stop.cancelled() => return,
@@ -88,11 +82,11 @@ impl Health {
 
     /// Looks at a token with the keys, until stopped: it may go away while no call needs it, and it
     /// may not answer at all.
-    pub(crate) async fn watch_keys(hall: Arc<Hall>, stop: CancellationToken) {
+    pub(crate) async fn watch_keys(self: Arc<Self>, vault: Arc<Vault>, metrics: Arc<Metrics>, stop: CancellationToken) {
         let mut told: Option<String> = None;
         let mut tell = |trouble: Option<String>| {
-            hall.metrics.keys_away(trouble.is_some());
-            hall.health.note_keys(trouble.is_none());
+            metrics.keys_away(trouble.is_some());
+            self.note_keys(trouble.is_none());
             match &trouble {
                 Some(error) if told != trouble => {
                     tracing::error!(%error, "the keys can't be used: nothing is released until they can");
@@ -102,12 +96,12 @@ impl Health {
             }
             told = trouble;
         };
-        while hall.vault.may_go_away() {
+        while vault.may_go_away() {
             tokio::select! {
                 () = tokio::time::sleep(RETRY_INTERVAL) => (),
                 () = stop.cancelled() => return,
             }
-            let vault = Arc::clone(&hall.vault);
+            let vault = Arc::clone(&vault);
             let probe = move || vault.probe().map_err(|error| error.to_string());
             if answered(probe, PROBE_MAX, &mut tell, &stop).await.is_none() {
                 return;

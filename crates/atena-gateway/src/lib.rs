@@ -20,6 +20,7 @@ mod call;
 mod caller;
 mod catalog;
 mod clock;
+mod clock_guard;
 mod config;
 mod convert;
 mod cursor;
@@ -35,15 +36,20 @@ mod id;
 mod keeper;
 #[cfg(feature = "test-leaks")]
 mod leak;
+mod load;
 mod log;
 mod metrics;
 mod people;
+mod people_matrix;
 mod reload;
+mod retention;
 mod service;
 mod start;
 mod status;
 mod taken_away;
 pub mod telemetry;
+mod tiles;
+mod together;
 mod transfer;
 mod transfer_filter;
 mod unreadable;
@@ -52,7 +58,7 @@ pub use atena_store::Log;
 
 pub use admin::{Action, Actor, AdminError, AdminLog, AdminRecord, OperatorError, Showing, sign_in_operator};
 pub use catalog::field_catalog;
-pub use clock::{ClockError, ClockStatus, ClockSuspect};
+pub use clock_guard::{ClockError, ClockStatus, ClockSuspect};
 pub use config::{
     ClockConfig, Config, ConfigError, ErasureConfig, FeedsConfig, Limits, LogConfig, PeopleConfig, RetentionConfig,
     ReviewConfig, TelemetryConfig, TlsConfig, WitnessConfig,
@@ -60,13 +66,15 @@ pub use config::{
 pub use databases::Databases;
 pub use door::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS, revocation_lists};
 pub use gateway::{BoundGateway, Gateway, GatewayError, accounts_of, is_used, municipality_of, registered_systems};
+pub use hall::OtherMunicipality;
 pub use keeper::{
     AcceptHeadError, AcceptedHead, AdminLogError, Backup, BackupError, ConfirmClockError, EraseError, Erased,
     ErasureCase, ErasurePlan, ExportError, Ground, KeepReason, Keeper, KeyStatus, KnownBy, Loss, MigrateError, Moved,
     PersonStatus, PublishedKey, Restored, RotateError, Rotated, RowKey, migrate,
 };
+pub use load::LoadError;
 pub use log::freshness::{FileFault, FreshnessError};
 pub use log::fsck::{Finding, Fsck};
 pub use log::{LogKeyError, LogKeys, SignError, WitnessRefused, is_audit};
-pub use people::people_matrix;
+pub use people_matrix::people_matrix;
 pub use start::StartStep;

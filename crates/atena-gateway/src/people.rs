@@ -1,24 +1,19 @@
-//! The people of a municipality as calls meet them: their accounts, the provider that vouches for sign-ins, and which call needs what of a
-//! person.
+//! The people of a municipality as calls meet them: their accounts, and the provider that vouches for
+//! sign-ins.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use atena_domain::OperatorId;
 use atena_oidc::{Provider, TokenRefused, Verified};
-use atena_policy::{Accounts, PersonRole, Refusal, Right};
+use atena_policy::Accounts;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::caller::{Caller, SignedIn};
 use crate::clock;
 use crate::config::PeopleConfig;
 use crate::door::{Named, Peer};
-use crate::error::{CallError, Reason};
-use crate::hall::Hall;
-use crate::service;
 
 /// Accounts and sign-ins of one municipality.
 pub(crate) struct People {
@@ -64,8 +59,8 @@ impl People {
     }
 
     /// Whether a person signed in so shortly before that content may be shown.
-    fn signed_in_for_content(&self, person: &SignedIn, now: Timestamp) -> bool {
-        recent(person.at, now, self.content_sign_in_age_max)
+    pub(crate) fn signed_in_for_content(&self, signed_in_at: Option<Timestamp>, now: Timestamp) -> bool {
+        recent(signed_in_at, now, self.content_sign_in_age_max)
     }
 
     /// Whether a connection is that of a person who may sign in by certificate no more.
@@ -76,42 +71,6 @@ impl People {
     }
 }
 
-/// What a call of `method` needs of a person. What is not here no person may call, whatever their roles.
-pub(crate) fn right(method: &str) -> Option<Right> {
-    match method {
-        "TransferLogService/ListTransfers"
-        | "TransferLogService/GetTransfer"
-        | "TransferLogService/SummarizeTransfers"
-        | "TransferLogService/ListPersonTransfers"
-        | "TransferLogService/GetCheckpoint"
-        | "TransferLogService/GetInclusionProof"
-        | "TransferLogService/GetConsistencyProof" => Some(Right::ReadLog),
-        "TransferLogService/ReconstructTransfer" => Some(Right::Reconstruct),
-        "LinkageService/ListEntitlements" => Some(Right::ReadRules),
-        _ => None,
-    }
-}
-
-/// May this caller, if it is a person, call `method` at all? Content is shown only to who signed in a short while ago.
-pub(crate) fn may_call(hall: &Hall, caller: &Caller, method: &str, now: Timestamp) -> Result<(), CallError> {
-    let Some(person) = &caller.person else { return Ok(()) };
-    let right = right(method).ok_or(Refusal::RoleRequired)?;
-    hall.people.accounts().authorize(&person.account, right, clock::japanese_day(now))?;
-    if right == Right::Reconstruct && !hall.people.signed_in_for_content(person, now) {
-        return Err(CallError::new(
-            Reason::SignInRequired,
-            "content is shown only to somebody who signed in a short while ago; sign in again (atena login --again), or connect anew with the card",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether this auditor may see content: with the right to it and, as a person, shortly after signing in.
-pub(crate) fn may_see_content(hall: &Hall, caller: &Caller, now: Timestamp) -> bool {
-    let recent = |person| hall.people.signed_in_for_content(person, now);
-    caller.authorize_reconstruction(hall).is_ok() && caller.person.as_ref().is_none_or(recent)
-}
-
 fn recent(signed_in_at: Option<Timestamp>, now: Timestamp, age_max: Duration) -> bool {
     // What nobody knows is not recent.
     signed_in_at.is_some_and(|at| {
@@ -120,29 +79,9 @@ fn recent(signed_in_at: Option<Timestamp>, now: Timestamp, age_max: Duration) ->
     })
 }
 
-/// Which call each role of people may make, one line each: what a role does not have is told as well.
-#[must_use]
-pub fn people_matrix() -> String {
-    let mut text = String::new();
-    for role in PersonRole::ALL {
-        for method in service::methods() {
-            let may = right(method.name).is_some_and(|right| role.rights().contains(&right));
-            // Writing to a String can't fail.
-            let _ = writeln!(text, "{role} | {} | {}", method.name, if may { "may" } else { "refused" });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_right_is_asked_of_methods_that_exist() {
-        let known: Vec<_> = service::methods().map(|method| method.name).filter(|name| right(name).is_some()).collect();
-        assert_eq!(known.len(), 9, "{known:?}");
-    }
 
     #[test]
     fn a_sign_in_of_an_unknown_time_is_never_recent() {

@@ -13,12 +13,12 @@ use atena_policy::System;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Action;
+use crate::admin::{Action, AdminError};
 use crate::clock;
 use crate::config::Config;
-use crate::door::{Door, Named};
-use crate::gateway::{GatewayError, read_accounts, read_policy};
-use crate::hall::Hall;
+use crate::door::{Door, Named, TlsError};
+use crate::hall::{Hall, OtherMunicipality};
+use crate::load::{LoadError, read_accounts, read_policy};
 use crate::taken_away::{self, Taken};
 
 /// How often the files are looked at. A revoked certificate is cut off within a second: this, and the time to read a list.
@@ -44,6 +44,23 @@ pub(crate) struct Watched {
     trouble: Option<String>,
     /// How often they were tried since they changed.
     looks: u32,
+}
+
+/// Why files that changed can't be used.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    /// Rules or accounts.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Rules of another municipality.
+    #[error(transparent)]
+    OtherMunicipality(#[from] OtherMunicipality),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The admin log, without which nothing is changed.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 /// What a look at files came to.
@@ -176,13 +193,13 @@ impl Reload {
     /// `from`: the hash of the rules that were in force before this look.
     fn look_at_rules(&mut self, hall: &Hall, door: &Door, from: [u8; 32], first: Option<Taken>) {
         let policy_file = &self.policy_file;
-        let read = self.rules.read("rules", || {
+        let read = self.rules.read("rules", || -> Result<(), ReloadError> {
             let policy = read_policy(policy_file)?;
             let to = policy.hash();
             if from == to {
-                return hall.change_policy(policy);
+                return Ok(hall.change_policy(policy)?);
             }
-            recorded(hall, Action::ChangeRules { from, to }, || hall.change_policy(policy))
+            recorded(hall, Action::ChangeRules { from, to }, || Ok(hall.change_policy(policy)?))
         });
         let mut changed = read == Look::Anew;
         if read == Look::Refused {
@@ -250,11 +267,7 @@ pub(crate) fn tell_warnings(hall: &Hall) {
 }
 
 /// Changes something between the records of its beginning and its end. Called on a thread that may wait.
-fn recorded(
-    hall: &Hall,
-    action: Action,
-    change: impl FnOnce() -> Result<(), GatewayError>,
-) -> Result<(), GatewayError> {
+fn recorded(hall: &Hall, action: Action, change: impl FnOnce() -> Result<(), ReloadError>) -> Result<(), ReloadError> {
     Handle::current().block_on(hall.admin.during(action, async { change() }, |()| 0))
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use atena_domain::{Dataset, LocalAddressNumber, RecordKey, UnifiedAddressNumber};
+use atena_domain::{Dataset, LocalAddressNumber, OperatorId, RecordKey, UnifiedAddressNumber};
 use atena_ledger::{Direction, Outcome};
-use atena_policy::ReleasePermit;
 use atena_vault::PersonKey;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -12,11 +11,8 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use crate::call::{Call, Method};
-use crate::caller::Known;
 use crate::clock;
-use crate::error::{CallError, Reason};
-use crate::hall::Hall;
+use crate::error::Reason;
 use crate::id::new_id;
 
 /// A text of a transfer record: most are short and are kept without an allocation.
@@ -24,6 +20,20 @@ pub(crate) type Text = CompactString;
 
 /// Rows of a transfer record, with their revisions: most have one, which is kept without an allocation.
 pub(crate) type Rows = SmallVec<[(RecordKey, u64); 1]>;
+
+/// What a method is called in the transfer log, and which way data goes in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    pub(crate) direction: Direction,
+}
+
+/// A caller as far as it is known, for the record of a refusal.
+pub(crate) struct PartialCaller {
+    pub(crate) system: Text,
+    pub(crate) division: Option<Text>,
+    pub(crate) operator: Option<(OperatorId, OperatorProof)>,
+}
 
 /// What the records of one call about one dataset have in common. Written once and shared: a pull has one for hundreds of thousands of records.
 #[derive(Clone)]
@@ -128,26 +138,26 @@ pub(crate) fn refuse(record: &mut TransferRecord, reason: Reason) {
 
 /// The record of a call that no handler has heard, of its caller as far as they are known.
 pub(crate) fn refused_unheard(
-    hall: &Hall,
+    policy_hash: [u8; 32],
     method: Method,
-    known: Known,
+    known: PartialCaller,
     requested_at: Timestamp,
-    error: &CallError,
+    reason: Reason,
 ) -> TransferRecord {
-    let mut record = without_call(hall, method, known, requested_at, Arc::from([]));
-    refuse(&mut record, error.reason);
+    let mut record = without_call(policy_hash, method, known, requested_at, Arc::from([]));
+    refuse(&mut record, reason);
     record
 }
 
 /// The record of something that a caller asked for without a call of the contract, an outcome still to be set.
 pub(crate) fn without_call(
-    hall: &Hall,
+    policy_hash: [u8; 32],
     method: Method,
-    known: Known,
+    known: PartialCaller,
     requested_at: Timestamp,
     fields: Arc<[String]>,
 ) -> TransferRecord {
-    let mut heading = Heading::blank(hall.policy_hash(), method, requested_at);
+    let mut heading = Heading::blank(policy_hash, method, requested_at);
     (heading.system_id, heading.division, heading.fields) = (known.system, known.division, fields);
     if let Some((operator, proof)) = known.operator {
         (heading.operator_id, heading.operator_proof) = (Some(operator.as_str().into()), proof);
@@ -165,7 +175,7 @@ pub(crate) fn of_gateway(policy_hash: [u8; 32], method: Method, name: &str) -> T
 // === impl Heading ===
 
 impl Heading {
-    fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> Self {
+    pub(crate) fn blank(policy_hash: [u8; 32], method: Method, requested_at: Timestamp) -> Self {
         Self {
             requested_at,
             direction: method.direction,
@@ -208,59 +218,5 @@ impl TransferRecord {
     /// The heading, to be changed for this record alone.
     pub(crate) fn heading_mut(&mut self) -> &mut Heading {
         Arc::make_mut(&mut self.heading)
-    }
-}
-
-// === impl Call ===
-
-impl Call {
-    /// What records of this call about a dataset have in common.
-    pub(crate) fn heading(&self, dataset: Option<Dataset>) -> Heading {
-        Heading {
-            system_id: self.caller.system_id.as_str().into(),
-            division: Some(self.caller.division.as_str().into()),
-            operator_id: self.operator.as_ref().map(|operator| operator.as_str().into()),
-            operator_proof: self.caller.person.as_ref().map(|person| person.proof).unwrap_or_default(),
-            dataset,
-            request_id: self.request_id().map(Text::from),
-            ..Heading::blank(self.hall.policy_hash(), self.method, self.requested_at)
-        }
-    }
-
-    /// What records of what `permit` releases have in common.
-    pub(crate) fn release_heading(&self, permit: &ReleasePermit) -> Heading {
-        Heading {
-            affair: Some(permit.affair().as_str().into()),
-            rule_id: Some(permit.rule_id().into()),
-            rule_version: permit.rule_version(),
-            legal_basis: Some(permit.basis().into()),
-            fields: permit.field_names(),
-            policy_hash: permit.policy_hash(),
-            ..self.heading(Some(permit.dataset()))
-        }
-    }
-
-    /// A record of this call about `subject`, an outcome still to be set.
-    pub(crate) fn transfer(&self, dataset: Option<Dataset>, subject: Subject) -> TransferRecord {
-        TransferRecord::under(&Arc::new(self.heading(dataset)), subject)
-    }
-
-    /// A record of what `permit` released.
-    pub(crate) fn release(&self, permit: &ReleasePermit, subject: Subject) -> TransferRecord {
-        let record = TransferRecord::under(&Arc::new(self.release_heading(permit)), subject);
-        TransferRecord { outcome: Outcome::Released, ..record }
-    }
-
-    /// The record of a call that failed as a whole.
-    pub(crate) fn failure(&self, error: &CallError) -> TransferRecord {
-        let mut record = self.transfer(None, Subject::default());
-        record.outcome = match error.reason {
-            Reason::CallCancelled => Outcome::Cancelled,
-            Reason::CallTimedOut => Outcome::TimedOut,
-            Reason::Internal | Reason::StoreUnavailable | Reason::LogUnavailable => Outcome::Failed,
-            _ => Outcome::Refused,
-        };
-        record.reason = Some(error.reason.as_str());
-        record
     }
 }

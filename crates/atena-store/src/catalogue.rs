@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{BatchSql, Insert, POSTGRES_LOCK, Sql, dedented};
-use crate::logs::{Log, LogSql};
+use crate::engine::{Insert, POSTGRES_LOCK, Sql, dedented};
+use crate::listed::Listed;
+use crate::logs::Log;
 use crate::snapshot::table_rows;
 use crate::tables::{CONTENT, LOG_INDEX, LOG_TREE, PERSON_KEY, Table, log_hashes};
 use crate::{
@@ -17,16 +18,6 @@ use crate::{
 
 /// Columns of a line in a file of statements.
 const COLUMNS_MAX: usize = 100;
-
-/// What stands behind one name.
-pub(crate) enum Listed {
-    Sql(Sql),
-    /// A statement about either log.
-    Log(&'static LogSql),
-    Batch(&'static BatchSql),
-    /// An insert of no rows, which has the columns of all others.
-    Insert(fn() -> Insert<'static>),
-}
 
 /// The statements of each module.
 const MODULES: [&[(&str, Listed)]; 22] = [

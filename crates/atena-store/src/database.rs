@@ -4,10 +4,10 @@ use std::path::Path;
 
 use atena_domain::MunicipalityCode;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Engine, PostgresEngine, Sql, SqliteEngine};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::store::Store;
 
 /// Where the database is and how it is used.

@@ -3,10 +3,10 @@
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Engine, Row, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 

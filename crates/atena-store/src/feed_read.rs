@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use atena_domain::{SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchRow, BatchSql, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{Feed, FeedChanges, FeedNumber, NumberedRecord, TABLE};
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::records::{current_record, datasets};
 use crate::store::Store;

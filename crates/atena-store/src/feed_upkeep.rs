@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use atena_domain::{SystemId, UnifiedAddressNumber};
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchSql, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{Feed, TABLE, without};
 use crate::feed_read::LAST;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use atena_domain::{Dataset, SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchSql, Insert, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{Feed, FeedNumber, Notes, TABLE};
 use crate::feed_read::{LAST, OF_SYSTEM};
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::write::WriteTransaction;
 

@@ -7,11 +7,11 @@ use atena_policy::ReleasePermit;
 use atena_vault::WrappedKey;
 use smallvec::SmallVec;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchSql, Kind, List, ListOf, Sql};
 use crate::error::StoreError;
 use crate::links::link;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::keyed;
 use crate::records::{StoredRecord, current_record, datasets};
 use crate::store::Store;

@@ -3,10 +3,10 @@
 use atena_domain::UnifiedAddressNumber;
 use atena_vault::WrappedKey;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::{person_in, wrapped_key};
 use crate::personal_numbers::sequence;
 use crate::store::Store;

@@ -41,6 +41,8 @@ mod feed_write;
 mod holdings;
 mod key_state;
 mod links;
+#[cfg(test)]
+mod listed;
 mod log_append;
 mod log_checkpoint;
 mod log_details;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchRow, BatchSql, Insert, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;

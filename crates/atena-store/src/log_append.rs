@@ -6,10 +6,10 @@ use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Frontier, Hash, Leaf, LeafError, RenderedShape, TILE_WIDTH, encode_chunk};
 use bytes::Bytes;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{EngineTransaction, Insert, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::log_details::pack_details;
 use crate::logs::{Log, LogSql};
 use crate::write::WriteTransaction;

@@ -3,10 +3,10 @@
 use atena_ledger::Hash;
 use jiff::Timestamp;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Row, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::log_append::index;
 use crate::logs::LogSql;
 use crate::store::Store;

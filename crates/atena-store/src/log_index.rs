@@ -2,10 +2,10 @@
 
 use atena_domain::UnifiedAddressNumber;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Insert, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::log_append::index;
 use crate::store::Store;
 use crate::write::WriteTransaction;

@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Row, Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 

@@ -9,10 +9,10 @@ use atena_ledger::{Chunk, Hash, Node, TILE_WIDTH, perfect_root};
 use atena_policy::AuditPermit;
 use uuid::Uuid;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Row, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, unpack_details, unpack_people};
 use crate::logs::LogSql;

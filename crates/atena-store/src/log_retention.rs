@@ -1,9 +1,9 @@
 //! Erasing details whose retention period has ended. The leaves stay, and with them every proof.
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::log_append::index;
 use crate::log_details::{StoredDetails, pack_stored};
 use crate::store::Store;

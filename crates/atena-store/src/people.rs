@@ -6,10 +6,10 @@ use atena_domain::UnifiedAddressNumber;
 use atena_vault::WrappedKey;
 use jiff::Timestamp;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Batch, BatchRow, BatchSql, Insert, Kind, List, Row, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 use bytes::Bytes;

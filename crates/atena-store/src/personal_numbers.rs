@@ -7,10 +7,10 @@ use atena_policy::PersonalNumberPermit;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchSql, Insert, Kind, List, ListOf, Row, Spacing, Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::ReconstructPermit;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Batch, BatchRow, BatchSql, Kind, List, ListOf, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::records::{Numbered, StoredRecord, place};
 use crate::store::Store;

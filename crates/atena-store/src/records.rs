@@ -6,11 +6,11 @@ use atena_domain::{Dataset, RecordKey, UnifiedAddressNumber};
 use atena_policy::{PushPermit, ReleasePermit};
 use jiff::Timestamp;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Batch, BatchRow, BatchSql, Insert, Kind, List, ListOf, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
 use crate::feed::{FeedNumber, Notes};
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::people::person_of;
 use crate::store::Store;
 use crate::write::WriteTransaction;

@@ -4,10 +4,10 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::write::WriteTransaction;
 
 /// Why a machine must not decide.

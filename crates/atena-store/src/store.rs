@@ -5,11 +5,11 @@ use std::sync::Arc;
 use atena_domain::MunicipalityCode;
 use atena_ledger::Frontier;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::database::{Database, StoreOptions};
 use crate::engine::{Engine, Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::logs::Log;
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;

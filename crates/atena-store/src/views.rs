@@ -6,10 +6,10 @@ use atena_domain::{LocalAddressNumber, SystemId, UnifiedAddressNumber};
 use atena_policy::ReleasePermit;
 use jiff::Timestamp;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{BatchRow, BatchSql, Insert, Kind, List, Spacing, Sql, Statement, signed};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::store::Store;
 use crate::write::WriteTransaction;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use atena_domain::MunicipalityCode;
 
-#[cfg(test)]
-use crate::catalogue::Listed;
 use crate::engine::{EngineTransaction, Sql, Statement};
 use crate::error::StoreError;
+#[cfg(test)]
+use crate::listed::Listed;
 use crate::logs::Log;
 
 /// A transaction that may write. Dropped without [`WriteTransaction::commit`], it leaves nothing

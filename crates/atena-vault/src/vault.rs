@@ -1,5 +1,6 @@
 //! The vault: every key of one municipality, and what is done with them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,20 @@ impl Vault {
         wrapped: &WrappedKey,
     ) -> Result<PersonKey, VaultError> {
         Ok(self.person_key(&self.unwrap(person, wrapped)?, person))
+    }
+
+    /// The data keys of people, by person.
+    ///
+    /// # Errors
+    /// As [`Vault::unwrap_person_key`], for the first that does not open.
+    pub fn unwrap_person_keys(
+        &self,
+        wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
+    ) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, VaultError> {
+        let unwrap = |(person, wrapped): (&UnifiedAddressNumber, &WrappedKey)| {
+            Ok((person.clone(), Arc::new(self.unwrap_person_key(person, wrapped)?)))
+        };
+        wrapped.iter().map(unwrap).collect()
     }
 
     /// The same data key, wrapped by another wrapping key.

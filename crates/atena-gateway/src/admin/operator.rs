@@ -13,7 +13,7 @@ use super::Actor;
 use crate::clock;
 use crate::config::Config;
 use crate::door::{Clients, Named, Peer, TlsError};
-use crate::gateway::{GatewayError, people_of, policy_of};
+use crate::load::{LoadError, people_of, policy_of};
 use crate::people::People;
 use crate::transfer::OperatorProof;
 
@@ -112,7 +112,7 @@ pub enum OperatorError {
     Tls(#[from] TlsError),
     /// Accounts, rules or provider.
     #[error(transparent)]
-    Settings(Box<GatewayError>),
+    Settings(Box<LoadError>),
 }
 
 /// Who acts on the system that these settings are of: the operator who is shown, once it is proved that they are, or the user of the process
@@ -201,8 +201,8 @@ fn reason(why: &Refusal) -> &'static str {
     }
 }
 
-impl From<GatewayError> for OperatorError {
-    fn from(error: GatewayError) -> Self {
+impl From<LoadError> for OperatorError {
+    fn from(error: LoadError) -> Self {
         Self::Settings(Box::new(error))
     }
 }

@@ -12,12 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::error::TlsError;
 use super::expiry::{Expiry, Warned};
 use super::identity::Peer;
 use super::open::OpenConnections;
 use super::refusals::{Certificate, Refusals, Why, remembering};
 use super::stream::DoorStream;
-use super::tls::{Tls, TlsError};
+use super::tls::Tls;
 use crate::clock;
 use crate::config::{Limits, TlsConfig};
 

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::parse_x509_crl;
 
-use super::tls::TlsError;
+use super::error::TlsError;
 use crate::config::TlsConfig;
 
 /// Who issued something: the name, and what identifies the key (RFC 5280 §4.2.1.1), where it is given.

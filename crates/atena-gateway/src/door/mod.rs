@@ -6,6 +6,7 @@
 mod accept;
 mod arriving;
 mod connection;
+mod error;
 mod expiry;
 mod identity;
 mod issuer;
@@ -17,8 +18,9 @@ mod tls;
 
 pub(crate) use accept::Door;
 pub(crate) use connection::serve;
+pub(crate) use error::TlsError;
 pub(crate) use expiry::Expiry;
 pub use expiry::{CERTIFICATE_NOTICE_DAYS, LIST_NOTICE_DAYS};
 pub(crate) use identity::{Named, Peer};
 pub use tls::revocation_lists;
-pub(crate) use tls::{Clients, TlsError, own_certificate};
+pub(crate) use tls::{Clients, own_certificate};

@@ -4,7 +4,8 @@ use jiff::civil::Date;
 
 use super::Keeper;
 use crate::admin::{Action, AdminError};
-use crate::clock::{self, ClockError, ClockStatus};
+use crate::clock;
+use crate::clock_guard::{ClockError, ClockStatus};
 
 /// Why the clock was not confirmed.
 #[derive(Debug, thiserror::Error)]

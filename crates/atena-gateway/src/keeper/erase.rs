@@ -15,11 +15,12 @@ use jiff::civil::Date;
 use super::Keeper;
 use super::erasable::{ErasureCase, keep_reason, known_by, last_use};
 use crate::admin::{Action, AdminError};
-use crate::call::Method;
-use crate::clock::{self, ClockError};
+use crate::clock;
+use crate::clock_guard::ClockError;
 use crate::config::ErasureConfig;
 use crate::log::retention::GATEWAY;
 use crate::log::{PERSON_ERASED, Shapes, entries};
+use crate::transfer::Method;
 use crate::transfer::{self, TransferRecord};
 
 const ERASE: Method = Method { name: PERSON_ERASED, direction: Direction::Inbound };

@@ -8,7 +8,8 @@ use atena_vault::Vault;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog, Begun};
 use crate::config::Config;
-use crate::gateway::{GatewayError, policy_of};
+use crate::gateway::GatewayError;
+use crate::load::policy_of;
 use crate::log::SignError;
 use crate::log::freshness;
 
@@ -169,7 +170,7 @@ async fn admin_log(
     actor: &Actor,
 ) -> Result<AdminLog, MigrateError> {
     for config in homes {
-        let policy = policy_of(config)?;
+        let policy = policy_of(config).map_err(GatewayError::from)?;
         if policy.municipality_code() == municipality {
             let vault = Arc::new(Vault::open(&config.key_source(), municipality).map_err(GatewayError::from)?);
             // What is an old copy, or signed by other keys, is not moved on.

@@ -20,10 +20,12 @@ use atena_store::{Log, Store, StoreError};
 use atena_vault::Vault;
 
 use crate::admin::{Action, Actor, AdminError, AdminLog};
-use crate::clock::{Clock, ClockGuard};
+use crate::clock::Clock;
+use crate::clock_guard::ClockGuard;
 use crate::config::Config;
 use crate::door::own_certificate;
-use crate::gateway::{GatewayError, is_used, municipality_of, open_vault, policy_of};
+use crate::gateway::{GatewayError, is_used, municipality_of, open_vault};
+use crate::load::policy_of;
 use crate::log::export;
 use crate::log::freshness::{self, FreshnessError};
 use crate::log::fsck::{Depth, Fsck, fsck};

@@ -15,11 +15,11 @@ use jiff::Timestamp;
 
 use super::{Keeper, KeyStatus, RotateError};
 use crate::admin::Action;
-use crate::call::Method;
 use crate::clock;
 use crate::log::retention::GATEWAY;
 use crate::log::{LogKeys, Shapes, entries, head};
 use crate::transfer;
+use crate::transfer::Method;
 
 const ADD: Method = Method { name: "Log/AddKey", direction: Direction::Inbound };
 const END: Method = Method { name: "Log/EndKey", direction: Direction::Inbound };

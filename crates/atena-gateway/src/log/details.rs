@@ -174,7 +174,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::call::Method;
+    use crate::transfer::Method;
     use crate::transfer::{Subject, of_gateway};
 
     /// reconstructible: what is written straight from a record is read as the message it stands for.

@@ -1,7 +1,7 @@
 //! The transfer log: how records become leaves, are kept together, signed, searched and proved.
 //!
 //! `entry` turns a record into a leaf and its sealed details, `shapes` keeps what leaves share; `writer` keeps the records of concurrent
-//! calls in one durable commit; `signer` signs the head of the log soon after; `indexer` derives the search index; `search` answers auditors.
+//! calls in one durable commit; `record` is the way in for calls; `signer` signs the head of the log soon after; `indexer` derives the search index; `search` answers auditors.
 
 pub(crate) mod before_serving;
 mod details;
@@ -13,34 +13,28 @@ pub(crate) mod head;
 mod indexer;
 mod keys;
 pub(crate) mod query;
+mod record;
 pub(crate) mod retention;
 pub(crate) mod search;
-pub(crate) mod serve;
 mod shapes;
 mod signer;
 mod witness;
 mod writer;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::Duration;
 
-use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
+use atena_domain::MunicipalityCode;
 use atena_ledger::{Note, VerifierKey};
-use atena_store::{LogEntry, Store, StoreError, WriteTransaction};
-use atena_vault::{Vault, WrappedKey};
+use atena_store::Store;
+use atena_vault::Vault;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tracing::Instrument;
+use tokio_util::task::TaskTracker;
 
-use crate::ahead::{AT_ONCE, beside, take_turns};
 use crate::config::{LogConfig, WitnessConfig};
-use crate::error::CallError;
-use crate::hall::Hall;
-use crate::transfer::TransferRecord;
 
 pub(crate) use details::{Details, damaged, place, proof_number};
 pub(crate) use entry::{entries, microseconds};
@@ -56,8 +50,14 @@ pub struct WitnessRefused {
     url: String,
 }
 
+/// What is told of each commit of the log: how long it took, or that it failed.
+pub(crate) type Observer = Box<dyn Fn(Option<Duration>) + Send + Sync>;
+
 /// The running log of one municipality.
 pub(crate) struct Log {
+    pub(crate) store: Store,
+    pub(crate) vault: Arc<Vault>,
+    observer: Observer,
     writer: writer::Writer,
     shapes: Shapes,
     grown: Arc<Notify>,
@@ -82,6 +82,7 @@ impl Log {
         municipality: &MunicipalityCode,
         first_key: VerifierKey,
         config: &LogConfig,
+        observer: Observer,
     ) -> Result<Self, WitnessRefused> {
         // Before any task runs: a gateway that does not start leaves none behind.
         let witness = |witness: &WitnessConfig| {
@@ -114,7 +115,19 @@ impl Log {
             cosigned.push(heads);
         }
         tasks.close();
-        Ok(Self { writer, shapes: Shapes::default(), grown, newest, cosigned, first_key, tasks, stop })
+        Ok(Self {
+            store: store.clone(),
+            vault: Arc::clone(vault),
+            observer,
+            writer,
+            shapes: Shapes::default(),
+            grown,
+            newest,
+            cosigned,
+            first_key,
+            tasks,
+            stop,
+        })
     }
 
     /// The newest key that verifies the newest signed head.
@@ -183,93 +196,3 @@ pub fn is_audit(method: &str) -> bool {
 
 /// How the log names the erasure of a person.
 pub(crate) const PERSON_ERASED: &str = "Person/Erase";
-
-/// Makes transfer records durable, all or none, together with those of other calls. Once they are sealed they are gone: a pull has the keys of
-/// thousands of people in its records, and nobody waits for the disk with those in memory.
-pub(crate) async fn append(hall: &Hall, records: Vec<TransferRecord>) -> Result<(), CallError> {
-    let started = Instant::now();
-    let span = tracing::info_span!("log", transfers = records.len());
-    let work = async {
-        let people = entry::people_without_key(&records);
-        let wrapped = hall.store.person_keys(&people).await?;
-        hall.log.writer.append(sealed(hall, records, &wrapped).await?).await
-    };
-    work.instrument(span).await.map_err(|error| unwritten(hall, &error))?;
-    written(hall, started);
-    Ok(())
-}
-
-/// Entries that a task of its own seals while the rows that they tell of are written, and what else it makes.
-pub(crate) struct Sealing<T> {
-    started: Instant,
-    entries: AbortOnDropHandle<Result<(Vec<LogEntry>, T), StoreError>>,
-}
-
-/// Begins to seal the entries of a transaction. Keys that the records do not carry are read first.
-pub(crate) async fn seal(
-    hall: &Arc<Hall>,
-    transaction: &mut WriteTransaction,
-    records: Vec<TransferRecord>,
-) -> Result<Sealing<()>, CallError> {
-    let people = entry::people_without_key(&records);
-    let wrapped = transaction.person_keys(&people).await.map_err(|error| unwritten(hall, &error))?;
-    Ok(seal_made(hall, wrapped, move || (records, ())))
-}
-
-/// As [`seal`], where the task makes the records too. `wrapped` holds the keys that they won't carry.
-pub(crate) fn seal_made<T: Send + 'static>(
-    hall: &Arc<Hall>,
-    wrapped: HashMap<UnifiedAddressNumber, WrappedKey>,
-    make: impl FnOnce() -> (Vec<TransferRecord>, T) + Send + 'static,
-) -> Sealing<T> {
-    let (started, hall) = (Instant::now(), Arc::clone(hall));
-    let work = async move {
-        let (records, made) = make();
-        Ok((sealed(&hall, records, &wrapped).await?, made))
-    };
-    Sealing { started, entries: beside(work) }
-}
-
-/// The entries of records.
-async fn sealed(
-    hall: &Hall,
-    records: Vec<TransferRecord>,
-    wrapped: &HashMap<UnifiedAddressNumber, WrappedKey>,
-) -> Result<Vec<LogEntry>, StoreError> {
-    let keys = hall.open_keys(wrapped).map_err(|_| StoreError::LeafRefused)?;
-    let mut sealed = Vec::with_capacity(records.len());
-    for some in records.chunks(AT_ONCE) {
-        take_turns(sealed.len()).await;
-        sealed.append(&mut entries(&hall.vault, &hall.log.shapes, some, &keys)?);
-    }
-    Ok(sealed)
-}
-
-/// Makes a transaction durable together with its transfer records, all or nothing.
-pub(crate) async fn commit<T>(
-    hall: &Hall,
-    mut transaction: WriteTransaction,
-    sealing: Sealing<T>,
-) -> Result<T, CallError> {
-    let work = async {
-        let (entries, made) = sealing.entries.await.map_err(|_| StoreError::LeafRefused)??;
-        transaction.append_log(&entries).await?;
-        transaction.commit().await?;
-        Ok(made)
-    };
-    let made =
-        work.instrument(tracing::info_span!("log")).await.map_err(|error: StoreError| unwritten(hall, &error))?;
-    written(hall, sealing.started);
-    Ok(made)
-}
-
-fn written(hall: &Hall, started: Instant) {
-    hall.log.grown.notify_one();
-    hall.health.note(true);
-    hall.metrics.log_commit(started.elapsed());
-}
-
-fn unwritten(hall: &Hall, error: &StoreError) -> CallError {
-    hall.health.note(false);
-    CallError::log_unavailable(error)
-}

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+use super::Log;
 use super::details::{Details, damaged};
 use super::query::TransferQuery;
 use crate::clock;
 use crate::error::CallError;
-use crate::hall::Hall;
 use crate::transfer::Subject;
 
 /// Chunks read at once.
@@ -72,7 +72,7 @@ impl Found {
 
 /// At most `limit` transfers that match, newest first; `before` continues a page.
 pub(crate) async fn list(
-    hall: &Hall,
+    log: &Log,
     permit: &AuditPermit,
     query: &TransferQuery,
     before: Option<u64>,
@@ -82,25 +82,25 @@ pub(crate) async fn list(
     let mut before = before;
     if let Some(person) = query.person() {
         // What is not indexed yet is looked through; what is, is looked up.
-        let indexed = hall.store.log_index_size().await?;
-        scan(hall, permit, query, before, indexed, limit, &mut found).await?;
+        let indexed = log.store.log_index_size().await?;
+        scan(log, permit, query, before, indexed, limit, &mut found).await?;
         before = Some(before.map_or(indexed, |before| before.min(indexed)));
         while found.len() < limit {
-            let places = hall.store.log_leaves_of_person(permit, person, before, PLACES_AT_ONCE).await?;
+            let places = log.store.log_leaves_of_person(permit, person, before, PLACES_AT_ONCE).await?;
             let Some(last) = places.last() else { break };
             before = Some(*last);
-            look_up(hall, query, &places, limit, &mut found).await?;
+            look_up(log, query, &places, limit, &mut found).await?;
         }
     } else {
-        scan(hall, permit, query, before, 0, limit, &mut found).await?;
+        scan(log, permit, query, before, 0, limit, &mut found).await?;
     }
     found.truncate(limit);
     Ok(found)
 }
 
 /// The transfer with this id, with the leaf's text.
-pub(crate) async fn by_id(hall: &Hall, id: Uuid) -> Result<Option<Located>, CallError> {
-    let Some((chunk, place)) = hall.store.log_chunk_of(id).await? else {
+pub(crate) async fn by_id(log: &Log, id: Uuid) -> Result<Option<Located>, CallError> {
+    let Some((chunk, place)) = log.store.log_chunk_of(id).await? else {
         return Ok(None);
     };
     let leaves = chunk.leaves()?;
@@ -110,13 +110,13 @@ pub(crate) async fn by_id(hall: &Hall, id: Uuid) -> Result<Option<Located>, Call
     let index = chunk.first_index + u64::try_from(place).unwrap_or(u64::MAX);
     let shape = Arc::new(shape.shape().map_err(|_| damaged())?);
     let mut found = vec![Found { index, chunk: chunk.first_index, shape, leaf: leaf.clone(), details: None }];
-    open(hall, &mut found).await?;
+    open(log, &mut found).await?;
     Ok(found.pop().map(|found| Located { index, text, found }))
 }
 
 /// Counts of transfers that match, oldest day first.
 pub(crate) async fn summarize(
-    hall: &Hall,
+    log: &Log,
     permit: &AuditPermit,
     query: &TransferQuery,
 ) -> Result<Vec<Summary>, CallError> {
@@ -132,7 +132,7 @@ pub(crate) async fn summarize(
     };
     let mut before = None;
     loop {
-        let page = list(hall, permit, query, before, 8192).await?;
+        let page = list(log, permit, query, before, 8192).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.index);
         page.iter().for_each(&mut count);
@@ -153,7 +153,7 @@ pub(crate) async fn summarize(
 
 /// Looks through leaves from `until` on and before `before`, newest first.
 async fn scan(
-    hall: &Hall,
+    log: &Log,
     permit: &AuditPermit,
     query: &TransferQuery,
     before: Option<u64>,
@@ -164,11 +164,11 @@ async fn scan(
     let mut range = query.range();
     range.before = before;
     while found.len() < limit {
-        let chunks = hall.store.log_chunks_newest_first(permit, range, CHUNKS_AT_ONCE).await?;
+        let chunks = log.store.log_chunks_newest_first(permit, range, CHUNKS_AT_ONCE).await?;
         let Some(last) = chunks.last().map(|chunk| chunk.first_index) else { break };
         for chunk in chunks.iter().filter(|chunk| chunk.first_index + chunk.leaf_count > until) {
             let wanted = |index: u64| index >= until && before.is_none_or(|before| index < before);
-            select(hall, query, chunk, wanted, found).await?;
+            select(log, query, chunk, wanted, found).await?;
             if found.len() >= limit {
                 break;
             }
@@ -183,7 +183,7 @@ async fn scan(
 
 /// Reads the leaves at `places`, which come newest first.
 async fn look_up(
-    hall: &Hall,
+    log: &Log,
     query: &TransferQuery,
     places: &[u64],
     limit: usize,
@@ -192,9 +192,9 @@ async fn look_up(
     let wanted: HashSet<u64> = places.iter().copied().collect();
     let mut rest = places;
     while let (Some(place), true) = (rest.first(), found.len() < limit) {
-        let chunks = hall.store.log_chunks_from(*place, 1).await?;
+        let chunks = log.store.log_chunks_from(*place, 1).await?;
         let chunk = chunks.first().filter(|chunk| chunk.first_index <= *place).ok_or_else(damaged)?;
-        select(hall, query, chunk, |index| wanted.contains(&index), found).await?;
+        select(log, query, chunk, |index| wanted.contains(&index), found).await?;
         let of_chunk = rest.iter().take_while(|place| **place >= chunk.first_index).count();
         rest = &rest[of_chunk..];
     }
@@ -203,7 +203,7 @@ async fn look_up(
 
 /// Adds the matching leaves of a chunk, newest first, with their details.
 async fn select(
-    hall: &Hall,
+    log: &Log,
     query: &TransferQuery,
     chunk: &StoredChunk,
     wanted: impl Fn(u64) -> bool,
@@ -229,7 +229,7 @@ async fn select(
         return Ok(());
     }
     if query.needs_details() {
-        open(hall, &mut matching).await?;
+        open(log, &mut matching).await?;
         matching.retain(|found| query.matches_details(found.details.as_ref()));
     }
     found.extend(matching.into_iter().rev());
@@ -237,16 +237,16 @@ async fn select(
 }
 
 /// Opens the details of transfers, chunk by chunk.
-pub(crate) async fn open(hall: &Hall, found: &mut [Found]) -> Result<(), CallError> {
+pub(crate) async fn open(log: &Log, found: &mut [Found]) -> Result<(), CallError> {
     for found in found.chunk_by_mut(|one, other| one.chunk == other.chunk) {
-        open_chunk(hall, found).await?;
+        open_chunk(log, found).await?;
     }
     Ok(())
 }
 
-async fn open_chunk(hall: &Hall, found: &mut [Found]) -> Result<(), CallError> {
+async fn open_chunk(log: &Log, found: &mut [Found]) -> Result<(), CallError> {
     let Some(first_index) = found.first().map(|found| found.chunk) else { return Ok(()) };
-    let stored = hall.store.log_details(first_index).await?;
+    let stored = log.store.log_details(first_index).await?;
     let of = |found: &Found| {
         let place = usize::try_from(found.index - first_index).ok()?;
         stored.get(place)
@@ -254,13 +254,13 @@ async fn open_chunk(hall: &Hall, found: &mut [Found]) -> Result<(), CallError> {
     let people: HashSet<UnifiedAddressNumber> = found.iter().filter_map(|found| of(found)?.person.clone()).collect();
     let people: Vec<_> = people.into_iter().collect();
     let mut keys = HashMap::with_capacity(people.len());
-    for (person, wrapped) in hall.store.person_keys(&people).await? {
-        let key = hall.vault.unwrap_person_key(&person, &wrapped)?;
+    for (person, wrapped) in log.store.person_keys(&people).await? {
+        let key = log.vault.unwrap_person_key(&person, &wrapped)?;
         keys.insert(person, key);
     }
     for found in found {
         let stored = of(found).ok_or_else(damaged)?;
-        found.details = Details::open(&hall.vault, &keys, &found.leaf, stored)?;
+        found.details = Details::open(&log.vault, &keys, &found.leaf, stored)?;
     }
     Ok(())
 }

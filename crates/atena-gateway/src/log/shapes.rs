@@ -75,7 +75,7 @@ mod tests {
     use atena_ledger::Direction;
 
     use super::*;
-    use crate::call::Method;
+    use crate::transfer::Method;
     use crate::transfer::of_gateway;
 
     fn heading() -> Heading {

@@ -5,7 +5,7 @@ pub(crate) mod linkage;
 pub(crate) mod record;
 pub(crate) mod transfer_log;
 
-use crate::call::Method;
+use crate::transfer::Method;
 
 /// Every method of the contract that is served.
 const METHODS: [&[Method]; 4] = [&address::METHODS, &record::METHODS, &linkage::METHODS, &transfer_log::METHODS];

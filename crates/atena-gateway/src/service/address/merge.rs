@@ -8,7 +8,7 @@ use atena_domain::{LocalAddressNumber, SystemId};
 use atena_store::{StoredView, ViewHead};
 use atena_vault::{PersonKey, SealContext, Vault};
 
-use super::register::Candidate;
+use super::candidate::Candidate;
 use crate::convert::view::{NotMerged, View};
 use crate::convert::view_row;
 use crate::error::{CallError, Reason};

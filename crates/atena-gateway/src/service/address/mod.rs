@@ -1,5 +1,6 @@
 //! AddressService: people, their numbers, and which local number each system uses for them.
 
+mod candidate;
 mod get_person;
 mod inbound;
 mod merge;
@@ -20,8 +21,9 @@ use atena_proto::v1;
 use atena_proto::v1::address_service_server::AddressService;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::call::{self, AnswerStream, Method};
+use crate::call::{self, AnswerStream};
 use crate::hall::Hall;
+use crate::transfer::Method;
 
 /// The service.
 pub(crate) struct Address {

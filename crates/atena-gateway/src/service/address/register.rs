@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use atena_domain::{Dataset, LocalAddressNumber, UnifiedAddressNumber};
 use atena_ledger::Outcome;
-use atena_policy::RegistrationPermit;
 use atena_proto::v1;
 use atena_store::{KeyState, ReviewKind, ViewHead, WriteTransaction};
 use atena_vault::PersonKey;
 use tracing::Instrument;
-use uuid::Uuid;
 
+use super::candidate::{Allowed, Candidate, Registered, inconsistent};
 use super::inbound::{heading, refusal};
 use super::merge::{Kept, Newest};
 use super::number::indexes;
@@ -20,51 +19,9 @@ use super::review::open_case;
 use super::seal::{Accepted, Sealed, Unsealed};
 use crate::ahead::{beside, take_turns};
 use crate::call::Call;
-use crate::convert::person::{Registration, parse_registration};
-use crate::error::{CallError, Reason};
-use crate::log;
+use crate::convert::person::parse_registration;
+use crate::error::CallError;
 use crate::transfer::{Heading, TransferRecord, sha256};
-
-/// What became of one registration.
-pub(super) struct Registered {
-    pub(super) local: Option<LocalAddressNumber>,
-    pub(super) result: Result<Success, CallError>,
-    pub(super) transfer_id: Uuid,
-}
-
-/// A registration that went through.
-pub(super) struct Success {
-    pub(super) outcome: v1::RegistrationOutcome,
-    pub(super) unified: Option<UnifiedAddressNumber>,
-    pub(super) review_case: Option<Uuid>,
-}
-
-/// A registration that passed every check of its own.
-pub(super) struct Candidate {
-    pub(super) allowed: Arc<Allowed>,
-    /// Among all registrations of the transaction.
-    pub(super) position: usize,
-    pub(super) registration: Registration,
-    /// Under every version of the key that is in use, oldest first.
-    indexes: Vec<Index>,
-    /// The caller's view of the person that it makes.
-    pub(super) view: Kept,
-}
-
-// === impl Candidate ===
-
-impl Candidate {
-    /// What the number is found by from here on.
-    pub(super) fn index(&self) -> Option<Index> {
-        self.indexes.last().copied()
-    }
-}
-
-/// What a call may do, and what its records have in common.
-pub(super) struct Allowed {
-    pub(super) permit: RegistrationPermit,
-    pub(super) heading: Arc<Heading>,
-}
 
 /// Registrations with every check of their own done.
 pub(super) struct Checked {
@@ -180,13 +137,13 @@ pub(super) async fn register(call: &Arc<Call>, mut chunks: Vec<Checked>) -> Resu
         }
         name_refused(call, &mut transaction, &mut records).await?;
         let count = records.len();
-        let sealing = log::seal(&call.hall, &mut transaction, records).await?;
+        let sealing = call.hall.log.seal(&mut transaction, records).await?;
         transaction.insert_personal_numbers(&numbers).await?;
         transaction.insert_views(&views).await?;
         Ok::<_, CallError>((sealing, count, done))
     };
     let (sealing, count, done) = work.instrument(tracing::info_span!("register")).await?;
-    log::commit(&call.hall, transaction, sealing).await?;
+    call.hall.log.commit(transaction, sealing).await?;
     call.hall.metrics.records(
         u64::try_from(count).unwrap_or(u64::MAX),
         call.caller.system_id.as_str(),
@@ -335,7 +292,7 @@ async fn before(
     if !partial.is_empty() {
         let people: HashSet<_> = partial.iter().filter_map(&linked).collect();
         let people: Vec<_> = people.into_iter().collect();
-        keys = call.hall.open_keys(&transaction.person_keys(&people).await?)?;
+        keys = call.hall.vault.unwrap_person_keys(&transaction.person_keys(&people).await?)?;
         for (place, (local, view)) in transaction.sealed_views(system, &partial).await?.into_iter().enumerate() {
             take_turns(place).await;
             let key = linked(&local).and_then(|person| keys.get(&person));
@@ -428,7 +385,7 @@ async fn unwrap_keys(
         .cloned()
         .collect();
     let people: Vec<_> = people.into_iter().collect();
-    Ok(call.hall.open_keys(&transaction.person_keys(&people).await?)?)
+    Ok(call.hall.vault.unwrap_person_keys(&transaction.person_keys(&people).await?)?)
 }
 
 fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> Result<UnifiedAddressNumber, CallError> {
@@ -438,9 +395,4 @@ fn resolve(person: &PersonRef, new_people: &[(UnifiedAddressNumber, bool)]) -> R
             new_people.get(*position).map(|(unified, _)| unified.clone()).ok_or_else(inconsistent)
         }
     }
-}
-
-pub(super) fn inconsistent() -> CallError {
-    tracing::error!("a person among these has neither a number nor a key");
-    CallError::new(Reason::Internal, "the registration could not be completed; nothing was changed; tell the operator")
 }

@@ -6,9 +6,9 @@ use atena_domain::{LocalAddressNumber, UnifiedAddressNumber};
 use atena_proto::v1;
 use tonic::Streaming;
 
-use super::register::{Checked, Registered, check, register};
-use crate::ahead::Ahead;
-use crate::call::{Answers, Call};
+use super::candidate::Registered;
+use super::register::{Checked, check, register};
+use crate::call::{Answers, Call, prefetch_chunks};
 use crate::error::{CallError, Reason};
 
 /// People in one chunk.
@@ -19,7 +19,7 @@ pub(crate) async fn run(
     chunks: Streaming<v1::RegisterPersonsRequest>,
     answers: Answers<v1::RegisterPersonsResponse>,
 ) -> Result<(), CallError> {
-    let mut ahead = Ahead::of_chunks(&call, chunks, prepare);
+    let mut ahead = prefetch_chunks(&call, chunks, prepare);
     while let Some(chunks) = ahead.next_together().await? {
         let room = answers.room().await?;
         let registered = register(&call, chunks).await?;

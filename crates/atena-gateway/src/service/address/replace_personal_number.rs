@@ -13,7 +13,6 @@ use super::inbound::inbound;
 use super::number::{indexes, seal_number};
 use crate::call::Call;
 use crate::error::{CallError, Reason};
-use crate::log;
 use crate::transfer::TransferRecord;
 
 pub(crate) async fn run(
@@ -100,8 +99,8 @@ async fn received(
     record.outcome = Outcome::Received;
     record.heading_mut().dataset = Some(Dataset::Person);
     let transfer_id = record.transfer_id.to_string();
-    let sealing = log::seal(&call.hall, &mut transaction, vec![record]).await?;
-    log::commit(&call.hall, transaction, sealing).await?;
+    let sealing = call.hall.log.seal(&mut transaction, vec![record]).await?;
+    call.hall.log.commit(transaction, sealing).await?;
     Ok(v1::ReplacePersonalNumberResponse { outcome: outcome.into(), transfer_id })
 }
 

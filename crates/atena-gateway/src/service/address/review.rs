@@ -5,7 +5,7 @@ use atena_proto::v1;
 use atena_store::{NewReviewCase, ReviewKind, WriteTransaction};
 use atena_vault::SealContext;
 
-use super::register::Success;
+use super::candidate::Success;
 use crate::call::Call;
 use crate::convert::person::Registration;
 use crate::error::CallError;

@@ -9,10 +9,10 @@ use atena_proto::v1;
 use atena_store::{KeyState, NewLink, NewPerson, NewPersonalNumber, NewView, ViewHead};
 use atena_vault::{PersonKey, SealContext};
 
+use super::candidate::{Candidate, Registered, Success, inconsistent};
 use super::inbound::under;
 use super::number::seal_number;
 use super::plan::Plan;
-use super::register::{Candidate, Registered, Success, inconsistent};
 use crate::ahead::take_turns;
 use crate::call::Call;
 use crate::convert::view_row;

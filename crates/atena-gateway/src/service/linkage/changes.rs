@@ -193,7 +193,7 @@ impl Pull<'_> {
     async fn read_page(&self, store: &Store, page: &[Changed]) -> Result<(Keys, Records), CallError> {
         let work = async {
             let people: Vec<_> = page.iter().map(|one| one.person.clone()).collect();
-            let keys = self.call.hall.open_keys(&store.person_keys(&people).await?)?;
+            let keys = self.call.hall.vault.unwrap_person_keys(&store.person_keys(&people).await?)?;
             let mut records = Records::with_capacity(people.len());
             for record in store.numbered_records(&self.allowed.permits, &people).await? {
                 records.entry(record.stored.unified_address_number.clone()).or_default().push(record);

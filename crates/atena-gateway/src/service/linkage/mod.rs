@@ -6,7 +6,6 @@ mod get_records;
 mod list_entitlements;
 mod pages;
 mod pull_records;
-mod together;
 pub(crate) mod upkeep;
 
 use std::sync::Arc;
@@ -18,12 +17,11 @@ use atena_proto::v1;
 use atena_proto::v1::linkage_service_server::LinkageService;
 use tonic::{Request, Response, Status};
 
-use crate::call::{self, AnswerStream, Call, Method};
+use crate::call::{self, AnswerStream, Call};
 use crate::error::{CallError, Reason};
 use crate::hall::Hall;
+use crate::transfer::Method;
 use crate::transfer::{Heading, Subject, Text, TransferRecord};
-
-pub(crate) use together::Together;
 
 /// The service.
 pub(crate) struct Linkage {

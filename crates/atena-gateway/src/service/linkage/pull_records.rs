@@ -213,7 +213,7 @@ impl<'a> Pull<'a> {
         for record in &mut records {
             crate::transfer::not_sent(record, reason);
         }
-        match crate::log::append(&self.call.hall, records).await {
+        match self.call.hall.log.append(records).await {
             Ok(()) => CallError { recorded: true, ..error },
             Err(unlogged) => unlogged,
         }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{ClockError, japanese_day};
+use crate::clock::japanese_day;
+use crate::clock_guard::ClockError;
 use crate::config::FeedsConfig;
 use crate::hall::Hall;
 

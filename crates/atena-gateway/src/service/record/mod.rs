@@ -13,8 +13,9 @@ use atena_proto::v1::record_service_server::RecordService;
 use atena_proto::{arriving, v1};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::call::{self, AnswerStream, Method};
+use crate::call::{self, AnswerStream};
 use crate::hall::Hall;
+use crate::transfer::Method;
 
 /// The service.
 pub(crate) struct Record {

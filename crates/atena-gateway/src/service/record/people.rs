@@ -31,7 +31,7 @@ pub(super) async fn of(call: &Call, locals: Vec<LocalAddressNumber>) -> Result<(
     // First: whoever is erased after this is found out in the turn.
     let erasures = store.erasures().await?;
     let linked = store.links_by_local(&call.caller.system_id, &locals).await?;
-    let keys = call.hall.open_keys(&store.person_keys(&numbers(&linked)).await?)?;
+    let keys = call.hall.vault.unwrap_person_keys(&store.person_keys(&numbers(&linked)).await?)?;
     Ok((Some(erasures), with_keys(linked, &keys)))
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn in_turn(
     locals: Vec<LocalAddressNumber>,
 ) -> Result<People, CallError> {
     let linked = transaction.links_by_local(&call.caller.system_id, &once_each(locals)).await?;
-    let keys = call.hall.open_keys(&transaction.person_keys(&numbers(&linked)).await?)?;
+    let keys = call.hall.vault.unwrap_person_keys(&transaction.person_keys(&numbers(&linked)).await?)?;
     Ok(with_keys(linked, &keys))
 }
 

@@ -16,11 +16,9 @@ use uuid::Uuid;
 
 use super::item::{Coming, Heads, Item, Place};
 use super::{notice, people};
-use crate::ahead::Ahead;
-use crate::call::{Answers, Call};
+use crate::call::{Answers, Call, prefetch_chunks};
 use crate::convert::pushed::{ArrivedRecord, arrived};
 use crate::error::{CallError, Reason};
-use crate::log;
 use crate::transfer::{Heading, Subject, TransferRecord, refuse};
 
 /// Records in one chunk.
@@ -35,7 +33,7 @@ pub(crate) async fn run(
     if !policy.system(&call.caller.system_id).is_some_and(|system| system.has_role(Role::DatasetOwner)) {
         return Err(atena_policy::Refusal::NotDatasetOwner.into());
     }
-    let mut ahead = Ahead::of_chunks(&call, chunks, prepare);
+    let mut ahead = prefetch_chunks(&call, chunks, prepare);
     while let Some(chunks) = ahead.next_together().await? {
         let room = answers.room().await?;
         let results = store(&call, chunks).await?;
@@ -123,12 +121,12 @@ async fn store(call: &Arc<Call>, mut chunks: Vec<Prepared>) -> Result<Vec<Vec<v1
         let new = items(&chunks).filter_map(|item| item.new_revision(call.requested_at).transpose());
         let revisions = new.collect::<Result<Vec<_>, _>>()?;
         let of_call = Arc::clone(call);
-        let sealing = log::seal_made(&call.hall, HashMap::new(), move || transfers_of(&of_call, chunks));
+        let sealing = call.hall.log.seal_made(HashMap::new(), move || transfers_of(&of_call, chunks));
         transaction.insert_revisions(&revisions).await?;
         Ok::<_, CallError>(sealing)
     };
     let sealing = work.instrument(tracing::info_span!("store")).await?;
-    let told = log::commit(&call.hall, transaction, sealing).await?;
+    let told = call.hall.log.commit(transaction, sealing).await?;
     for (dataset, count) in told.iter().flat_map(|told| &told.good) {
         call.hall.metrics.records(*count, call.caller.system_id.as_str(), dataset.as_str(), "inbound");
     }

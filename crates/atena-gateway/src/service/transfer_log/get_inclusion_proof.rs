@@ -16,7 +16,7 @@ pub(crate) async fn run(
 ) -> Result<v1::GetInclusionProofResponse, CallError> {
     let id = super::transfer_id(&request.transfer_id)?;
     let auditor = super::may_they(&call).is_ok();
-    let located = search::by_id(&call.hall, id)
+    let located = search::by_id(&call.hall.log, id)
         .await?
         // Whether somebody else's transfer exists is nobody's business.
         .filter(|located| auditor || located.found.shape.system == call.caller.system_id.as_str())

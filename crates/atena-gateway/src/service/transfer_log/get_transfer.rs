@@ -15,7 +15,7 @@ pub(crate) async fn run(
 ) -> Result<v1::GetTransferResponse, CallError> {
     super::may_they(&call)?;
     let id = super::transfer_id(&request.transfer_id)?;
-    let located = search::by_id(&call.hall, id)
+    let located = search::by_id(&call.hall.log, id)
         .await?
         .ok_or_else(|| CallError::new(Reason::TransferNotFound, "no transfer has this id"))?;
     let subject = located.found.subject();

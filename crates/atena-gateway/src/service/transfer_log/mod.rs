@@ -22,13 +22,13 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use self::tell::Numbers;
-use crate::call::{self, Call, Method};
+use crate::call::{self, Call, rights};
 use crate::clock;
 use crate::convert::parse_uuid;
 use crate::error::CallError;
 use crate::hall::Hall;
 use crate::log::query::{Condition, TransferQuery};
-use crate::people;
+use crate::transfer::Method;
 use crate::transfer::Subject;
 use crate::transfer_filter::{self, Filter};
 
@@ -70,7 +70,7 @@ fn may_they(call: &Call) -> Result<AuditPermit, CallError> {
 
 /// Which local numbers the caller is shown.
 fn numbers(call: &Call) -> Numbers {
-    match people::may_see_content(&call.hall, &call.caller, clock::now()) {
+    match rights::may_see_content(&call.hall, &call.caller, clock::now()) {
         true => Numbers::All,
         false => Numbers::OfLinkedPeople,
     }

@@ -55,7 +55,7 @@ pub(super) async fn page(
     };
     let mut found = match query {
         // One more than the page shows whether another page follows.
-        Some(query) => search::list(&call.hall, permit, query, before, page + 1).await?,
+        Some(query) => search::list(&call.hall.log, permit, query, before, page + 1).await?,
         None => Vec::new(),
     };
     let next = match (found.get(page), found.get(page.saturating_sub(1))) {
@@ -63,7 +63,7 @@ pub(super) async fn page(
         _ => String::new(),
     };
     found.truncate(page);
-    search::open(&call.hall, &mut found).await?;
+    search::open(&call.hall.log, &mut found).await?;
     let numbers = numbers(call);
     Ok((found.into_iter().map(|found| tell::transfer(found, numbers)).collect(), next))
 }

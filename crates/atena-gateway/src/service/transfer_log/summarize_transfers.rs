@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let permit = super::may_they(&call)?;
     let (query, subject) = super::query(&call, &request.filter).await?;
     let rows = match &query {
-        Some(query) => search::summarize(&call.hall, &permit, query).await?,
+        Some(query) => search::summarize(&call.hall.log, &permit, query).await?,
         None => Vec::new(),
     };
     let summaries = rows

@@ -1,5 +1,7 @@
 //! Compares the clock with the evidence, again and again while a gateway runs (invariant *time-is-evidence*).
 
+mod evidence;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::evidence::{ClockSuspect, LeafTimes, Validity};
-use super::{Clock, japanese_day};
-use crate::admin::{Action, AdminError, CONFIRM_CLOCK};
+use crate::admin::{Action, AdminError, AdminLog, CONFIRM_CLOCK};
+use crate::clock::{Clock, Validity, japanese_day};
 use crate::door::TlsError;
-use crate::hall::Hall;
+use crate::metrics::Metrics;
+
+pub use evidence::ClockSuspect;
+use evidence::LeafTimes;
 
 /// Between two comparisons.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -159,27 +163,26 @@ impl ClockGuard {
     }
 
     /// Compares until stopped.
-    pub(crate) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
-        let mut said = hall.clock.clock.passed();
+    pub(crate) async fn run(self: Arc<Self>, admin: Arc<AdminLog>, metrics: Arc<Metrics>, stop: CancellationToken) {
+        let mut said = self.clock.passed();
         let mut told = None;
         while !stop.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
                 () = stop.cancelled() => return,
             }
-            let guard = &hall.clock;
-            let found = guard.believed_now().await;
-            let again = guard.clock.passed().saturating_sub(said) >= SAY_AGAIN;
+            let found = self.believed_now().await;
+            let again = self.clock.passed().saturating_sub(said) >= SAY_AGAIN;
             if again {
-                said = guard.clock.passed();
+                said = self.clock.passed();
             }
             if let (Err(error), true) = (&found, again) {
                 tracing::error!(%error, "nothing is erased");
             }
-            hall.metrics.clock_suspect(guard.note(found.as_ref().err()));
+            metrics.clock_suspect(self.note(found.as_ref().err()));
             if let Ok(now) = found {
-                let record = hall.admin.during(Action::KeepTime, async { Ok::<_, AdminError>(()) }, |()| 0);
-                guard.keep_time(now, record, &mut told).await;
+                let record = admin.during(Action::KeepTime, async { Ok::<_, AdminError>(()) }, |()| 0);
+                self.keep_time(now, record, &mut told).await;
             }
         }
     }
@@ -205,8 +208,8 @@ impl ClockGuard {
     }
 
     /// Shows health clients whether the clock is believed, as the service `atena.clock`, until stopped.
-    pub(crate) async fn report(hall: Arc<Hall>, reporter: HealthReporter, stop: CancellationToken) {
-        let mut seen = hall.clock.watch();
+    pub(crate) async fn report(self: Arc<Self>, reporter: HealthReporter, stop: CancellationToken) {
+        let mut seen = self.watch();
         loop {
             let believed = seen.borrow_and_update().is_none();
             let status = if believed { ServingStatus::Serving } else { ServingStatus::NotServing };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::Validity;
+
 /// How far the clock may be behind the newest leaf: gateways on several machines are never exactly alike.
 const BEHIND_MAX: SignedDuration = SignedDuration::from_mins(5);
 
@@ -60,13 +62,6 @@ pub enum ClockSuspect {
         /// What it should say.
         expected: Timestamp,
     },
-}
-
-/// The time in which a certificate is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Validity {
-    pub(crate) from: Timestamp,
-    pub(crate) until: Timestamp,
 }
 
 /// The times of leaves. Those that follow each other within the bound are believed, from the first leaf or the newest confirmation on.

@@ -20,16 +20,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 
-use super::export;
-use crate::call::Method;
-use crate::caller::{self, Caller, Known, Shown, Unidentified};
+use crate::caller::{self, Caller, Shown, Unidentified};
 use crate::clock;
 use crate::error::CallError;
 use crate::hall::Hall;
-use crate::transfer;
+use crate::log::export;
+use crate::transfer::{self, Method, PartialCaller};
 
 /// What the records say was done.
-const FETCH: Method = Method { name: super::FETCH, direction: Direction::Outbound };
+const FETCH: Method = Method { name: crate::log::FETCH, direction: Direction::Outbound };
 
 /// How long one record stands for what a caller fetches of one log.
 const WINDOW: Duration = Duration::from_secs(600);
@@ -94,9 +93,9 @@ impl Fetching {
         let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
         let size = self.hall.store.about_log(log).log_size().await.map_err(unavailable)?;
         let fields = Arc::from([format!("log:{}", name(log)), format!("leaves:{size}")]);
-        let mut record = transfer::without_call(&self.hall, FETCH, caller.known(), requested_at, fields);
+        let mut record = transfer::without_call(self.hall.policy_hash(), FETCH, caller.known(), requested_at, fields);
         record.outcome = Outcome::Released;
-        super::append(&self.hall, vec![record]).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        self.hall.log.append(vec![record]).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
         self.hall.metrics.call(FETCH.name, "OK");
         self.fetches.begin(key, requested_at);
         Ok(())
@@ -106,7 +105,7 @@ impl Fetching {
     async fn refuse(
         &self,
         log: Log,
-        known: Known,
+        known: PartialCaller,
         requested_at: Timestamp,
         error: &CallError,
         status: StatusCode,
@@ -115,9 +114,9 @@ impl Fetching {
         hall.metrics.call(FETCH.name, reason.as_str());
         tracing::info!(method = FETCH.name, reason = reason.as_str(), caller = known.system.as_str(), "call refused");
         let fields = Arc::from([format!("log:{}", name(log))]);
-        let mut record = transfer::without_call(hall, FETCH, known, requested_at, fields);
+        let mut record = transfer::without_call(hall.policy_hash(), FETCH, known, requested_at, fields);
         transfer::refuse(&mut record, reason);
-        match super::append(hall, vec![record]).await {
+        match hall.log.append(vec![record]).await {
             Ok(()) => status,
             Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -23,6 +23,8 @@ demo: build ## Show the whole system at work on 1,000 synthetic people
 
 # A test that lacks a program fails here, because `setup` has installed them all.
 test: export ATENA_CI = 1
+# Tests wait for disks and other programs most of the time. More of them than cores keep both busy.
+test: export RUST_TEST_THREADS ?= 4
 test: setup test-rust test-python ## Run every test
 
 test-one: ## Run the tests whose names contain T (make test-one T=never_receives)

@@ -68,7 +68,8 @@ async fn send_registrations(
 fn payment(person: u64, revision: u64) -> v1::PushedRecord {
     let months = (4..=12).map(|month| (2025, month)).chain((1..=3).map(|month| (2026, month)));
     let payment = v1::Payment {
-        basic_pension_number: format!("{person:010}"),
+        // From 1: a number of zeros alone is a placeholder, and refused.
+        basic_pension_number: format!("{:010}", person + 1),
         fiscal_year: 2025,
         months: months
             .map(|(year, month)| v1::PaymentMonth {

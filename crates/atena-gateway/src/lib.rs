@@ -48,6 +48,8 @@ mod start;
 mod status;
 mod taken_away;
 pub mod telemetry;
+#[cfg(test)]
+mod test_town;
 mod tiles;
 mod together;
 mod transfer;

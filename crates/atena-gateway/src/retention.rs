@@ -178,60 +178,15 @@ fn record(hall: &Arc<Hall>, kind: Kind, erasure: Erasure, days: u32) -> transfer
 
 #[cfg(test)]
 mod tests {
-    use atena_domain::MunicipalityCode;
-    use atena_ledger::{Leaf, LeafShape, leaf_hash};
-    use atena_store::{LogEntry, StoreOptions};
-
     use super::*;
-
-    const DAY_S: i64 = 86_400;
-
-    fn day(day: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + day * DAY_S).unwrap()
-    }
-
-    fn shape(method: &str, system: &str, fields: Vec<String>) -> LeafShape {
-        LeafShape {
-            direction: Direction::Outbound,
-            method: method.to_owned(),
-            system: system.to_owned(),
-            division: None,
-            affair: None,
-            rule: None,
-            basis: None,
-            dataset: None,
-            fields,
-            policy: [7; 32],
-        }
-    }
-
-    fn leaf(number: u8, at: Timestamp, outcome: Outcome) -> Leaf {
-        let (at, hash) = (u64::try_from(at.as_microsecond()).unwrap(), leaf_hash(&[number]));
-        Leaf {
-            id: [number; 16],
-            requested_us: at,
-            provided_us: at,
-            outcome,
-            reason: None,
-            records: 0,
-            subject: hash,
-            content: hash,
-            details: hash,
-        }
-    }
+    use crate::test_town::{append, day, leaf, open_store, shape};
 
     /// A log with one leaf in each commit, of these days.
     async fn log(folder: &tempfile::TempDir, days: &[i64]) -> Store {
-        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
-        let shape = Arc::new(shape("LinkageService/GetRecords", "resident-tax", Vec::new()).render().unwrap());
+        let store = open_store(folder).await;
+        let shape = shape("LinkageService/GetRecords", "resident-tax", Vec::new());
         for (number, at) in (1..).zip(days) {
-            let leaf = leaf(number, day(*at), Outcome::Released);
-            let entry = LogEntry::new(Arc::clone(&shape), leaf, None, vec![1].into(), &mut Vec::new()).unwrap();
-            let mut transaction = store.begin_write("test").await.unwrap();
-            transaction.append_log(&[entry]).await.unwrap();
-            transaction.commit().await.unwrap();
+            append(&store, &shape, leaf(number, day(*at), Outcome::Released)).await;
         }
         store
     }

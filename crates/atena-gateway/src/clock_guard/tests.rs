@@ -3,13 +3,9 @@
 
 use std::sync::Mutex as Lock;
 
-use atena_domain::MunicipalityCode;
-use atena_ledger::{Direction, Leaf, LeafShape, leaf_hash};
-use atena_store::{LogEntry, StoreOptions};
-
 use super::*;
+use crate::test_town::{DAY_S, append, day, leaf, open_store, shape};
 
-const DAY_S: i64 = 86_400;
 const YEAR: i64 = 365;
 
 /// A gateway's clock and logs.
@@ -20,16 +16,10 @@ struct Town {
     leaves: u64,
 }
 
-fn day(day: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + day * DAY_S).unwrap()
-}
-
 impl Town {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
+        let store = open_store(&folder).await;
         Self { _folder: folder, store, clock: Arc::new(Lock::new((day(0), Duration::ZERO))), leaves: 0 }
     }
 
@@ -54,38 +44,8 @@ impl Town {
     /// A leaf by the clock as it is now.
     async fn leaf(&mut self, log: Log, method: &str, fields: Vec<String>) {
         self.leaves += 1;
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.leaves.to_be_bytes());
-        let hash = leaf_hash(&id);
-        let at = u64::try_from(self.clock.lock().unwrap().0.as_microsecond()).unwrap();
-        let leaf = Leaf {
-            id,
-            requested_us: at,
-            provided_us: at,
-            outcome: Outcome::Done,
-            reason: None,
-            records: 0,
-            subject: hash,
-            content: hash,
-            details: hash,
-        };
-        let shape = LeafShape {
-            direction: Direction::Inbound,
-            method: method.to_owned(),
-            system: "atena".to_owned(),
-            division: None,
-            affair: None,
-            rule: None,
-            basis: None,
-            dataset: None,
-            fields,
-            policy: [7; 32],
-        };
-        let entry =
-            LogEntry::new(Arc::new(shape.render().unwrap()), leaf, None, vec![1].into(), &mut Vec::new()).unwrap();
-        let mut transaction = self.store.about_log(log).begin_write("test").await.unwrap();
-        transaction.append_log(&[entry]).await.unwrap();
-        transaction.commit().await.unwrap();
+        let leaf = leaf(self.leaves, self.clock.lock().unwrap().0, Outcome::Done);
+        append(&self.store.about_log(log), &shape(method, "atena", fields), leaf).await;
     }
 
     async fn start_leaf(&mut self) {

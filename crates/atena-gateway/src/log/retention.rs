@@ -88,46 +88,8 @@ impl Erasure {
 
 #[cfg(test)]
 mod tests {
-    use atena_ledger::{Direction, leaf_hash};
-    use jiff::Timestamp;
-
     use super::*;
-
-    const DAY_S: i64 = 86_400;
-
-    fn day(day: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + day * DAY_S).unwrap()
-    }
-
-    fn shape(method: &str, system: &str, fields: Vec<String>) -> LeafShape {
-        LeafShape {
-            direction: Direction::Outbound,
-            method: method.to_owned(),
-            system: system.to_owned(),
-            division: None,
-            affair: None,
-            rule: None,
-            basis: None,
-            dataset: None,
-            fields,
-            policy: [7; 32],
-        }
-    }
-
-    fn leaf(number: u8, at: Timestamp, outcome: Outcome) -> Leaf {
-        let (at, hash) = (u64::try_from(at.as_microsecond()).unwrap(), leaf_hash(&[number]));
-        Leaf {
-            id: [number; 16],
-            requested_us: at,
-            provided_us: at,
-            outcome,
-            reason: None,
-            records: 0,
-            subject: hash,
-            content: hash,
-            details: hash,
-        }
-    }
+    use crate::test_town::{day, leaf, shape};
 
     #[test]
     fn copies_of_the_log_are_kept_as_long_as_other_questions_about_it() {

@@ -101,59 +101,21 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
-    use atena_ledger::{Direction, Leaf, LeafShape, Outcome, leaf_hash};
-    use atena_store::{LogEntry, StoreOptions};
-    use atena_vault::{KeyFile, KeySource};
+    use atena_ledger::Outcome;
 
     use super::*;
-
-    async fn leaf(store: &Store, number: u8) {
-        let hash = leaf_hash(&[number]);
-        let leaf = Leaf {
-            id: [number; 16],
-            requested_us: 1,
-            provided_us: 1,
-            outcome: Outcome::Done,
-            reason: None,
-            records: 0,
-            subject: hash,
-            content: hash,
-            details: hash,
-        };
-        let shape = LeafShape {
-            direction: Direction::Inbound,
-            method: "Test/Test".to_owned(),
-            system: "atena".to_owned(),
-            division: None,
-            affair: None,
-            rule: None,
-            basis: None,
-            dataset: None,
-            fields: Vec::new(),
-            policy: [7; 32],
-        };
-        let shape = Arc::new(shape.render().unwrap());
-        let entry = LogEntry::new(shape, leaf, None, vec![1].into(), &mut Vec::new()).unwrap();
-        let mut transaction = store.begin_write("test").await.unwrap();
-        transaction.append_log(&[entry]).await.unwrap();
-        transaction.commit().await.unwrap();
-    }
+    use crate::test_town::{append, day, leaf, municipality, open_store, open_vault, shape};
 
     #[tokio::test]
     async fn no_further_head_is_signed_while_the_last_one_is_not_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let keys = folder.path().join("keys.toml");
-        KeyFile::generate(&municipality).unwrap().write_new(&keys).unwrap();
-        let vault = Arc::new(Vault::open(&KeySource::File(keys), &municipality).unwrap());
-        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-        let store = Store::open(&StoreOptions::new(&url), municipality.clone()).await.unwrap();
+        let store = open_store(&folder).await;
         let (publish, newest) = watch::channel(None);
         let place = folder.path().join("mounted");
         let signer = Signer {
             store: store.clone(),
-            vault,
-            municipality,
+            vault: Arc::new(open_vault(&folder)),
+            municipality: municipality(),
             publish,
             file: place.join("log.checkpoint"),
             interval: Duration::from_millis(1),
@@ -161,7 +123,7 @@ mod tests {
         };
         let size = async || store.newest_checkpoint().await.unwrap().map(|head| head.size);
         for number in 1..=4 {
-            leaf(&store, number).await;
+            append(&store, &shape("Test/Test", "atena", Vec::new()), leaf(number, day(0), Outcome::Done)).await;
             assert!(matches!(signer.sign().await, Err(SignError::File(_))));
             assert_eq!(size().await, Some(1), "the first head waits for the file");
         }

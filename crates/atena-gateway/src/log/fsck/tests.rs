@@ -4,14 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use atena_domain::MunicipalityCode;
-use atena_ledger::{Direction, Leaf, LeafShape, Outcome, RenderedShape, leaf_hash};
-use atena_store::{Log, LogEntry, StoreOptions};
-use atena_vault::{KeyFile, KeySource};
+use atena_ledger::Outcome;
+use atena_store::Log;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use super::*;
 use crate::log::head::sign;
+use crate::test_town::{day, entry, leaf, municipality, open_store, open_vault, shape};
 
 /// Leaves of each commit, signed or not: heads within tiles of 256, at their ends, and none for some tiles.
 const COMMITS: [(u64, bool); 7] =
@@ -31,16 +30,14 @@ struct Town {
 impl Town {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let path = folder.path().join("keys.toml");
-        KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
-        let vault = Vault::open(&KeySource::File(path), &municipality).unwrap();
-        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-        let store = Store::open(&StoreOptions::new(&url), municipality.clone()).await.unwrap();
-        let shape = Arc::new(shape().render().unwrap());
+        let (municipality, vault) = (municipality(), open_vault(&folder));
+        let store = open_store(&folder).await;
+        let shape = shape("LinkageService/PullRecords", "resident-tax", Vec::new());
+        let shape = Arc::new(shape.render().unwrap());
         let mut number = 0;
         for (leaves, signed) in COMMITS {
-            let entries: Vec<_> = (number..number + leaves).map(|number| entry(&shape, number)).collect();
+            let of_number = |number| entry(&shape, leaf(number, day(0), Outcome::Released));
+            let entries: Vec<_> = (number..number + leaves).map(of_number).collect();
             number += leaves;
             let mut transaction = store.begin_write("test").await.unwrap();
             transaction.append_log(&entries).await.unwrap();
@@ -78,39 +75,6 @@ impl Town {
     async fn check(&self, depth: Depth<'_>) -> Fsck {
         fsck(&self.store, &self.keys, &self.folder.path().join("log.checkpoint"), depth, |_, _| {}).await.unwrap()
     }
-}
-
-fn shape() -> LeafShape {
-    LeafShape {
-        direction: Direction::Outbound,
-        method: "LinkageService/PullRecords".into(),
-        system: "resident-tax".into(),
-        division: None,
-        affair: None,
-        rule: None,
-        basis: None,
-        dataset: None,
-        fields: Vec::new(),
-        policy: [7; 32],
-    }
-}
-
-fn entry(shape: &Arc<RenderedShape>, number: u64) -> LogEntry {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&number.to_be_bytes());
-    let hash = leaf_hash(&id);
-    let leaf = Leaf {
-        id,
-        requested_us: number,
-        provided_us: number,
-        outcome: Outcome::Released,
-        reason: None,
-        records: 1,
-        subject: hash,
-        content: hash,
-        details: hash,
-    };
-    LogEntry::new(Arc::clone(shape), leaf, None, vec![1].into(), &mut Vec::new()).unwrap()
 }
 
 #[tokio::test]

@@ -134,18 +134,15 @@ impl Newest {
 
 #[cfg(test)]
 mod tests {
-    use atena_domain::{MunicipalityCode, UnifiedAddressNumber};
-    use atena_vault::{KeyFile, KeySource};
+    use atena_domain::UnifiedAddressNumber;
 
     use super::*;
+    use crate::test_town::open_vault;
 
     #[test]
     fn a_view_that_does_not_open_is_left_out_and_the_others_are_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let path = folder.path().join("keys.toml");
-        KeyFile::generate(&municipality).unwrap().write_new(&path).unwrap();
-        let vault = Vault::open(&KeySource::File(path), &municipality).unwrap();
+        let vault = open_vault(&folder);
         let person = UnifiedAddressNumber::from_body(1).unwrap();
         let (key, _) = vault.new_person_key(&person, &vault.wrapping_ids()[0]).unwrap();
         let key = Arc::new(key);

@@ -82,12 +82,12 @@ fn by_use(feeds: Vec<Feed>, policy: &Policy, today: Date) -> (Vec<Feed>, Vec<Fee
 
 #[cfg(test)]
 mod tests {
-    use atena_domain::{Affair, MunicipalityCode};
-    use atena_store::{Store, StoreOptions};
+    use atena_domain::Affair;
     use jiff::civil::date;
 
     use super::*;
     use crate::catalog::field_catalog;
+    use crate::test_town::open_store;
 
     const RULES: &str = include_str!("../../../../../deploy/policy.toml");
 
@@ -100,9 +100,7 @@ mod tests {
         let permits = [Dataset::Qualification, Dataset::Payment]
             .map(|dataset| rules.authorize_release(&tax, &affair, dataset, today).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("atena.db").display());
-        let municipality = MunicipalityCode::parse("132098").unwrap();
-        let store = Store::open(&StoreOptions::new(&url), municipality).await.unwrap();
+        let store = open_store(&folder).await;
         let mut transaction = store.begin_write("test").await.unwrap();
         for permit in &permits {
             transaction.open_feed(permit).await.unwrap();

@@ -1,7 +1,9 @@
 //! What a file is by its first bytes: text, or something that is named with what to do.
 
 use super::FileFault;
-use super::lines::{END_OF_FILE, is_padding};
+
+/// End of file, as DOS and CP/M wrote it.
+pub(super) const END_OF_FILE: u8 = 0x1a;
 
 /// Bytes that are looked at.
 pub(super) const HEAD_BYTES: u64 = 512;
@@ -42,6 +44,11 @@ pub(super) fn check(head: &[u8]) -> Result<usize, FileFault> {
         return Err(FileFault::OtherKind("ISO-2022-JP (JIS)"));
     }
     Ok(if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 })
+}
+
+/// What may stand after an end of file: itself again, what old systems fill blocks with, line ends.
+pub(super) fn is_padding(byte: u8) -> bool {
+    matches!(byte, END_OF_FILE | 0 | b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// The bytes before an end of file of DOS, where nothing but padding follows it.

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encoding::{self, Encoding, WINDOW_BYTES_MAX};
+use super::file_kind::{self, END_OF_FILE, is_padding};
 use super::record::{self, Ended};
 use super::source::Source;
-use super::{FileFault, Format, file_kind};
+use super::{FileFault, Format};
 
 /// Longest line, in bytes.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
-
-/// End of file, as DOS and CP/M wrote it.
-pub(super) const END_OF_FILE: u8 = 0x1a;
 
 /// A line with content.
 pub(super) struct Line {
@@ -354,11 +352,6 @@ impl Iterator for Lines {
 /// Quotation marks in a line. In every encoding that is read here the byte stands for nothing else.
 fn quotes(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'"').count()
-}
-
-/// What may stand after an end of file: itself again, what old systems fill blocks with, line ends.
-pub(super) fn is_padding(byte: u8) -> bool {
-    matches!(byte, END_OF_FILE | 0 | b' ' | b'\t' | b'\r' | b'\n')
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::cursor::{KeptFile, NEW_FILE_MODE, State, sync_folder_of, try_lock};
+use super::cursor::{KeptFile, NEW_FILE_MODE, State, beside, sync_folder_of, try_lock};
 use super::error::{PullError, Remedy};
 use crate::error::CliError;
 use crate::hexadecimal::hexadecimal;
@@ -53,9 +53,7 @@ impl PullFile {
         let mut file = Self::at(folder, name, None, 0, None);
         // What a link points to is replaced, and not the link.
         let path = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
-        let mut part = path.clone().into_os_string();
-        part.push(PART_ENDING);
-        file.path = part.into();
+        file.path = beside(&path, PART_ENDING);
         file.replaces = Some(Replaced { path, held: None });
         file
     }

@@ -39,8 +39,7 @@ struct Regular {
 
 impl Stdout {
     /// The stdout of this process. A file is compared with what the cursor file says, and not
-    /// changed before
-    /// [`Self::begin`].
+    /// changed before [`Self::begin`].
     ///
     /// # Errors
     /// The last pull to stdout did not come to its end, and this is not its file.

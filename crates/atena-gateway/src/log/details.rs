@@ -1,6 +1,7 @@
 //! What the log keeps of a transfer beside its leaf: sealed, and bound to the leaf by a commitment.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use atena_domain::UnifiedAddressNumber;
 use atena_ledger::{Leaf, Salts, commit_content, commit_details, commit_subject};
@@ -80,7 +81,7 @@ impl Details {
     /// The log is damaged: what is kept is not what the leaf commits to.
     pub(crate) fn open(
         vault: &Vault,
-        keys: &HashMap<UnifiedAddressNumber, PersonKey>,
+        keys: &HashMap<UnifiedAddressNumber, Arc<PersonKey>>,
         leaf: &Leaf,
         stored: &StoredDetails,
     ) -> Result<Option<Self>, CallError> {
@@ -169,13 +170,10 @@ pub(crate) fn damaged() -> CallError {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::transfer::{Method, Subject, of_gateway};
     use atena_domain::{LocalAddressNumber, RecordKey};
     use atena_ledger::Direction;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::transfer::Method;
-    use crate::transfer::{Subject, of_gateway};
 
     /// reconstructible: what is written straight from a record is read as the message it stands for.
     #[test]

@@ -1,6 +1,6 @@
 //! Finds transfers in the log, newest first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use atena_domain::{Dataset, UnifiedAddressNumber};
@@ -253,11 +253,7 @@ async fn open_chunk(log: &Log, found: &mut [Found]) -> Result<(), CallError> {
     };
     let people: HashSet<UnifiedAddressNumber> = found.iter().filter_map(|found| of(found)?.person.clone()).collect();
     let people: Vec<_> = people.into_iter().collect();
-    let mut keys = HashMap::with_capacity(people.len());
-    for (person, wrapped) in log.store.person_keys(&people).await? {
-        let key = log.vault.unwrap_person_key(&person, &wrapped)?;
-        keys.insert(person, key);
-    }
+    let keys = log.vault.unwrap_person_keys(&log.store.person_keys(&people).await?)?;
     for found in found {
         let stored = of(found).ok_or_else(damaged)?;
         found.details = Details::open(&log.vault, &keys, &found.leaf, stored)?;

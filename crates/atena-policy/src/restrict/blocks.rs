@@ -17,7 +17,7 @@ pub(crate) enum Content {
 }
 
 /// Tables that have an id of their own and no revocation.
-const NEVER_REVOKED: [&str; 2] = ["rule", "dataset"];
+pub(super) const NEVER_REVOKED: [&str; 2] = ["rule", "dataset"];
 
 /// Between full-width forms (U+FF01 to U+FF5E) and ASCII.
 const FULL_WIDTH: u32 = 0xFEE0;

@@ -6,7 +6,7 @@ use atena_domain::{Dataset, MunicipalityCode, SystemId};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::blocks::{Content, declared, has_stray_entry, is_revoked, is_sound, tables, text_of};
+use super::blocks::{Content, NEVER_REVOKED, declared, has_stray_entry, is_revoked, is_sound, tables, text_of};
 use super::rules::Remaining;
 use crate::declaration::{DeclaredDataset, DeclaredRegistration, DeclaredRule, DeclaredSystem};
 
@@ -133,7 +133,7 @@ fn revoked(file: &Table) -> BTreeSet<String> {
     for (key, value) in file {
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for entry in items.iter().filter_map(Value::as_table) {
-            if matches!(key.as_str(), "dataset" | "rule") {
+            if NEVER_REVOKED.contains(&key.as_str()) {
                 // Their own ids are no systems; one below them is of a system whose header is
                 // missing.
                 entry.values().for_each(|value| mark_below(value, None, &mut revoked));

@@ -203,7 +203,7 @@ async fn keys(
     store: &Store,
     vault: &Vault,
     details: &[StoredDetails],
-) -> Result<HashMap<UnifiedAddressNumber, PersonKey>, StoreError> {
+) -> Result<HashMap<UnifiedAddressNumber, Arc<PersonKey>>, StoreError> {
     let people: HashSet<_> = details.iter().filter_map(|details| details.person.clone()).collect();
     let people: Vec<_> = people.into_iter().collect();
     let wrapped = store.person_keys(&people).await?;
@@ -211,7 +211,7 @@ async fn keys(
         .into_iter()
         .filter_map(|(person, wrapped)| {
             let key = vault.unwrap_person_key(&person, &wrapped).ok()?;
-            Some((person, key))
+            Some((person, Arc::new(key)))
         })
         .collect())
 }

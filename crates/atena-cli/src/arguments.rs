@@ -97,7 +97,7 @@ fn numbers(text: &str) -> Vec<Vec<Range<usize>>> {
     numbers
 }
 
-/// Whether digits are part of a digest or UUID: those are looked up by whoever reads the error.
+/// Whether digits are part of a digest or UUID. The reader of the error looks those up.
 fn is_of_digest(text: &str, group: &Range<usize>) -> bool {
     let is_part = |character: char| character.is_ascii_hexdigit() || character == '-';
     let before = text.get(..group.start).unwrap_or_default();

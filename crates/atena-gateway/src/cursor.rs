@@ -124,7 +124,7 @@ fn decode(bytes: &[u8]) -> Option<([u8; 32], Position)> {
     };
     let position = match (kind, before) {
         (0, _) => Position::Full { as_of: first, after },
-        // Of a window of a version before the whole is told once more.
+        // A window of an earlier version begins again at its start.
         (1, _) | (2, Some(_)) => Position::Changes { since: first },
         (2, None) => Position::Window { since: first, until: second, after },
         (3, None) => Position::Again { since: first, as_of: second, after },

@@ -7,7 +7,7 @@ use atena_policy::PersonRole;
 use crate::call::rights::right;
 use crate::service;
 
-/// Which call each role of people may make, one line each: what a role does not have is told as well.
+/// Which call each role of people may make, one line each. Calls that it may not make are listed too.
 #[must_use]
 pub fn people_matrix() -> String {
     let mut text = String::new();

@@ -1,8 +1,8 @@
 //! What a file that can't be used takes away all the same: a revocation is never held up by what else is wrong.
 //!
-//! Nothing is added here, and everything is told: in the log, in the admin log where that can be
-//! written, and by a counter. It is told after it was done, because an admin log in trouble would
-//! hold it up. The rest of the file waits until it can be used as a whole.
+//! Nothing is added here. Everything is reported in the log, in the admin log if that can be written,
+//! and by a counter. The report comes afterwards, because an admin log in trouble would hold the
+//! revocation up. The rest of the file waits until it can be used as a whole.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ pub(crate) fn certificates(door: &Door) -> Option<Taken> {
 // === impl Taken ===
 
 impl Taken {
-    /// Tells it: an admin log that can't be written keeps nobody in.
+    /// Reports it. An admin log that can't be written does not undo it.
     pub(crate) fn tell(self, hall: &Hall) {
         let what = self.what;
         for taken in &self.each {

@@ -1,8 +1,10 @@
 //! `atena prove`: what the rules forbid can't be noticed (non-interference).
 //!
 //! The rules are proved by enumeration, as at every start. Then two towns are made with them whose
-//! secrets differ in one thing, or in all that no rule releases. Every system asks both everything it can. Whoever may not have that thing must be told the same, byte for byte: answers, refusals, sizes, numbers of pages,
-//! counts. Whoever may have it must see the difference; otherwise the comparison would prove nothing.
+//! secrets differ in one thing, or in all that no rule releases. Every system asks both everything it
+//! can. A system that may not have that thing must get the same bytes: answers, refusals, sizes,
+//! numbers of pages, counts. One that may have it must see the difference; otherwise the comparison
+//! would prove nothing.
 //!
 //! A collector must not be able to tell the towns apart either: the traces of calls (names, attributes,
 //! structure) and the counters have to be the same. A trace has every statement of a call and how many

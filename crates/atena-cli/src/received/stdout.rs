@@ -115,7 +115,7 @@ impl Stdout {
     /// Adds rows. In a file they are on disk then.
     ///
     /// # Errors
-    /// The disk is full, or nobody reads any more. A part of the rows may be there; see
+    /// The disk is full, or the reader of the pipe has left. A part of the rows may be there; see
     /// [`Self::cut_back`].
     pub(super) fn append(&mut self, rows: &[u8]) -> Result<(), CliError> {
         self.out.write_all(rows).map_err(CliError::Output)?;

@@ -48,7 +48,7 @@ pub enum TlsError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nobody says which certificates of an authority are revoked.
+    /// No list names the revoked certificates of an authority.
     #[error(
         "no revocation list (CRL) of the client authority `{authority}`: add it to client_crls, or every certificate would be refused. \
          The lists there are of: {found}"

@@ -80,7 +80,7 @@ impl Clients {
     }
 
     /// Refuses lists that are older than those in force, and would let revoked certificates in
-    /// again. One that has run out lets nobody in, so it may be of any age.
+    /// again. An expired list refuses every client, so it may be of any age.
     fn follows(&self, before: &Self) -> Result<(), TlsError> {
         let now = clock::now();
         let signed = |lists: &[List], signer| -> Vec<List> {

@@ -50,7 +50,7 @@ pub struct WitnessRefused {
     url: String,
 }
 
-/// What is told of each commit of the log: how long it took, or that it failed.
+/// Called after each commit of the log with the time it took; with nothing if it failed.
 pub(crate) type Observer = Box<dyn Fn(Option<Duration>) + Send + Sync>;
 
 /// The running log of one municipality.

@@ -104,7 +104,7 @@ impl Opened {
         Err(self.token.trouble("it lacks the newest keys that it had before", None))
     }
 
-    /// Whether the token of this session still computes with the same key.
+    /// Whether the token still computes with the same key.
     pub(super) fn is_itself(&self, session: &Session) -> bool {
         matches!(self.prove(session, self.derivation), Ok(true))
     }
